@@ -1,0 +1,152 @@
+"""How a table is declared, and the frame that a declaration makes.
+
+A table is declared once: its name, key and columns. The declaration makes the frame (nullable types, exact
+columns, unique key, sorted rows), documents it, and drives its display. Unknown is `<NA>`, never 0, "" or -1.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+Kind = Literal["text", "prose", "integer", "bytes", "seconds", "flag", "instant", "list"]
+Row = dict[str, Any]
+
+# The pandas type of each kind. Text is the machine's own, shown as it is; prose is French; a list is a tuple of text.
+DTYPES: dict[str, str] = {
+    "text": "string",
+    "prose": "string",
+    "integer": "Int64",
+    "bytes": "Int64",
+    "seconds": "Float64",
+    "flag": "boolean",
+    "instant": "datetime64[us, UTC]",
+    "list": "object",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name in code, its kind, and the French words that show and explain it.
+
+    `words` are French words for the codes it holds, `missing` is what is shown for an unknown value.
+    """
+
+    name: str
+    kind: Kind
+    label: str
+    description: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    missing: str = "—"
+
+
+def _of(kind: Kind) -> Callable[..., Column]:
+    def column(
+        name: str, label: str, description: str = "", *, words: Mapping[str, str] | None = None, missing: str = "—"
+    ) -> Column:
+        return Column(name, kind, label, description, words or {}, missing)
+
+    return column
+
+
+# What a declaration is written with: `integer("port", "Port")`. Integers are identifiers or counts, shown without
+# grouping; sizes are in bytes; durations in seconds; instants in UTC; several is a tuple of text.
+text, prose, integer, size, seconds = _of("text"), _of("prose"), _of("integer"), _of("bytes"), _of("seconds")
+flag, instant, several = _of("flag"), _of("instant"), _of("list")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One declared table. `source` is the collector that reads it, "" for a view computed from other tables."""
+
+    name: str
+    title: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    source: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+    def column(self, name: str) -> Column:
+        """The declaration of one column; raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name}.{name}")
+
+    def frame(self, rows: Iterable[Row]) -> pd.DataFrame:
+        """Make the frame of `rows`: exact columns, nullable types, sorted by key.
+
+        A column that a row lacks is `<NA>`. Rows that are wholly equal count once.
+        Raises ValueError for an unknown column, a value of the wrong kind, or two rows with the same key.
+        """
+        records = [dict(row) for row in rows]
+        unknown = {name for record in records for name in record} - set(self.names)
+        if unknown:
+            raise ValueError(f"table {self.name}: unknown columns {sorted(unknown)}")
+        series = {
+            column.name: _series([record.get(column.name) for record in records], column, self.name)
+            for column in self.columns
+        }
+        frame = pd.DataFrame(series, columns=self.names)
+        frame = frame.drop_duplicates(ignore_index=True)
+        keys = list(self.key)
+        repeated = frame[frame.duplicated(keys)] if keys else frame[1:]
+        if len(repeated):
+            raise ValueError(f"table {self.name}: key {keys} repeated: {repeated[keys].iloc[0].to_dict()}")
+        return frame.sort_values(keys, ignore_index=True) if keys else frame
+
+
+def _series(values: list[Any], column: Column, table: str) -> pd.Series:
+    """The values of one column as its declared type."""
+    if column.kind == "list":
+        return pd.Series([pd.NA if is_unknown(value) else tuple(value) for value in values], dtype="object")
+    try:
+        if column.kind == "instant":
+            # One value at a time: pandas would infer one format for the whole column, and Docker varies its own.
+            return pd.Series([pd.NaT if is_unknown(v) else pd.Timestamp(v) for v in values], dtype=DTYPES["instant"])
+        return pd.Series([pd.NA if is_unknown(value) else value for value in values], dtype=DTYPES[column.kind])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"table {table}, column {column.name} ({column.kind}): {error}") from error
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether `value` is one of the ways Python and pandas say "not known"."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as plain dicts, unknown as None: how pure functions read a table row by row."""
+    columns = {name: [None if is_unknown(v) else v for v in frame[name].tolist()] for name in frame.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+@dataclass(frozen=True)
+class View:
+    """A table computed from others by a pure function whose parameters name its inputs."""
+
+    table: Table
+    compute: Callable[..., Iterable[Row]]
+
+
+VIEWS: dict[str, View] = {}
+
+
+def view(table: Table) -> Callable[[Callable[..., Iterable[Row]]], Callable[..., Iterable[Row]]]:
+    """Register the decorated function as what computes `table`.
+
+    The function's parameters name tables or other views; it returns rows. A parameter with a default is
+    optional: it keeps its default when its table is absent.
+    """
+
+    def register(compute: Callable[..., Iterable[Row]]) -> Callable[..., Iterable[Row]]:
+        VIEWS[table.name] = View(table, compute)
+        return compute
+
+    return register

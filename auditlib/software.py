@@ -1,0 +1,45 @@
+"""What the audit knows of well-known programs: which ones hold ports for Docker, which images are databases."""
+
+from collections.abc import Iterable
+
+# Programs that hold a published port on behalf of a container: the engine's own, and its rootless forms.
+PORT_HOLDERS = frozenset({"docker-proxy", "dockerd", "rootlesskit", "rootlessport", "slirp4netns", "pasta"})
+
+# Databases: the words of their images' names, and the ports that their own protocol is served on.
+_DATABASES: dict[str, tuple[frozenset[str], frozenset[int]]] = {
+    "PostgreSQL": (frozenset({"postgres", "postgresql", "postgis", "pgvector", "timescaledb"}), frozenset({5432})),
+    "MySQL": (frozenset({"mysql", "mariadb", "percona"}), frozenset({3306, 33060})),
+    "Redis": (frozenset({"redis", "valkey", "keydb", "dragonfly"}), frozenset({6379})),
+    "MongoDB": (frozenset({"mongo", "mongodb", "ferretdb"}), frozenset({27017})),
+    "ChromaDB": (frozenset({"chroma", "chromadb"}), frozenset({8000})),
+}
+# ChromaDB's port is that of many web applications: it tells nothing without the image.
+_TELLING = {port: kind for kind, (_, ports) in _DATABASES.items() for port in ports if port != 8000}
+
+# `container_name` values that a second stack is likely to want too.
+GENERIC_NAMES = frozenset(
+    {"postgres", "postgresql", "db", "database", "mysql", "mariadb", "redis", "mongo", "mongodb", "web", "app", "api"}
+    | {"frontend", "backend", "nginx", "proxy", "server", "cache", "worker"}
+)
+
+
+def image_words(image: str | None) -> list[str]:
+    """The words of an image's name, without registry, tag and digest: `ghcr.io/acme/my-redis:7` → my, redis."""
+    repository = (image or "").partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
+    return repository.replace("_", "-").split("-")
+
+
+def database(image: str | None, port: int) -> str | None:
+    """The kind of database that serves `port` in a container of `image`, or None.
+
+    An image says it by its name; without one, a port that only one database uses does.
+    """
+    for kind, (words, ports) in _DATABASES.items():
+        if port in ports and words & set(image_words(image)):
+            return kind
+    return None if is_tool(image_words(image)) else _TELLING.get(port)
+
+
+def is_tool(words: Iterable[str]) -> bool:
+    """Whether an image's words name a companion of a database (exporter, admin interface), not the database."""
+    return bool({"exporter", "admin", "commander", "insight", "backup", "proxy", "ui"} & set(words))
