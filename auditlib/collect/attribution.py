@@ -1,0 +1,71 @@
+"""What joins the sources: which container is behind a listener, which container and network behind a server."""
+
+from urllib.parse import urlsplit
+
+from auditlib.schema import Row
+from auditlib.software import PORT_HOLDERS
+
+Tables = dict[str, list[Row]]
+
+
+def attribute(tables: Tables) -> Tables:
+    """The same tables with containers and networks named where the joins tell them; unknown where they do not."""
+    joined = dict(tables)
+    if "listeners" in tables:
+        joined["listeners"] = _listeners(tables)
+    if "traefik_servers" in tables and "container_networks" in tables:
+        joined["traefik_servers"] = _servers(tables)
+    return joined
+
+
+def _listeners(tables: Tables) -> list[Row]:
+    """Engine ids become names; a port held by docker-proxy belongs to the container that publishes it."""
+    names = {row["id"]: row["name"] for row in tables.get("containers", [])}
+    published = {
+        (row["protocol"], row["host_ip"], row["host_port"]): row["container"]
+        for row in tables.get("publications", [])
+        if row["live"]
+    }
+    rows = []
+    for row in tables["listeners"]:
+        # A container that this engine does not know (another engine, Podman) keeps a short form of its id.
+        container = names.get(row["container"], row["container"] and row["container"][:12])
+        if not container and row["process"] in PORT_HOLDERS:
+            container = published.get((row["protocol"], row["address"], row["port"]))
+        rows.append({**row, "container": container})
+    return rows
+
+
+def _servers(tables: Tables) -> list[Row]:
+    """A server belongs to the container that has its address, or its name on a network that Traefik shares."""
+    ends = tables["container_networks"]
+    proxy = {row["container"] for row in tables["traefik"]}
+    reached = {end["network"] for end in ends if end["container"] in proxy}
+    rows = []
+    for row in tables["traefik_servers"]:
+        host = _host(row["url"])
+        matches = [end for end in ends if host and host in (end["ipv4"], end["ipv6"])]
+        matches = matches or [end for end in ends if end["network"] in reached and host in _names(end)]
+        # Two containers that answer to one name are no attribution: which one is reached is not known.
+        if len({end["container"] for end in matches}) == 1:
+            rows.append({**row, "container": matches[0]["container"], "network": _only(matches)})
+        else:
+            rows.append(row)
+    return rows
+
+
+def _only(ends: list[Row]) -> str | None:
+    networks = {end["network"] for end in ends}
+    return networks.pop() if len(networks) == 1 else None
+
+
+def _names(end: Row) -> set[str]:
+    return {end["container"], *(end["aliases"] or [])}
+
+
+def _host(url: str) -> str | None:
+    """The host of a server, which is a URL (http) or host:port (tcp, udp)."""
+    try:
+        return urlsplit(url if "://" in url else f"//{url}").hostname
+    except ValueError:
+        return None

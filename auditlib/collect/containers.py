@@ -1,0 +1,244 @@
+"""Rows of the Docker engine's tables, from its raw answers. Only the fields named here are kept."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from auditlib.collect.secrets import REMOVED, redact, redact_rule
+from auditlib.collect.source import Reading
+from auditlib.schema import Row
+
+# A published address that names no interface. Docker listens on both families.
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never bound
+
+_PARTS = {
+    "info": "la description du moteur",
+    "networks": "les réseaux",
+    "volumes": "les volumes",
+    "images": "les images",
+}
+_COMPOSE = "com.docker.compose."
+# Labels of Compose whose values the audit uses; the others say nothing of the runtime.
+_COMPOSE_KEPT = {"project", "service", "container-number", "oneoff", "version", "config-hash", "depends_on"}
+_COMPOSE_KEPT |= {"project.config_files", "project.working_dir"}
+
+# Traefik labels whose value is a secret, or whose name may be one (a header's name ends the label).
+_TRAEFIK_SECRET = re.compile(
+    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)|\.headers\.custom(?:request|response)headers\.|\.plugin\.|\.(?:key|secret|token|password)$",
+    re.IGNORECASE,
+)
+
+
+def rows(payload: dict[str, Any]) -> Reading:
+    """Rows of every table of the source « engine ». A part that the engine refused gives no table."""
+    containers = payload["containers"]
+    tables: dict[str, list[Row]] = {
+        "docker_engine": [_engine(payload)],
+        "containers": [_container(c) for c in containers],
+        "container_networks": [row for c in containers for row in _attachments(c)],
+        "mounts": [row for c in containers for row in _mounts(c)],
+        "labels": [row for c in containers for row in _labels(c)],
+        "publications": [row for c in containers for row in _publications(c)],
+    }
+    makers = {"networks": _network, "volumes": _volume, "images": _image}
+    tables |= {part: [make(item) for item in payload[part]] for part, make in makers.items() if part in payload}
+    gaps = [f"le moteur Docker a refusé {_PARTS[gap['part']]} (HTTP {gap['status']})" for gap in payload["gaps"]]
+    return Reading(tables, gaps, "Autorisez GET sur /info, /networks, /volumes et /images." if gaps else "")
+
+
+def name(container: dict[str, Any]) -> str:
+    """The name of a container as people write it."""
+    return str(container["Name"]).removeprefix("/")
+
+
+def _engine(payload: dict[str, Any]) -> Row:
+    info, version = payload.get("info", {}), payload["version"]
+    return {
+        "name": info.get("Name") or payload["endpoint"],
+        "endpoint": payload["endpoint"],
+        "local": payload["local"],
+        "version": version["Version"],
+        "api_version": version["ApiVersion"],
+        "os": info.get("OperatingSystem"),
+        "kernel": version.get("KernelVersion"),
+        "storage_driver": info.get("Driver"),
+        "cgroup_version": info.get("CgroupVersion"),
+        "root": info.get("DockerRootDir"),
+        "clock": _moment(info.get("SystemTime")),
+        "live_restore": info.get("LiveRestoreEnabled"),
+        "swarm": info.get("Swarm", {}).get("LocalNodeState"),
+        "security_options": info.get("SecurityOptions"),
+    }
+
+
+def _container(raw: dict[str, Any]) -> Row:
+    state, config, host = raw["State"], raw["Config"], raw["HostConfig"]
+    labels = config.get("Labels") or {}
+    restart = host.get("RestartPolicy") or {}
+    files = labels.get(f"{_COMPOSE}project.config_files")
+    return {
+        "name": name(raw),
+        "id": raw["Id"],
+        "image": config.get("Image"),
+        "image_id": raw.get("Image"),
+        "state": state["Status"],
+        # "none" is the engine's word for a container whose health check was switched off.
+        "health": _or_none((state.get("Health") or {}).get("Status"), "none"),
+        "healthcheck": bool(((config.get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE"),
+        "exit_code": state.get("ExitCode"),
+        "oom_killed": state.get("OOMKilled"),
+        "start_error": redact(state["Error"]) if state.get("Error") else None,
+        "restart_policy": restart.get("Name") or "no",
+        "restart_max": restart.get("MaximumRetryCount") or None,
+        "restart_count": raw.get("RestartCount"),
+        "created": _moment(raw.get("Created")),
+        "started": _moment(state.get("StartedAt")),
+        "finished": _moment(state.get("FinishedAt")),
+        "pid": state.get("Pid") or None,
+        "compose_project": labels.get(f"{_COMPOSE}project"),
+        "compose_service": labels.get(f"{_COMPOSE}service"),
+        "compose_files": files.split(",") if files else None,
+        "compose_dir": labels.get(f"{_COMPOSE}project.working_dir"),
+        "compose_version": labels.get(f"{_COMPOSE}version"),
+        "network_mode": host.get("NetworkMode"),
+        "pid_mode": host.get("PidMode") or None,
+        "ipc_mode": host.get("IpcMode") or None,
+        "uts_mode": host.get("UTSMode") or None,
+        "userns_mode": host.get("UsernsMode") or None,
+        "privileged": host.get("Privileged"),
+        "readonly_rootfs": host.get("ReadonlyRootfs"),
+        "user": config.get("User") or None,
+        "cap_add": host.get("CapAdd") or [],
+        "cap_drop": host.get("CapDrop") or [],
+        "security_options": host.get("SecurityOpt") or [],
+        "apparmor_profile": raw.get("AppArmorProfile") or None,
+        "memory_limit": host.get("Memory") or None,
+        "nano_cpus": host.get("NanoCpus") or None,
+        "pids_limit": _positive(host.get("PidsLimit")),
+        "log_driver": (host.get("LogConfig") or {}).get("Type"),
+        "exposed_ports": sorted(config.get("ExposedPorts") or {}),
+    }
+
+
+def _attachments(raw: dict[str, Any]) -> Iterator[Row]:
+    for network, end in ((raw["NetworkSettings"] or {}).get("Networks") or {}).items():
+        # DNSNames (engine 26 and later) is the whole list; before it, Aliases, which held the short id too.
+        names = end.get("DNSNames") or [*(end.get("Aliases") or []), name(raw)]
+        yield {
+            "container": name(raw),
+            "network": network,
+            "ipv4": end.get("IPAddress") or None,
+            "ipv6": end.get("GlobalIPv6Address") or None,
+            "aliases": sorted({alias for alias in names if not raw["Id"].startswith(alias)}),
+        }
+
+
+def _mounts(raw: dict[str, Any]) -> Iterator[Row]:
+    for mount in raw.get("Mounts") or []:
+        yield {
+            "container": name(raw),
+            "type": mount["Type"],
+            "source": mount.get("Source") or None,
+            "volume": mount.get("Name") or None,
+            "destination": mount["Destination"],
+            "writable": mount.get("RW"),
+            "propagation": mount.get("Propagation") or None,
+        }
+
+
+def _labels(raw: dict[str, Any]) -> Iterator[Row]:
+    for label, value in (raw["Config"].get("Labels") or {}).items():
+        yield {"container": name(raw), "label": redact(label), "value": label_value(label, value)}
+
+
+def label_value(label: str, value: str) -> str | None:
+    """The value of a label without its secrets, or None when the audit has no use for it."""
+    lower = label.lower()
+    if lower.startswith("traefik."):
+        if _TRAEFIK_SECRET.search(lower):
+            return REMOVED
+        return redact_rule(value) if lower.endswith(".rule") else redact(value)
+    return value if label.removeprefix(_COMPOSE) in _COMPOSE_KEPT and label.startswith(_COMPOSE) else None
+
+
+def _publications(raw: dict[str, Any]) -> Iterator[Row]:
+    """Publications in force, then those that are only configured.
+
+    A publication whose container runs has its own addresses and ports in NetworkSettings; HostConfig keeps what was
+    asked. What was asked and is in force is told once, as in force.
+    """
+    live = (raw["NetworkSettings"] or {}).get("Ports") or {}
+    for port, bindings in live.items():
+        for binding in bindings or []:
+            yield from _binding(raw, port, binding, live=True)
+    for port, bindings in (raw["HostConfig"].get("PortBindings") or {}).items():
+        if not live.get(port):
+            for binding in bindings or []:
+                yield from _binding(raw, port, binding, live=False)
+
+
+def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: bool) -> Iterator[Row]:
+    number, _, protocol = port.partition("/")
+    # "" lets the engine choose a free port, "8000-8010" one of a range.
+    first, _, last = (binding.get("HostPort") or "").partition("-")
+    host_ip = binding.get("HostIp") or ""
+    for address in [host_ip] if host_ip else EVERY_ADDRESS:
+        yield {
+            "container": name(raw),
+            "protocol": protocol or "tcp",
+            "container_port": int(number),
+            "host_ip": address,
+            "host_port": int(first) if first and first != "0" else None,
+            "host_port_last": int(last) if last else None,
+            "live": live,
+        }
+
+
+def _network(raw: dict[str, Any]) -> Row:
+    pools = (raw.get("IPAM") or {}).get("Config") or []
+    return {
+        "name": raw["Name"],
+        "id": raw["Id"],
+        "driver": raw["Driver"],
+        "scope": raw.get("Scope"),
+        "internal": raw.get("Internal"),
+        "ipv6": raw.get("EnableIPv6"),
+        "subnets": [pool["Subnet"] for pool in pools if pool.get("Subnet")],
+        "gateways": [pool["Gateway"].partition("/")[0] for pool in pools if pool.get("Gateway")],
+        "compose_project": (raw.get("Labels") or {}).get(f"{_COMPOSE}project"),
+        "created": _moment(raw.get("Created")),
+    }
+
+
+def _volume(raw: dict[str, Any]) -> Row:
+    return {
+        "name": raw["Name"],
+        "driver": raw["Driver"],
+        "scope": raw.get("Scope"),
+        "mountpoint": raw.get("Mountpoint") or None,
+        "compose_project": (raw.get("Labels") or {}).get(f"{_COMPOSE}project"),
+        "created": _moment(raw.get("CreatedAt")),
+    }
+
+
+def _image(raw: dict[str, Any]) -> Row:
+    return {
+        "id": raw["Id"],
+        "tags": [tag for tag in raw.get("RepoTags") or [] if tag != "<none>:<none>"],
+        "size": raw.get("Size"),
+        "created": raw["Created"] * 1_000_000_000 if raw.get("Created") else None,
+    }
+
+
+def _moment(text: str | None) -> str | None:
+    """An instant of the engine; its year 1 means "never"."""
+    return None if not text or text.startswith("0001-") else text
+
+
+def _or_none(value: str | None, nothing: str) -> str | None:
+    return None if value in (None, "", nothing) else value
+
+
+def _positive(value: int | None) -> int | None:
+    """A limit; 0 and -1 both mean none."""
+    return value if value and value > 0 else None

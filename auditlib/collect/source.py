@@ -1,0 +1,133 @@
+"""What a source is, and how sources are read side by side, each within its time.
+
+A source is a dumb `fetch` (input and output only) and a pure `rows` (raw payload to rows of tables). A source that
+cannot be read is recorded with the reason and what would mend it; the others go on.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from auditlib.french import number, sentence
+from auditlib.parameters import Parameters
+from auditlib.schema import Row
+
+log = logging.getLogger(__name__)
+
+Status = Literal["ok", "partial", "refused", "absent", "failed"]
+Payloads = Mapping[str, Any]
+
+
+class Unreadable(Exception):  # noqa: N818 - a state of the source, not a programming error
+    """A source that cannot be read: `reason` and `remedy` are French clauses, without a full stop."""
+
+    def __init__(self, status: Status, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.status: Status = status
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass
+class Reading:
+    """What `rows` made of a payload: rows by table, and what is missing from them.
+
+    A table that could not be read is not in `tables`. `gaps` are French clauses; any gap makes the source partial.
+    `note` is said of a source that was read wholly.
+    """
+
+    tables: dict[str, list[Row]]
+    gaps: list[str] = field(default_factory=list)
+    remedy: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of facts. `after` names the sources whose payloads its `fetch` is given (None if unread)."""
+
+    name: str
+    title: str
+    tables: tuple[str, ...]
+    fetch: Callable[[Parameters, Payloads], Any]
+    rows: Callable[[Any], Reading]
+    after: tuple[str, ...] = ()
+    local: bool = False  # reads this very machine: says nothing of an engine that runs elsewhere
+
+
+@dataclass
+class Outcome:
+    """How the reading of one source went."""
+
+    source: Source
+    status: Status
+    reason: str = ""
+    remedy: str = ""
+    duration_s: float = 0.0
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    payload: Any = None
+
+
+def gather(
+    sources: Sequence[Source], parameters: Parameters, progress: Callable[[Outcome], None]
+) -> dict[str, Outcome]:
+    """Read all `sources` concurrently; a source starts when those it comes after have ended.
+
+    Each costs at most `parameters.timeout_s`. `progress` is called with each outcome, as it comes.
+    """
+    futures: dict[str, Future[Outcome]] = {source.name: Future() for source in sources}
+
+    def work(source: Source) -> None:
+        payloads = {name: futures[name].result().payload for name in source.after}
+        outcome = _read(source, parameters, payloads)
+        progress(outcome)
+        futures[source.name].set_result(outcome)
+
+    for source in sources:
+        threading.Thread(target=work, args=(source,), name=source.name, daemon=True).start()
+    return {name: future.result() for name, future in futures.items()}
+
+
+def _read(source: Source, parameters: Parameters, payloads: Payloads) -> Outcome:
+    started = time.monotonic()
+    try:
+        payload = _bounded(lambda: source.fetch(parameters, payloads), parameters.timeout_s)
+        reading = source.rows(payload)
+        status: Status = "partial" if reading.gaps else "ok"
+        outcome = Outcome(source, status, sentence(reading.gaps) or reading.note, reading.remedy)
+        outcome.tables, outcome.payload = reading.tables, payload
+    except Unreadable as unreadable:
+        outcome = Outcome(source, unreadable.status, sentence([unreadable.reason]), sentence([unreadable.remedy]))
+    except Exception as error:  # a source may answer anything at all, and the other sources must go on
+        log.exception("source %s", source.name)
+        reason = f"La réponse n’a pas la forme attendue ({type(error).__name__} : {error})."
+        outcome = Outcome(source, "failed", reason, "Signalez cette erreur avec le journal de l’exécution.")
+    outcome.duration_s = time.monotonic() - started
+    return outcome
+
+
+def _bounded(fetch: Callable[[], Any], timeout_s: float) -> Any:
+    """Call `fetch` in a thread that is abandoned after `timeout_s`: no client's own timeout covers everything."""
+    done: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(fetch())
+        except BaseException as error:  # handed over to the caller, whatever it is
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return done.result(timeout_s)
+    except TimeoutError:
+        if done.done():
+            raise
+        raise Unreadable(
+            "failed",
+            f"aucune réponse complète en {number(timeout_s, 1)} s",
+            "augmenter timeout_s, ou vérifier que le service répond",
+        ) from None

@@ -1,0 +1,219 @@
+"""Traefik's static configuration: the file, the flags and the environment of its container.
+
+The first of the three that is present wins, and the others are ignored entirely (Traefik's `cmd/traefik/traefik.go`;
+verified on 3.7.15). All three are recorded, with the one that counts marked as effective.
+"""
+
+import contextlib
+import io
+import re
+import tarfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+from docker.errors import APIError, DockerException
+
+from auditlib.collect.containers import name
+from auditlib.collect.engine import ReadOnlyClient, address, connect
+from auditlib.collect.secrets import redact, secret_name
+from auditlib.collect.source import Payloads, Reading, Unreadable
+from auditlib.parameters import Parameters
+from auditlib.schema import Row
+
+EXTENSIONS = (".toml", ".yaml", ".yml")  # in the order Traefik tries them
+MAX_FILE = 1_000_000  # bytes; a static configuration is a few kilobytes
+
+# Segments of a key that are names the user chose: their case counts, the rest of a key is case-insensitive.
+_NAMED = ("entrypoints", "certificatesresolvers", "plugins", "localplugins")
+# Options whose last word is a secret, whatever it is called elsewhere.
+_SECRET_OPTION = re.compile(r"\.(?:eab\..*|headers\..*|.*users|email|username|cert|key|ca)$")
+
+
+def proxies(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The containers that run Traefik: by image name, or by the program they start. Running ones come first."""
+    found = [c for c in containers if _image(c) == "traefik" or "traefik" in _programs(c)]
+    return sorted(found, key=lambda c: (not c["State"].get("Running"), not _publishes_web(c), name(c)))
+
+
+def _image(container: dict[str, Any]) -> str:
+    reference = str(container["Config"].get("Image") or "").rpartition("@")[0] or str(container["Config"].get("Image"))
+    return reference.rpartition("/")[2].partition(":")[0]
+
+
+def _programs(container: dict[str, Any]) -> set[str]:
+    return {PurePosixPath(word).name for word in [container.get("Path") or "", *(container.get("Args") or [])[:1]]}
+
+
+def _publishes_web(container: dict[str, Any]) -> bool:
+    ports = (container["NetworkSettings"] or {}).get("Ports") or {}
+    return any(binding["HostPort"] in ("80", "443") for bindings in ports.values() for binding in bindings or [])
+
+
+def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
+    """Flags, `TRAEFIK_*` variables and configuration files of the Traefik container."""
+    engine = payloads["engine"]
+    if engine is None:
+        raise Unreadable("absent", "le moteur Docker n’a pas été lu", "rendre le moteur Docker lisible")
+    found = proxies(engine["containers"])
+    if not found:
+        raise Unreadable("absent", "aucun conteneur Traefik n’a été trouvé", "démarrer Traefik dans un conteneur")
+    container = found[0]
+    flags = [word for word in container.get("Args") or [] if word.startswith("-")]
+    environment = [line for line in container["Config"].get("Env") or [] if line.startswith("TRAEFIK_")]
+    files, gaps = {}, []
+    with contextlib.closing(connect(address(parameters.docker_host), parameters.timeout_s)) as client:
+        for path in candidates(container):
+            try:
+                content = _file(client, container["Id"], path)
+            except (DockerException, OSError, tarfile.TarError) as error:
+                gaps.append(f"{path} ({redact(str(error))[:200]})")
+                break
+            if content is not None:
+                files[path] = content
+                break
+    return {
+        "container": name(container),
+        "others": [name(other) for other in found[1:] if other["State"].get("Running")],
+        "args": container.get("Args") or [],
+        "flags": flags,
+        "environment": environment,
+        "files": files,
+        "unread": gaps,
+    }
+
+
+def candidates(container: dict[str, Any]) -> list[str]:
+    """Where Traefik looks for its file, in order: `--configFile` if given, else three folders (paerser's finder)."""
+    for option, value in parse_flags(container.get("Args") or []):
+        if option == "configfile":
+            return [str(PurePosixPath(container["Config"].get("WorkingDir") or "/", value))]
+    environment = dict(line.partition("=")[::2] for line in container["Config"].get("Env") or [])
+    user = container["Config"].get("User") or "root"
+    home = environment.get("HOME") or ("/root" if user.partition(":")[0] in ("", "0", "root") else "/")
+    folders = [
+        "/etc/traefik",
+        environment.get("XDG_CONFIG_HOME") or "",
+        home,
+        container["Config"].get("WorkingDir") or "/",
+    ]
+    return [
+        f"{folder.rstrip('/')}/traefik{ext}" for folder in dict.fromkeys(filter(None, folders)) for ext in EXTENSIONS
+    ]
+
+
+def _file(client: ReadOnlyClient, container: str, path: str) -> str | None:
+    """A file as the container sees it, or None. A GET of the engine's archive: no exec, no access to the disk."""
+    try:
+        chunks, stat = client.get_archive(container, path)
+    except APIError as error:
+        if error.status_code == 404:
+            return None
+        raise
+    with contextlib.closing(chunks):
+        if stat["size"] > MAX_FILE:
+            raise OSError(f"{stat['size']} octets")
+        packed = b"".join(chunks)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is not None:
+                return content.read(MAX_FILE).decode("utf-8", "replace")
+            if member.issym():
+                target = str(PurePosixPath(path).parent / member.linkname)
+                return _file(client, container, target) if target != path else None
+    return None
+
+
+def rows(payload: dict[str, Any]) -> Reading:
+    """Rows of `traefik_static`, one per option and origin."""
+    origins: list[tuple[str, str | None, Mapping[str, str]]] = []
+    gaps = [f"fichier illisible : {unread}" for unread in payload["unread"]]
+    for path, text in payload["files"].items():
+        try:
+            origins.append(("file", path, dict(parse_file(path, text))))
+        except ValueError as error:
+            gaps.append(f"fichier {path} mal formé : {error}")
+    origins.append(("flags", None, dict(parse_flags(payload["args"]))))
+    origins.append(("environment", None, dict(parse_environment(payload["environment"]))))
+    present = [origin for origin, _, options in origins if options]
+    # A file that is there but could not be read or parsed would still win: then nothing is known to be effective.
+    unsure = bool(gaps)
+    if payload["others"]:
+        gaps.append(
+            f"un seul Traefik est audité, {payload['container']} ; aussi trouvés : {', '.join(payload['others'])}"
+        )
+    table: list[Row] = [
+        {
+            "container": payload["container"],
+            "origin": origin,
+            "location": location,
+            "key": key,
+            "value": None if is_secret(key) else redact(value),
+            "effective": None if unsure else origin == present[0],
+        }
+        for origin, location, options in origins
+        for key, value in options.items()
+    ]
+    return Reading({"traefik_static": table}, gaps)
+
+
+def is_secret(key: str) -> bool:
+    """Whether the value of a static option must not be kept."""
+    return bool(_SECRET_OPTION.search(f".{key}")) or secret_name(key.rpartition(".")[2])
+
+
+def normal(key: str) -> str:
+    """A key in one spelling for the three origins: lower-case, but for the names that the user chose."""
+    parts = key.split(".")
+    return ".".join(part if i and parts[i - 1].lower() in _NAMED else part.lower() for i, part in enumerate(parts))
+
+
+def parse_flags(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Options of a command line: `--a.b=c`, `--a.b c`, `--a.b` (true). What is no option is skipped."""
+    waiting = [*words]
+    while waiting:
+        word = waiting.pop(0)
+        if not word.startswith("-"):
+            continue
+        key, equals, value = word.lstrip("-").partition("=")
+        if not equals:
+            value = waiting.pop(0) if waiting and not waiting[0].startswith("-") else "true"
+        yield normal(key), value
+
+
+def parse_environment(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Options of `TRAEFIK_A_B=c` variables. Traefik lower-cases everything, names included."""
+    for line in lines:
+        variable, _, value = line.partition("=")
+        if variable.startswith("TRAEFIK_"):
+            yield variable.removeprefix("TRAEFIK_").replace("_", ".").lower(), value
+
+
+def parse_file(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """Options of a YAML or TOML file, flattened. Raises ValueError with a French cause when it is neither."""
+    try:
+        # BaseLoader keeps every scalar as the text that was written: no number, date or boolean is guessed.
+        tree = tomllib.loads(text) if path.endswith(".toml") else yaml.load(text, yaml.CBaseLoader)  # noqa: S506
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ValueError(f"ligne {mark.line + 1}" if mark else "TOML invalide") from None
+    return ((normal(key), value) for key, value in _flatten(tree or {}, ""))
+
+
+def _flatten(tree: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(tree, Mapping):
+        # An empty mapping (`api: {}`) switches its option on.
+        if not tree and prefix:
+            yield prefix, "true"
+        for key, value in tree.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(tree, list) and any(isinstance(item, Mapping) for item in tree):
+        for index, item in enumerate(tree):
+            yield from _flatten(item, f"{prefix}[{index}]")
+    elif isinstance(tree, list):
+        yield prefix, ",".join(str(item) for item in tree)
+    else:
+        yield prefix, ("true" if tree is True else "false" if tree is False else str(tree))
