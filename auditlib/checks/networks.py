@@ -1,0 +1,127 @@
+"""NET: the networks that containers and Traefik share, or do not."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from auditlib.findings import Fix, NotApplicable, check
+from auditlib.fixes import compose
+from auditlib.french import listing, quoted
+from auditlib.schema import Row, records
+
+
+def _attachments(container_networks: pd.DataFrame) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in records(container_networks):
+        found.setdefault(row["container"], []).append(row["network"])
+    return found
+
+
+@check(
+    "NET-001",
+    "high",
+    "Chaque conteneur routé est attaché au réseau désigné à Traefik",
+    key=("container",),
+    message="Le conteneur « {container} » n’est pas attaché au réseau « {network} » que {designation} : "
+    "{fallback}.{hint}",
+    fix=Fix(
+        "Déclarer le réseau « {network} » (« external: true ») dans le fichier compose, l’ajouter aux réseaux du "
+        "service, puis le recréer. Pour rétablir sans attendre : attacher le conteneur et le redémarrer, car Traefik "
+        "ne relit les adresses qu’à un démarrage, un arrêt ou un changement de santé. Autre remède : retirer l’option, "
+        "si plusieurs réseaux sont voulus.",
+        ("docker network connect {network} {container}", "docker restart {container}", "{compose} up -d {service}"),
+        ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container}",),
+    ),
+)
+def designated_network(
+    routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
+) -> Iterator[Row]:
+    """Routed containers that are not on the network of their label, else of `providers.docker.network`.
+
+    Traefik takes the address on that network; without it, it warns and takes another, at random when there are
+    several (`getIPAddress`, verified on 3.0 to 3.7). A container on the host's network has no address to choose.
+    """
+    settings, attached = records(proxy)[0], _attachments(container_networks)
+    known = {row["name"]: row for row in records(containers)}
+    asking = [row for row in records(routed) if row["docker"]]
+    if not settings["designated"] and not any(row["network_label"] for row in asking):
+        raise NotApplicable("aucun réseau n’est désigné à Traefik, ni par étiquette ni par option")
+    for row in asking:
+        container, name = known[row["container"]], row["container"]
+        # A label that is there but empty overrides the option with "no network wanted".
+        label = row["network_label"]
+        network = label if label is not None else settings["designated"]
+        networks = attached.get(name, [])
+        mode = container["network_mode"] or ""
+        if not network or network in networks or mode in ("host", "none") or mode.startswith("container:"):
+            continue
+        yield {
+            "container": name,
+            "network": network,
+            "networks": networks,
+            "wording": {
+                "designation": "son étiquette « traefik.docker.network » désigne"
+                if label
+                else "l’option « providers.docker.network » désigne",
+                "fallback": _fallback(networks, row["reached"]),
+                "hint": _prefixed(network, networks) if label else "",
+                **compose(container),
+            },
+        }
+
+
+def _fallback(networks: list[str], reached: tuple[str, ...] | None) -> str:
+    if not networks:
+        return "il n’est sur aucun réseau, et Traefik l’ignore"
+    if len(networks) == 1:
+        return f"Traefik se rabat sur {quoted(networks[0])}"
+    now = f", actuellement {listing(quoted(network) for network in reached)}" if reached else ""
+    return f"Traefik se rabat au hasard sur {listing(map(quoted, networks), 'ou')}{now}"
+
+
+def _prefixed(label: str, networks: list[str]) -> str:
+    """Compose prefixes a network's name by its project, and the label wants the real name."""
+    real = next((network for network in networks if network.endswith(f"_{label}")), None)
+    return f" L’étiquette veut le nom complet, {quoted(real)}." if real else ""
+
+
+@check(
+    "NET-002",
+    "critical",
+    "Chaque conteneur routé partage un réseau avec Traefik",
+    key=("container",),
+    message="Le conteneur « {container} » ne partage aucun réseau avec Traefik (« {proxy} ») : {where}. "
+    "Toute requête vers lui finit en erreur 504.",
+    fix=Fix(
+        "Attacher « {container} » à un réseau de Traefik, durablement dans son fichier compose, puis le redémarrer "
+        "pour que Traefik relise son adresse.",
+        ("docker network connect {shared} {container}", "docker restart {container}", "{compose} up -d {service}"),
+        ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container} {proxy}",),
+    ),
+)
+def shared_network(
+    routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
+) -> Iterator[Row]:
+    """Routed containers on none of Traefik's networks. On the host's network, Traefik reaches every bridge."""
+    settings, attached = records(proxy)[0], _attachments(container_networks)
+    if not settings["container"] or settings["network_mode"] == "host":
+        raise NotApplicable("Traefik utilise le réseau de la machine, d’où tous les réseaux Docker sont joignables")
+    known = {row["name"]: row for row in records(containers)}
+    traefik = sorted(settings["networks"])
+    for row in records(routed):
+        container = known[row["container"]]
+        networks, mode = attached.get(row["container"], []), container["network_mode"] or ""
+        if set(networks) & set(traefik) or mode == "host" or mode.startswith("container:"):
+            continue
+        yield {
+            "container": row["container"],
+            "proxy": settings["container"],
+            "networks": networks,
+            "proxy_networks": traefik,
+            "wording": {
+                "where": f"il est sur {listing(map(quoted, networks)) or 'aucun réseau'}, "
+                f"Traefik sur {listing(map(quoted, traefik)) or 'aucun réseau'}",
+                "shared": settings["designated"] or (traefik[0] if traefik else None),
+                **compose(container),
+            },
+        }

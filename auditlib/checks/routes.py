@@ -1,0 +1,189 @@
+"""ROUTE: what Traefik loaded, and what it leaves open."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import quote
+
+import pandas as pd
+
+from auditlib.findings import Fix, check
+from auditlib.french import quoted
+from auditlib.ports import EVERYWHERE, LOOPBACK, Claim, claim, exposure
+from auditlib.schema import Row, records
+from auditlib.snapshot import AbsentTable
+
+# What Traefik's own messages mean, and what to do: the first that matches (traefik.md, section 3.3).
+_REMEDIES = tuple(
+    (re.compile(pattern), remedy)
+    for pattern, remedy in (
+        (
+            r'middleware "([^"@]+)@docker" does not exist',
+            "nommer le fournisseur qui déclare le middleware, par exemple « {0}@file », ou le déclarer par étiquettes",
+        ),
+        (r'middleware "([^"]+)" does not exist', "déclarer le middleware « {0} », ou corriger son nom"),
+        (r'service "([^"]+)" does not exist', "déclarer le service « {0} », ou corriger son nom et son fournisseur"),
+        (r"entryPoint|entry point", "nommer un point d’entrée qui existe (les majuscules comptent)"),
+        (r"parsing rule|adding rule|invalid rule", "corriger la règle selon la syntaxe de cette version de Traefik"),
+        (r"unknown TLS options", "déclarer ces options TLS, ou retirer la référence"),
+        (r"priority", "donner une priorité plus petite"),
+        (r"parsing server URL", "corriger l’adresse du serveur, ou l’étiquette de son port"),
+    )
+)
+
+# Middlewares that ask who the visitor is. A plugin may: it is given the benefit of the doubt.
+_AUTHENTICATION = {"basicAuth", "digestAuth", "forwardAuth", "plugin"}
+
+
+@check(
+    "ROUTE-001",
+    "critical",
+    "Traefik sert tous les routeurs, services et middlewares déclarés",
+    key=(),
+    message="{noun} « {name} » {effect} : {errors}.",
+    fix=Fix("Remède : {remedy}.", (), ("curl -sS {url}",)),
+)
+def loaded(
+    traefik_routers: pd.DataFrame,
+    traefik_services: pd.DataFrame,
+    traefik_middlewares: pd.DataFrame,
+    traefik: pd.DataFrame,
+) -> Iterator[Row]:
+    """Objects that Traefik's API reports as disabled (not served) or in warning (served, but not as asked)."""
+    api = records(traefik)[0]["url"] if len(traefik) else None
+    kinds = (
+        ("router", "Le routeur", traefik_routers),
+        ("service", "Le service", traefik_services),
+        ("middleware", "Le middleware", traefik_middlewares),
+    )
+    for kind, noun, frame in kinds:
+        for row in records(frame):
+            if row["status"] not in ("disabled", "warning"):
+                continue
+            disabled = row["status"] == "disabled"
+            yield {
+                "subjects": ((kind, row[kind]),),
+                "severity": "critical" if disabled else "medium",
+                kind: row[kind],
+                "protocol": row["protocol"],
+                "status": row["status"],
+                "errors": row["errors"] or ("sans motif donné",),
+                "wording": {
+                    "noun": noun,
+                    "name": row[kind],
+                    "effect": "est désactivé par Traefik" if disabled else "est servi, mais Traefik avertit",
+                    "remedy": _remedy(row["errors"] or ()),
+                    "url": f"{api}/api/{row['protocol']}/{kind}s/{quote(row[kind], safe='@')}" if api else None,
+                },
+            }
+
+
+def _remedy(errors: Iterable[str]) -> str:
+    for error in errors:
+        for pattern, remedy in _REMEDIES:
+            if match := pattern.search(error):
+                return remedy.format(*match.groups())
+    return "corriger ce que Traefik signale"
+
+
+@check(
+    "ROUTE-014",
+    "high",
+    "L’API de Traefik n’est pas servie sans authentification au-delà de la machine",
+    key=("entrypoint", "router"),
+    message="L’API de Traefik répond sans authentification sur le point d’entrée « {entrypoint} » ({cause}), joignable "
+    "au-delà de cette machine par {places} : n’importe qui y lit les domaines, les services et les middlewares.",
+    fix=Fix(
+        "{mend} Sans attendre : publier ce port sur 127.0.0.1 seulement.",
+        (),
+        ("curl -sS -o /dev/null -w '%{{http_code}}\\n' {probe}",),
+    ),
+)
+def api_protected(
+    proxy: pd.DataFrame,
+    traefik_static: pd.DataFrame,
+    publications: pd.DataFrame,
+    traefik_routers: pd.DataFrame | None = None,
+    traefik_middlewares: pd.DataFrame | None = None,
+    traefik_entrypoints: pd.DataFrame | None = None,
+) -> Iterator[Row]:
+    """Ways to `api@internal` with no authentication, on entry points published beyond the loopback.
+
+    `api.insecure` makes such routers by itself on the entry point « traefik », port 8080 unless it is defined
+    (`pkg/provider/traefik/internal.go`). Without the API, the static configuration alone may tell it.
+    """
+    options = {row["key"]: row["value"] for row in records(traefik_static) if row["effective"]}
+    insecure = options.get("api.insecure", "false") != "false"
+    ports = {"traefik": options.get("entrypoints.traefik.address") or ":8080"}
+    ports |= (
+        {row["entrypoint"]: row["address"] for row in records(traefik_entrypoints)}
+        if traefik_entrypoints is not None
+        else {}
+    )
+    ways: dict[tuple[str, str], bool] = {("traefik", "api@internal"): True} if insecure else {}
+    if traefik_routers is not None and traefik_middlewares is not None:
+        guards = _guards(traefik_middlewares)
+        for row in records(traefik_routers):
+            serves = row["service"] in ("api@internal", "dashboard@internal") and row["status"] != "disabled"
+            if serves and row["provider"] != "internal" and not any(guards(name) for name in row["middlewares"] or ()):
+                ways |= {(entrypoint, row["router"]): False for entrypoint in row["entrypoints"] or ()}
+    traefik = records(proxy)[0]
+    for (entrypoint, router), by_option in ways.items():
+        places = _beyond_loopback(ports.get(entrypoint, ""), traefik, records(publications))
+        if places:
+            yield {
+                "entrypoint": entrypoint,
+                "router": router,
+                "places": [name for name, _ in places],
+                "wording": _insecure(places[0][1]) if by_option else _unguarded(router),
+            }
+    if traefik_routers is None:
+        raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
+
+
+def _insecure(address: str) -> Row:
+    return {
+        "cause": "« api.insecure » est activé",
+        "mend": "Retirer « api.insecure », et servir l’API par un routeur vers « api@internal » protégé par un "
+        "middleware d’authentification (basicAuth ou forwardAuth).",
+        "probe": f"http://{address}/api/rawdata",
+    }
+
+
+def _unguarded(router: str) -> Row:
+    return {
+        "cause": f"routeur {quoted(router)}, sans middleware d’authentification",
+        "mend": f"Ajouter au routeur {quoted(router)} un middleware d’authentification (basicAuth ou forwardAuth).",
+        "probe": None,
+    }
+
+
+def _guards(traefik_middlewares: pd.DataFrame) -> Callable[[str], bool]:
+    """A function that tells whether a middleware, or one of its chain, authenticates."""
+    known = {row["middleware"]: row for row in records(traefik_middlewares)}
+
+    def guards(name: str, depth: int = 0) -> bool:
+        row = known.get(name)
+        if row is None or depth > len(known):
+            return False
+        return row["type"] in _AUTHENTICATION or any(guards(member, depth + 1) for member in row["chain"] or ())
+
+    return guards
+
+
+def _beyond_loopback(address: str, traefik: Row, publications: list[Row]) -> list[tuple[str, str]]:
+    """Where an entry point of Traefik is reached from other machines, as (subject, host:port)."""
+    host, _, port = address.partition("/")[0].rpartition(":")
+    if not port.isdigit():
+        return []
+    if traefik["container"] is None or traefik["network_mode"] == "host":
+        published = [Claim("tcp", host.strip("[]") or "0.0.0.0", int(port), int(port))]  # noqa: S104
+    else:
+        own = [row for row in publications if row["container"] == traefik["container"] and row["live"]]
+        published = [
+            one for row in own if row["container_port"] == int(port) and (one := claim(row)) and one.protocol == "tcp"
+        ]
+    beyond = [one for one in published if exposure([one.address]) != LOOPBACK]
+    return [
+        (one.name, f"{'127.0.0.1' if exposure([one.address]) == EVERYWHERE else one.address}:{one.first}")
+        for one in beyond
+    ]

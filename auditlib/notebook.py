@@ -1,0 +1,121 @@
+"""What a notebook calls: load a snapshot, show its tables, draw it, judge it, conclude.
+
+Each function returns something with a good HTML form. When the facts it needs are missing, that is a notice that says
+why, and the notebook goes on.
+"""
+
+import dataclasses
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from auditlib import conclusions, findings, french, runs, snapshot, topology
+from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
+from auditlib.parameters import Severity, read
+from auditlib.schema import VIEWS
+from auditlib.snapshot import AbsentTable, Snapshot
+from auditlib.tables import TABLES
+
+_CHAPTERS: dict[str, conclusions.Chapter] = {
+    "collection": conclusions.collection,
+    "inventory": conclusions.inventory,
+    "ports": conclusions.ports,
+    "routing": conclusions.routing,
+    "graph": conclusions.graph,
+}
+
+
+def load(path: str = "", outputs: str = "outputs") -> Snapshot:
+    """The snapshot at `path` (a run or its snapshot); "" means the last one of this host under `outputs`.
+
+    Raises SnapshotError or RunError with a French sentence when there is none, or when it cannot be read.
+    """
+    folder = runs.find(path) if path else runs.last_snapshot(runs.outputs_folder(outputs), platform.node())
+    return snapshot.read(folder)
+
+
+def record(destination: str = "", **parameters: Any) -> Snapshot:
+    """Collect this machine's facts and write them as a snapshot into `destination`.
+
+    `destination` "" means a new run folder under `outputs`. With the parameter `snapshot`, nothing is collected: that
+    snapshot is read, and copied. Raises ParameterError, SnapshotError or RunError with a French sentence.
+    """
+    wanted = read(None, parameters)
+    if wanted.snapshot:
+        facts = load(wanted.snapshot)
+    else:
+        # Only here does anything outside `auditlib.collect` reach the machine.
+        from auditlib.collect import collect  # noqa: PLC0415
+
+        facts = collect(wanted)
+    folder = Path(destination) if destination else _new_folder(wanted.outputs, facts)
+    facts.write(folder)
+    runs.owned_by_caller(folder)
+    return snapshot.read(folder)
+
+
+def _new_folder(outputs: str, facts: Snapshot) -> Path:
+    home = runs.outputs_folder(outputs) / runs.host_folder(facts.hostname)
+    return home / runs.stamp(facts.collected) / snapshot.FOLDER
+
+
+def show(facts: Snapshot, name: str, *columns: str, empty: str = "Aucune ligne.") -> Shown:
+    """A table or a view, with the given columns (all of them by default)."""
+    table = TABLES[name] if name in TABLES else VIEWS[name].table
+    try:
+        return Grid(getattr(facts, name), table, columns, facts.zone, empty)
+    except AbsentTable as absent:
+        return Notice(f"{table.title} : non évaluable, {absent.reason}.")
+
+
+def draw(facts: Snapshot, picture: str, severities: Mapping[str, Severity] | None = None) -> Any:
+    """A picture: "stacks", "ports", "graph" or "severities"."""
+    from auditlib import figures  # noqa: PLC0415 - matplotlib costs every notebook that draws nothing
+
+    pictures: dict[str, Callable[[], figures.Figure]] = {
+        "stacks": lambda: facts.call(figures.stacks_figure),
+        "ports": lambda: facts.call(figures.ports_figure),
+        "graph": lambda: figures.graph_figure(facts.call(topology.graph)),
+        "severities": lambda: figures.severities_figure(findings.by_family(findings.run(facts, severities))),
+    }
+    try:
+        return pictures[picture]()
+    except AbsentTable as absent:
+        return Notice(f"Figure non évaluable : {absent.reason}.")
+
+
+def judge(facts: Snapshot, *families: str, severities: Mapping[str, Severity] | None = None) -> Shown:
+    """The findings of some families of checks (all by default), and the checks that could not be evaluated."""
+    audit = findings.run(facts, severities)
+    kept = findings.of_families(audit, families)
+    unknown = [result for result in kept.results if result.verdict == "unknown"]
+    notices = [Notice(f"{one.check}, « {one.title} » : non évaluable. {one.reason}") for one in unknown]
+    nothing = "Aucun constat." if len(unknown) < len(kept.results) else "Aucun contrôle n’a pu être évalué."
+    listed = FindingList(kept.findings, nothing)
+    return Several([*([] if not kept.findings and nothing != "Aucun constat." else [listed]), *notices])
+
+
+def verdicts(facts: Snapshot, severities: Mapping[str, Severity] | None = None) -> Shown:
+    """Every check with its verdict."""
+    rows = [dataclasses.asdict(result) for result in findings.run(facts, severities).results]
+    return Grid(findings.RESULTS.frame(rows), findings.RESULTS)
+
+
+def conclude(facts: Snapshot, chapter: str, severities: Mapping[str, Severity] | None = None) -> Shown:
+    """The conclusion of a chapter: "collection", "inventory", "ports", "routing", "graph" or "findings"."""
+    if chapter == "findings":
+        return Sentences(conclusions.findings(findings.run(facts, severities)))
+    return Sentences(conclusions.conclude(facts, _CHAPTERS[chapter]))
+
+
+def summarise(facts: Snapshot, severities: Mapping[str, Severity] | None = None) -> Shown:
+    """The summary of the whole audit: key figures, then sentences."""
+    audit = findings.run(facts, severities)
+    counts = [
+        (name, str(sum(finding.severity == severity for finding in audit.findings)), severity)
+        for severity, name in findings.SEVERITIES_FR.items()
+    ]
+    score = "—" if audit.score is None else f"{french.number(audit.score)}/100"
+    figures = [("note", score, ""), ("contrôles évalués", f"{french.number(100 * audit.coverage)} %", ""), *counts]
+    return Several([Cards(figures), Sentences(conclusions.executive(facts, audit))])

@@ -1,0 +1,77 @@
+"""`constats.json`: the findings for other programs. Its form is a contract; codes in it are English."""
+
+import json
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from auditlib.findings import Audit, Finding
+from auditlib.schema import records
+from auditlib.snapshot import Snapshot
+from auditlib.version import __version__
+
+SCHEMA = 1
+
+
+def constats(snapshot: Snapshot, audit: Audit) -> str:
+    """The findings of a snapshot as JSON. `run.duration_s` is what the collection took."""
+    document = {
+        "schema": SCHEMA,
+        "run": {
+            "id": snapshot.origin,
+            "host": snapshot.hostname,
+            "collected": snapshot.collected.isoformat().replace("+00:00", "Z"),
+            "duration_s": snapshot.duration_s,
+            "versions": _versions(snapshot),
+        },
+        "coverage": round(audit.coverage, 4),
+        "score": None if audit.score is None else round(audit.score, 1),
+        "results": [
+            {
+                "check": result.check,
+                "title": result.title,
+                "verdict": result.verdict,
+                "severity": result.severity,
+                "reason": result.reason,
+            }
+            for result in audit.results
+        ],
+        "findings": [_finding(finding) for finding in audit.findings],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "identity": finding.identity,
+        "check": finding.check,
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "subjects": [{"kind": kind, "name": name} for kind, name in finding.subjects],
+        "message": finding.message,
+        "evidence": dict(finding.evidence),
+        "fix": {
+            "text": finding.fix.text,
+            "commands": list(finding.fix.commands),
+            "verify": list(finding.fix.verify),
+            "patch": finding.fix.patch,
+        },
+        "waived": None if finding.waived is None else dict(finding.waived),
+    }
+
+
+def _versions(snapshot: Snapshot) -> dict[str, str | None]:
+    """Versions of what audits and of what is audited; None for what was not read."""
+    return {
+        "auditlib": __version__,
+        "python": platform.python_version(),
+        "pandas": version("pandas"),
+        "papermill": version("papermill"),
+        "docker": _one(snapshot, "docker_engine"),
+        "traefik": _one(snapshot, "traefik"),
+    }
+
+
+def _one(snapshot: Snapshot, table: str) -> str | None:
+    frame = getattr(snapshot, table, None)
+    return None if frame is None or frame.empty else records(frame)[0]["version"]

@@ -1,0 +1,189 @@
+"""The report as French Markdown, under the nine headings of an audit written by hand."""
+
+import shlex
+from collections.abc import Iterator
+
+from auditlib import conclusions, notebook
+from auditlib.display import FindingList, Notice, Sentences, markdown_code, markdown_text
+from auditlib.findings import Audit, Finding
+from auditlib.french import day, instant, typography, visible
+from auditlib.inventory import PASSIVE
+from auditlib.schema import Row, records
+from auditlib.snapshot import AbsentTable, Snapshot
+
+BLOCKING = ("critical", "high")
+
+
+def report(snapshot: Snapshot, audit: Audit) -> str:
+    """The whole report. A part whose facts were not collected says « non évaluable » and why."""
+    parts = [
+        f"# Audit runtime de {markdown_text(snapshot.hostname)} – {day(snapshot.collected)}",
+        typography(f"État du {instant(snapshot.collected, snapshot.zone)}."),
+    ]
+    for number, (title, chapter) in enumerate(_CHAPTERS.items(), start=1):
+        parts += [typography(f"## {number}. {title}"), *chapter(snapshot, audit)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    yield Sentences(conclusions.executive(snapshot, audit)).markdown()
+    yield "### Sources"
+    yield notebook.show(snapshot, "sources").markdown()
+
+
+def _inventory(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    try:
+        stacks = records(snapshot.stacks)
+    except AbsentTable as absent:
+        yield Notice(f"Ensembles de conteneurs : non évaluable, {absent.reason}.").markdown()
+    else:
+        yield "### Actif"
+        yield "\n".join(map(_stack, (row for row in stacks if row["state"] != PASSIVE))) or "Aucun conteneur en marche."
+        yield "### Passif"
+        yield "\n".join(map(_stack, (row for row in stacks if row["state"] == PASSIVE))) or "Aucun ensemble arrêté."
+    yield Notice("Fichiers compose sur le disque : non évaluable, cette version ne les lit pas.").markdown()
+    yield "### Hors de Docker"
+    yield notebook.show(snapshot, "host_services").markdown()
+
+
+def _stack(row: Row) -> str:
+    facts = [
+        f"Services : {', '.join(map(markdown_text, row['containers']))}",
+        f"Arrêtés : {', '.join(map(markdown_text, row['stopped']))}" if row["stopped"] else "",
+        f"Réseaux : {', '.join(map(markdown_text, row['networks']))}" if row["networks"] else "",
+        f"Ports publiés : {', '.join(row['ports'])}" if row["ports"] else "",
+        f"Dossier : {markdown_text(row['folder'])}" if row["folder"] else "",
+    ]
+    kind = "projet compose" if row["compose"] else "conteneur seul"
+    lines = [
+        f"- **{markdown_text(row['stack'])}** ({kind}, {row['state']})",
+        *(f"  - {fact}" for fact in facts if fact),
+    ]
+    return "\n".join(map(typography, lines))
+
+
+def _ports(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    columns = ("port", "protocol", "owner", "kind", "container_port", "exposure", "addresses", "process")
+    yield notebook.show(snapshot, "host_ports", *columns).markdown()
+    yield "### Ports internes, non exposés sur l’hôte"
+    yield notebook.show(snapshot, "internal_ports").markdown()
+    yield "### Collisions réelles et potentielles"
+    yield from _checked(audit, "PORT-001", "PORT-002")
+
+
+def _routing(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    columns = (
+        "domain",
+        "path",
+        "router",
+        "service",
+        "target",
+        "port",
+        "entrypoints",
+        "tls",
+        "middlewares",
+        "status",
+    )
+    yield notebook.show(snapshot, "routes", *columns).markdown()
+    yield Sentences(conclusions.conclude(snapshot, conclusions.graph)).markdown()
+    yield "### ACME"
+    yield Notice("Stockage et certificats : non évaluable, cette version ne lit pas le stockage ACME.").markdown()
+
+
+def _databases(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    yield Notice("Non évaluable : cette version n’interroge pas encore les bases de données.").markdown()
+    yield "### Ports de bases exposés"
+    yield from _checked(audit, "PORT-004")
+
+
+def _checked(audit: Audit, *ids: str) -> Iterator[str]:
+    """The findings of some checks, and a word on those that could not be evaluated."""
+    for result in (result for result in audit.results if result.check in ids and result.verdict == "unknown"):
+        yield Notice(f"{result.check} : non évaluable. {result.reason}").markdown()
+    judged = [result for result in audit.results if result.check in ids and result.verdict != "unknown"]
+    found = [finding for finding in audit.findings if finding.check in ids]
+    if judged:
+        yield FindingList(found, "Aucune observée.", brief=True).markdown()
+
+
+def _blocking(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    found = [finding for finding in audit.findings if finding.severity in BLOCKING]
+    yield FindingList(found, "Aucun problème bloquant observé.").markdown()
+    yield from _unknown(audit)
+
+
+def _recommendations(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    found = [finding for finding in audit.findings if finding.severity not in BLOCKING]
+    yield FindingList(found, "Aucune recommandation : rien d’autre n’a été constaté.").markdown()
+
+
+def _unknown(audit: Audit) -> Iterator[str]:
+    unknown = [result for result in audit.results if result.verdict == "unknown"]
+    if unknown:
+        yield "### Contrôles non évaluables"
+        yield Sentences([f"{one.check}, « {one.title} » : {one.reason}" for one in unknown]).markdown()
+
+
+def _procedure(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    yield "À lancer sur la machine ; rien n’y est modifié."
+    yield markdown_code("\n".join(_commands(snapshot)))
+
+
+def _commands(snapshot: Snapshot) -> Iterator[str]:
+    """Commands that look again at what this audit saw, with this server's own names."""
+    yield "# Conteneurs : état et santé"
+    yield "docker ps --all --format 'table {{.Names}}\\t{{.Status}}\\t{{.Ports}}'"
+    yield "# Ports de la machine"
+    yield "ss -Hlntup"
+    networks = sorted({row["network"] for row in _rows(snapshot, "container_networks")})
+    if networks:
+        yield "# Réseaux et conteneurs attachés"
+        format_ = "'{{.Name}} : {{range .Containers}}{{.Name}} {{end}}'"
+        yield from (f"docker network inspect --format {format_} {_quoted(network)}" for network in networks)
+    routes = [row for row in _rows(snapshot, "routes") if row["protocol"] == "http" and row["domain"]]
+    domains = sorted({(row["domain"], bool(row["tls"])) for row in routes if not row["domain"].startswith(("~", "*"))})
+    if domains:
+        yield "# Domaines, à travers le proxy local"
+    for domain, tls in domains:
+        port, scheme = (443, "https") if tls else (80, "http")
+        target = _quoted(f"{domain}:{port}:127.0.0.1")
+        yield f"curl -ksS -o /dev/null -w '%{{http_code}} %{{url}}\\n' --resolve {target} {_quoted(f'{scheme}://{domain}/')}"
+
+
+def _rows(snapshot: Snapshot, name: str) -> list[Row]:
+    frame = getattr(snapshot, name, None)
+    return [] if frame is None else records(frame)
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(visible(text))
+
+
+def _plan(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    if not audit.findings:
+        yield "Rien à corriger parmi ce qui a pu être évalué."
+    for number, finding in enumerate(audit.findings, start=1):
+        yield _step(number, finding)
+
+
+def _step(number: int, finding: Finding) -> str:
+    subjects = ", ".join(name for _, name in finding.subjects)
+    lines = [
+        typography(f"{number}. **{finding.check}** ({markdown_text(subjects)}) : {markdown_text(finding.fix.text)}")
+    ]
+    if finding.fix.commands:
+        lines += ["", *(f"   {line}" for line in markdown_code("\n".join(finding.fix.commands)).splitlines())]
+    return "\n".join(lines)
+
+
+_CHAPTERS = {
+    "Résumé exécutif": _summary,
+    "Liste Actif / Passif": _inventory,
+    "Tableau des ports (hôte)": _ports,
+    "Tableau Traefik Domaine → Route → Service → Port": _routing,
+    "État des bases de données (DB)": _databases,
+    "Problèmes bloquants et correctifs précis": _blocking,
+    "Recommandations": _recommendations,
+    "Procédure « check global » réexécutable": _procedure,
+    "Plan de corrections": _plan,
+}

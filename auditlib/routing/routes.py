@@ -1,0 +1,151 @@
+"""Where each domain leads: domain → router → service → server → container, as Traefik's API holds it."""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from auditlib.rules import Place, RuleError, Syntax, parse, places
+from auditlib.schema import Row, Table, flag, integer, records, several, text, view
+from auditlib.tables import LOADED
+
+# Names by which a container reaches the machine it runs on.
+_HOST_NAMES = {"host.docker.internal", "host.containers.internal", "gateway.docker.internal"}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "h2c": 80}
+
+ROUTES = Table(
+    "routes",
+    "Routes",
+    "Le chemin de chaque domaine, du routeur au serveur.",
+    ("domain", "path", "protocol", "router", "server"),
+    (
+        text("domain", "Domaine", "~ précède une expression régulière.", missing="tout domaine"),
+        text("path", "Chemin", missing="/"),
+        text("protocol", "Protocole"),
+        text("router", "Routeur"),
+        text("rule", "Règle"),
+        integer("priority", "Priorité"),
+        several("entrypoints", "Points d’entrée"),
+        flag("tls", "TLS"),
+        text("cert_resolver", "Résolveur ACME"),
+        several("middlewares", "Middlewares"),
+        text("service", "Service"),
+        text("server", "Serveur", missing="aucun"),
+        text("target", "Cible", "Le conteneur, l’unité ou le processus qui reçoit la requête."),
+        text("kind", "Nature", "conteneur, machine, Traefik, autre ou aucune."),
+        text("container", "Conteneur"),
+        text("network", "Réseau"),
+        integer("port", "Port"),
+        text("status", "État", "L’état du routeur.", words=LOADED),
+        several("errors", "Erreurs"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """What tells that a server is this machine, and what listens there. None: not known."""
+
+    names: frozenset[str]
+    loopback: str  # what a loopback address of a server means: « machine », « Traefik » or « autre »
+    listeners: dict[int, str] | None
+
+    def kind(self, host: str) -> str:
+        if _loopback(host):
+            return self.loopback
+        return "machine" if host in self.names else "autre"
+
+
+@view(ROUTES)
+def routes(
+    traefik_routers: pd.DataFrame,
+    traefik_services: pd.DataFrame,
+    traefik_servers: pd.DataFrame,
+    networks: pd.DataFrame | None = None,
+    listeners: pd.DataFrame | None = None,
+    proxy: pd.DataFrame | None = None,
+) -> Iterator[Row]:
+    """One row per domain, path, router and server."""
+    servers: dict[tuple[str, str], list[Row]] = {}
+    for row in records(traefik_servers):
+        servers.setdefault((row["protocol"], row["service"]), []).append(row)
+    services = {(row["protocol"], row["service"]): row for row in records(traefik_services)}
+    machine = _machine(networks, listeners, proxy)
+    for router in records(traefik_routers):
+        targets = [
+            _target(server, machine)
+            for service in _leaves(router["service"], router["protocol"], services)
+            for server in servers.get((router["protocol"], service), [])
+        ] or [_serverless(router)]
+        kept = ("protocol", "router", "rule", "priority", "entrypoints", "tls", "cert_resolver", "middlewares")
+        told = {name: router[name] for name in (*kept, "service", "status", "errors")}
+        for place in _places(router):
+            yield from ({**told, "domain": place.domain, "path": place.path, **target} for target in targets)
+
+
+def _machine(networks: pd.DataFrame | None, listeners: pd.DataFrame | None, proxy: pd.DataFrame | None) -> _Machine:
+    names = (
+        {gateway for row in records(networks) for gateway in row["gateways"] or ()} if networks is not None else set()
+    )
+    loopback = "autre"
+    if proxy is not None:
+        traefik = records(proxy)[0]
+        # A container's loopback is its own, unless it shares the machine's network.
+        loopback = "Traefik" if traefik["container"] and traefik["network_mode"] != "host" else "machine"
+    held = None
+    if listeners is not None:
+        tcp = [row for row in records(listeners) if row["protocol"] == "tcp"]
+        held = {row["port"]: row["unit"] or row["process"] or "inconnu" for row in tcp}
+    return _Machine(frozenset(names | _HOST_NAMES), loopback, held)
+
+
+def _leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Row], depth: int = 0) -> Iterator[str]:
+    """The services that hold servers under this one: itself, or the members of a weighted, mirrored or failover one."""
+    known = services.get((protocol, service or ""))
+    if known is None or depth > 10:  # a loop between services would be Traefik's error, not ours
+        return
+    if not known["children"]:
+        yield known["service"]
+    for child in known["children"] or ():
+        yield from _leaves(child, protocol, services, depth + 1)
+
+
+def _serverless(router: Row) -> Row:
+    internal = str(router["service"] or "").endswith("@internal")
+    return {"server": None, "target": "Traefik" if internal else None, "kind": "Traefik" if internal else "aucune"}
+
+
+def _places(router: Row) -> list[Place]:
+    """Where the router answers; one unnamed place when its rule names none, or cannot be read."""
+    syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
+    try:
+        return places(parse(router["rule"] or "", "tcp" if router["protocol"] == "tcp" else syntax))
+    except RuleError:
+        return [Place(None, None)]
+
+
+def _target(server: Row, machine: _Machine) -> Row:
+    url = server["url"]
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    host = parts.hostname or ""
+    try:
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        port = None
+    row = {"server": url, "container": server["container"], "network": server["network"], "port": port}
+    if server["container"]:
+        return {**row, "target": server["container"], "kind": "conteneur"}
+    kind = machine.kind(host)
+    if kind != "machine":
+        return {**row, "target": host, "kind": kind}
+    # Unknown: nothing listens there, or what listens was not read.
+    return {**row, "target": machine.listeners.get(port or 0) if machine.listeners else None, "kind": kind}
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,168 @@
+"""The folders of runs: `outputs/<host>/<time>/`, and `latest`, which points to the last complete one.
+
+A run is built in a hidden folder and takes its name when it is complete, so that nothing half-written ever stands
+where a reader looks.
+"""
+
+import contextlib
+import datetime as dt
+import fcntl
+import os
+import re
+import shutil
+import uuid
+from pathlib import Path
+from typing import Self
+
+from auditlib.french import os_error
+from auditlib.snapshot import FOLDER, MANIFEST, locate
+
+LATEST = "latest"
+INCOMPLETE = "-incomplet"
+NOTEBOOKS = "carnets"
+JOURNAL = "journal.log"
+_DRAFT = ".en-cours-"
+_RUN = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(?:-\d+)?")
+
+
+class RunError(Exception):
+    """A run folder that cannot be made or found. The message is French."""
+
+
+def project() -> Path:
+    """The folder of the project: where `notebooks/` stands beside the package (editable installation)."""
+    return Path(__file__).resolve().parent.parent
+
+
+def outputs_folder(outputs: str) -> Path:
+    """The folder of all runs; a relative one is relative to the project."""
+    return project() / Path(outputs).expanduser()
+
+
+def host_folder(host: str) -> str:
+    """A host's name as the name of a folder: no separator, no hidden or special name."""
+    return re.sub(r"[^\w.-]", "_", host).strip(".") or "machine"
+
+
+def stamp(moment: dt.datetime) -> str:
+    """The name of a run that started at `moment`: `2026-11-23T061500Z`."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H%M%SZ")
+
+
+class Draft:
+    """A run being built, in a hidden folder `path`.
+
+    When the block ends without `complete`, what was built is kept under a name that says `incomplet` if it holds a
+    snapshot or a notebook, and `kept` is its place; else it is removed. Raises RunError when the disk refuses.
+    """
+
+    def __init__(self, outputs: Path, moment: dt.datetime) -> None:
+        self.name = stamp(moment)
+        self.path = outputs / f"{_DRAFT}{self.name}_{uuid.uuid4().hex[:8]}"
+        self.kept: Path | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for left in self.path.parent.glob(f"{_DRAFT}*"):
+                _put_aside(left)
+            self.path.mkdir()
+            # The lock tells the next run that this one is alive; the system drops it with the process.
+            self._lock = (self.path / JOURNAL).open("a", encoding="utf-8")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise RunError(f"Création d’un dossier dans {self.path.parent} : {os_error(error)}.") from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.close()
+        if self.path.exists():
+            self.kept = _put_aside(self.path)
+
+    def complete(self, host: str) -> Path:
+        """Give the run its name under its host, and point `latest` to it. Returns its place; raises RunError."""
+        home = self.path.parent / host_folder(host)
+        try:
+            run = _rename(self.path, home / self.name)
+            # A link cannot be changed, only replaced: made beside, then renamed over the old one.
+            fresh = home / f".{LATEST}-{os.getpid()}"
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(run.name)
+            fresh.replace(home / LATEST)
+        except OSError as error:
+            raise RunError(f"Rangement de l’exécution dans {home} : {os_error(error)}.") from error
+        return run
+
+
+def _put_aside(folder: Path) -> Path | None:
+    """Name a run that died, and return its new place; None if it is alive, held nothing, or cannot be touched."""
+    with contextlib.suppress(OSError):
+        with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if any(folder.glob(f"{FOLDER}/{MANIFEST}")) or any(folder.glob(f"{NOTEBOOKS}/*.ipynb")):
+            name = _RUN.search(folder.name)
+            return _rename(folder, folder.parent / f"{name[0] if name else folder.name}{INCOMPLETE}")
+        shutil.rmtree(folder)
+    return None
+
+
+def _rename(folder: Path, wanted: Path) -> Path:
+    """Rename a folder to `wanted`, or to the first free of `wanted-2`, `wanted-3` and so on."""
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    number, target = 1, wanted
+    while True:
+        # mkdir reserves the name, and rename replaces an empty folder: two runs cannot take the same.
+        try:
+            target.mkdir()
+        except FileExistsError:
+            number += 1
+            target = wanted.with_name(f"{wanted.name}-{number}")
+            continue
+        return folder.rename(target)
+
+
+def last(outputs: Path, host: str) -> Path:
+    """The last complete run of a host. Raises RunError when there is none."""
+    run = outputs / host_folder(host) / LATEST
+    if not run.exists():
+        raise RunError(f"Aucune exécution complète de {host} dans {outputs}. Lancez d’abord « make audit ».")
+    return run.resolve()
+
+
+def last_snapshot(outputs: Path, host: str) -> Path:
+    """The last snapshot of a host: of a complete run, or of the first notebook alone. Raises RunError without one."""
+    home = outputs / host_folder(host)
+    found = [run for run in home.glob("*Z*") if _RUN.fullmatch(run.name) and (run / FOLDER / MANIFEST).is_file()]
+    if not found:
+        raise RunError(f"Aucun instantané de {host} dans {outputs}. Lancez d’abord « make audit ».")
+    return max(found, key=lambda run: (run.name[:18], len(run.name), run.name))
+
+
+def find(path: str) -> Path:
+    """The snapshot that a person means: a path from here, else from the project.
+
+    Raises SnapshotError when there is no snapshot.
+    """
+    given = Path(path).expanduser()
+    if not given.exists() and not given.is_absolute() and (project() / given).exists():
+        given = project() / given
+    return locate(given)
+
+
+def write(path: Path, content: str) -> None:
+    """Write a text file all at once. Raises RunError when the disk refuses."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.write_text(content, "utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise RunError(f"Écriture de {path} : {os_error(error)}.") from error
+
+
+def owned_by_caller(folder: Path) -> None:
+    """Under sudo, give what was written to the person who called sudo."""
+    user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and user.isdigit() and group.isdigit():
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, int(user), int(group), follow_symlinks=False)
