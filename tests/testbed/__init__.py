@@ -1,0 +1,1 @@
+"""The reference server, for real, on a private Docker engine. See README.md."""

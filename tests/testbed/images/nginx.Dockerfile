@@ -1,0 +1,5 @@
+ARG PROGRAMS
+FROM ${PROGRAMS}
+STOPSIGNAL SIGQUIT
+EXPOSE 80
+CMD ["nginx", "-g", "daemon off;"]

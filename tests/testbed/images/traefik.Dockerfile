@@ -1,0 +1,5 @@
+ARG PROGRAMS
+FROM ${PROGRAMS}
+EXPOSE 80
+ENTRYPOINT ["traefik-entrypoint"]
+CMD ["traefik"]
