@@ -4,7 +4,7 @@ import datetime as dt
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -53,31 +53,38 @@ def collect(parameters: Parameters, progress: Callable[[Outcome], None] = lambda
     A source that cannot be read is recorded in the table `sources`, and its tables are absent. `progress` is called
     with the outcome of each source, from the thread that read it.
     """
-    started, collected = time.monotonic(), dt.datetime.now(dt.UTC).replace(microsecond=0)
+    started, moment = time.monotonic(), dt.datetime.now(dt.UTC).replace(microsecond=0)
     outcomes = gather(ALL, parameters, progress)
     where = _engine_host(parameters, outcomes["engine"])
-    if where:
+    return assemble(outcomes, where, moment, duration_s=time.monotonic() - started, zone=_zone())
+
+
+def assemble(
+    outcomes: Mapping[str, Outcome], elsewhere: str | None, moment: dt.datetime, *, duration_s: float, zone: str
+) -> Snapshot:
+    """Join what the sources gave into a snapshot.
+
+    `elsewhere` is the engine's machine when it is not this one: then what was read of this machine is left out, since
+    local facts are never joined with remote containers.
+    """
+    if elsewhere:
         for outcome in outcomes.values():
             if outcome.source.local:
                 outcome.status, outcome.tables = "absent", {}
-                outcome.reason = f"Le moteur Docker audité est sur une autre machine, {where}."
+                outcome.reason = f"Le moteur Docker audité est sur une autre machine, {elsewhere}."
                 outcome.remedy = "Lancez l’audit sur cette machine."
     read = attribute({name: rows for outcome in outcomes.values() for name, rows in outcome.tables.items()})
     read[SOURCES.name] = [_record(outcome) for outcome in outcomes.values()]
     absent = {
-        name: outcome.reason.rstrip(".") or "non lue"
+        name: _clause(outcome.reason) or "non lue"
         for outcome in outcomes.values()
         for name in outcome.source.tables
         if name not in outcome.tables
     }
-    return Snapshot(
-        where or platform.node(),
-        collected,
-        {name: table.frame(read[name]) for name, table in TABLES.items() if name in read},
-        {name: _lower(reason) for name, reason in absent.items()},
-        duration_s=time.monotonic() - started,
-        zone=_zone(),
-    )
+    frames = {name: table.frame(read[name]) for name, table in TABLES.items() if name in read}
+    names = [row["name"] for row in read.get("host", [])]
+    hostname = elsewhere or (names[0] if names else platform.node())
+    return Snapshot(hostname, moment, frames, absent, duration_s=duration_s, zone=zone)
 
 
 def _engine_host(parameters: Parameters, outcome: Outcome) -> str | None:
@@ -104,8 +111,9 @@ def _record(outcome: Outcome) -> Row:
     }
 
 
-def _lower(reason: str) -> str:
-    return reason[:1].lower() + reason[1:]
+def _clause(sentence: str) -> str:
+    """A sentence as a clause inside another one."""
+    return (sentence[:1].lower() + sentence[1:]).rstrip(".")
 
 
 def _zone() -> str:

@@ -41,7 +41,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         for c in connections
         if c.laddr
     ]
-    processes = {pid: _process(pid) for pid in {c.pid for c in connections if c.pid}}
+    processes = [{"pid": pid, **_process(pid)} for pid in sorted({c.pid for c in connections if c.pid})]
     hidden = any(one["pid"] is None for one in sockets) and os.geteuid() != 0
     return {
         "sockets": sockets,
@@ -54,9 +54,10 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `listeners`. `container` is an engine id here, which the attribution turns into a name."""
     known = {(s.protocol, s.address, s.port): s for s in _parse_ss(payload["ss"] or "")}
+    processes = {process["pid"]: process for process in payload["processes"]}
     found: dict[tuple[Any, ...], Row] = {}
     for one in payload["sockets"]:
-        process = payload["processes"].get(one["pid"]) or {}
+        process = processes.get(one["pid"], {})
         told = known.get((one["protocol"], one["address"], one["port"]))
         group = process.get("cgroup") or (told.cgroup if told else "")
         unit, container = owner(group)

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from auditlib.collect.secrets import redact
 from auditlib.french import number, sentence
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
@@ -95,19 +96,23 @@ def gather(
 def _read(source: Source, parameters: Parameters, payloads: Payloads) -> Outcome:
     started = time.monotonic()
     try:
-        payload = _bounded(lambda: source.fetch(parameters, payloads), parameters.timeout_s)
-        reading = source.rows(payload)
-        status: Status = "partial" if reading.gaps else "ok"
-        outcome = Outcome(source, status, sentence(reading.gaps) or reading.note, reading.remedy)
-        outcome.tables, outcome.payload = reading.tables, payload
+        outcome = interpret(source, _bounded(lambda: source.fetch(parameters, payloads), parameters.timeout_s))
     except Unreadable as unreadable:
         outcome = Outcome(source, unreadable.status, sentence([unreadable.reason]), sentence([unreadable.remedy]))
     except Exception as error:  # a source may answer anything at all, and the other sources must go on
         log.exception("source %s", source.name)
-        reason = f"La réponse n’a pas la forme attendue ({type(error).__name__} : {error})."
+        reason = f"La réponse n’a pas la forme attendue ({type(error).__name__} : {redact(str(error))})."
         outcome = Outcome(source, "failed", reason, "Signalez cette erreur avec le journal de l’exécution.")
     outcome.duration_s = time.monotonic() - started
     return outcome
+
+
+def interpret(source: Source, payload: Any) -> Outcome:
+    """The outcome of a payload that was fetched. Raises what `rows` raises for a payload of another form."""
+    reading = source.rows(payload)
+    status: Status = "partial" if reading.gaps else "ok"
+    reason = sentence(reading.gaps) or reading.note
+    return Outcome(source, status, reason, reading.remedy, tables=reading.tables, payload=payload)
 
 
 def _bounded(fetch: Callable[[], Any], timeout_s: float) -> Any:

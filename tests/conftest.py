@@ -1,0 +1,58 @@
+"""What tests share: the recorded answers of the reference server, and snapshots made of them."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from auditlib.collect import ALL, assemble
+from auditlib.collect.source import interpret
+from auditlib.snapshot import Snapshot
+from auditlib.tables import TABLES
+
+PAYLOADS = Path(__file__).parent / "payloads"
+MOMENT = dt.datetime(2026, 11, 23, 8, 15, tzinfo=dt.UTC)
+
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=200)
+hypothesis.settings.load_profile("project")
+
+
+def payload(variant: str, source: str) -> Any:
+    """A fresh copy of what a source answered on a variant of the reference server."""
+    return json.loads((PAYLOADS / variant / f"{source}.json").read_text("utf-8"))
+
+
+def replay(variant: str) -> Snapshot:
+    """The snapshot that the recorded answers make."""
+    outcomes = {source.name: interpret(source, payload(variant, source.name)) for source in ALL}
+    return assemble(outcomes, None, MOMENT, duration_s=0.5, zone="UTC")
+
+
+def snapshot_of(**tables: list[dict[str, Any]]) -> Snapshot:
+    """A snapshot of a few rows; the tables that are not given are absent."""
+    frames = {name: TABLES[name].frame(rows) for name, rows in {"sources": [], **tables}.items()}
+    absent = {name: "elle n’a pas été lue" for name in TABLES if name not in frames}
+    return Snapshot("serveur", MOMENT, frames, absent)
+
+
+@pytest.fixture(scope="session")
+def faulty() -> Snapshot:
+    """The reference server with its planted faults."""
+    return replay("faulty")
+
+
+@pytest.fixture(scope="session")
+def healthy() -> Snapshot:
+    """The reference server, repaired."""
+    return replay("healthy")
+
+
+@pytest.fixture(scope="session")
+def faulty_folder(tmp_path_factory: pytest.TempPathFactory, faulty: Snapshot) -> Path:
+    """The faulty reference server's snapshot, on disk."""
+    folder = tmp_path_factory.mktemp("faulty") / "instantane"
+    faulty.write(folder)
+    return folder
