@@ -28,11 +28,12 @@ audit: .venv/.runtime ## audite cette machine et écrit le rapport dans outputs/
 
 .PHONY: jupyter
 jupyter: .venv/.runtime ## ouvre JupyterLab sur les carnets
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks $(ARGS)
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.news_url=None \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks $(ARGS)
 
 .PHONY: test
 test: .venv/.dev ## tests sans Docker ni root
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 .PHONY: test-live
 test-live: .venv/.dev ## tests contre un vrai moteur Docker, privé (root)

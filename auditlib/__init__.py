@@ -7,13 +7,14 @@ What a notebook or a script may import is here, and nothing else is public:
 >>> facts.listeners  # a pandas frame; a table that was not read raises AbsentTable, which says why
 """
 
-# Imported for what they register: the checks, and the views computed from tables.
-from auditlib import checks as _checks  # noqa: F401
-from auditlib.notebook import conclude, draw, judge, load, record, show, summarise, verdicts
-from auditlib.routing import provider as _provider  # noqa: F401
-from auditlib.routing import routes as _routes  # noqa: F401
-from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from auditlib.version import __version__
+
+if TYPE_CHECKING:
+    from auditlib.notebook import conclude, draw, judge, load, record, show, summarise, verdicts
+    from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
 
 __all__ = [
     "AbsentTable",
@@ -29,3 +30,16 @@ __all__ = [
     "summarise",
     "verdicts",
 ]
+
+_ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.snapshot")
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: pandas takes a second, during which the command line could not answer Ctrl-C.
+    if name not in __all__:
+        raise AttributeError(f"module 'auditlib' has no attribute {name!r}")
+    return getattr(import_module(_ELSEWHERE.get(name, "auditlib.notebook")), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -35,7 +35,7 @@ class _French:
         """The options of a command, and the commands of a group."""
         rows = [row for parameter in self.get_params(ctx) if (row := parameter.get_help_record(ctx))]  # type: ignore[attr-defined]
         with formatter.section("Options"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(names, help_text.replace("[required]", "[obligatoire]")) for names, help_text in rows])
         if isinstance(self, click.Group):
             with formatter.section("Commandes"):
                 formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in self.commands.items()])
@@ -91,13 +91,14 @@ def cli() -> None:
 @cli.command(add_help_option=False)
 @_parametrised
 @click.option("--notebooks", type=Path, metavar="DOSSIER", help="Dossier des carnets (celui du projet par défaut).")
+@click.option("--fast", is_flag=True, help="Carnets exécutés dans un seul processus : plus vite, sans isolation.")
 @_helped
-def run(file: Path | None, given: Sequence[tuple[str, str]], notebooks: Path | None) -> int:
+def run(file: Path | None, given: Sequence[tuple[str, str]], notebooks: Path | None, *, fast: bool) -> int:
     """Tout l’audit : collecte, carnets, rapport."""
     from auditlib import workbook  # noqa: PLC0415 - papermill costs every other command half a second
 
     wanted = _read(file, given)
-    done = workbook.run(wanted, notebooks or runs.project() / "notebooks", _tell)
+    done = workbook.run(wanted, notebooks or runs.project() / "notebooks", _tell, fast=fast)
     facts = snapshot.read(done.folder)
     for name in ("rapport.html", "rapport.md", "constats.json"):
         click.echo(done.folder / name)
@@ -145,7 +146,7 @@ def report(path: str, outputs: str) -> int:
     """Refait les exports d’une exécution, ou de la dernière de cette machine."""
     import platform  # noqa: PLC0415
 
-    from auditlib import report as exports  # noqa: PLC0415
+    from auditlib.report import exports  # noqa: PLC0415
     from auditlib.workbook import severities  # noqa: PLC0415
 
     folder = runs.find(path).parent if path else runs.last(runs.outputs_folder(outputs), platform.node())
@@ -194,6 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return cli.main(args=arguments, prog_name="auditlib", standalone_mode=False) or DONE
+    except click.exceptions.NoArgsIsHelpError as help_text:
+        click.echo(help_text.message, err=True)
+        return USAGE
     except click.ClickException as error:
         _tell(f"{_usage(error)} Aide : auditlib --help.")
         return USAGE
@@ -203,8 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (runs.RunError, snapshot.SnapshotError) as error:
         _tell(str(error))
         return NOT_DONE
-    except (KeyboardInterrupt, click.Abort):
-        _tell("Interrompu.")
+    except (KeyboardInterrupt, click.Abort) as interruption:
+        # click wraps the interruption, which says what was kept.
+        _tell(f"Interrompu.{interruption.__cause__ or interruption}")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()

@@ -83,10 +83,13 @@ def routing(routes: pd.DataFrame) -> Iterator[str]:
 
 
 def graph(
-    routes: pd.DataFrame, container_networks: pd.DataFrame | None = None, proxy: pd.DataFrame | None = None
+    routes: pd.DataFrame,
+    container_networks: pd.DataFrame | None = None,
+    proxy: pd.DataFrame | None = None,
+    routed: pd.DataFrame | None = None,
 ) -> Iterator[str]:
     """Whether every domain reaches its network."""
-    tree = topology.graph(routes, container_networks, proxy)
+    tree = topology.graph(routes, container_networks, proxy, routed)
     broken = topology.broken(tree)
     yield f"Chemin rompu pour : {listing(broken)}." if broken else "Aucun chemin rompu entre un domaine et son réseau."
     watched = sorted(
@@ -106,7 +109,7 @@ def findings(audit: Audit) -> list[str]:
     passing = sum(result.verdict == "pass" for result in judged)
     sentences = [
         f"{plural(len(audit.findings), 'constat')}{' : ' if said else ''}{listing(said)}.",
-        f"{plural(passing, 'contrôle conforme', 'contrôles conformes')} sur {len(judged)} évalués.",
+        f"{plural(passing, 'contrôle conforme', 'contrôles conformes')} sur {plural(len(judged), 'évalué')}.",
     ]
     unknown = [result for result in audit.results if result.verdict == "unknown"]
     if unknown:

@@ -28,9 +28,14 @@ class Shown(Protocol):
         ...
 
 
+def plain(sentence: str) -> str:
+    """French prose as plain text; what the machine wrote into it is made visible."""
+    return french.typography(french.visible(sentence))
+
+
 def prose(sentence: str) -> str:
     """French prose as HTML."""
-    return escape(french.typography(sentence))
+    return escape(plain(sentence))
 
 
 def cell(value: Any, column: Column, zone: str = "UTC") -> str:
@@ -136,13 +141,14 @@ def _broken(word: str) -> str:
 
 
 # What CommonMark, GitHub's tables and mathematics, or raw HTML would read; list and heading marks only where they
-# would start a line, underscores only where they would emphasise.
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|~$&]|^[#+-]|(?<!\w)_|_(?!\w)|(?<=^\d)[.)](?= ))")
+# would start a line, underscores only where they would emphasise: not between two letters or digits.
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~$&]|^[#+-]|(?<![^\W_])_|_(?![^\W_]))")
+_NUMBERED = re.compile(r"^(\d+)([.)])(?= |$)")
 
 
 def markdown_text(text: str) -> str:
     """Plain text as Markdown that shows exactly it, on one line."""
-    return _MARKDOWN.sub(r"\\\1", french.visible(text))
+    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", french.visible(text)))
 
 
 def markdown_code(code: str, language: str = "bash") -> str:
@@ -163,10 +169,10 @@ class Notice:
 
     def markdown(self) -> str:
         """A block quote."""
-        return f"> {french.typography(self.text)}"
+        return f"> {_prose_markdown(self.text)}"
 
     def __repr__(self) -> str:
-        return french.typography(self.text)
+        return plain(self.text)
 
 
 @dataclass(frozen=True)
@@ -180,10 +186,10 @@ class Sentences:
 
     def markdown(self) -> str:
         """A list."""
-        return "\n".join(f"- {french.typography(one)}" for one in self.sentences)
+        return "\n".join(f"- {_prose_markdown(one)}" for one in self.sentences)
 
     def __repr__(self) -> str:
-        return "\n".join(french.typography(one) for one in self.sentences)
+        return "\n".join(plain(one) for one in self.sentences)
 
 
 @dataclass(frozen=True)
@@ -299,4 +305,4 @@ def _finding_markdown(finding: Finding) -> str:
 
 def _prose_markdown(sentence: str) -> str:
     """French prose as Markdown."""
-    return markdown_text(french.typography(sentence))
+    return markdown_text(plain(sentence))

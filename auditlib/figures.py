@@ -100,7 +100,7 @@ def stacks_figure(stacks: pd.DataFrame) -> Figure:
         states = {state: sum(row["state"] == state for row in rows) for state in PLURALS}
         said = listing(plural(count, state, PLURALS[state]) for state, count in states.items() if count)
         bars = [f"{visible(row['stack'])} {row['running']} sur {row['total']}" for row in rows]
-        alt = f"Barres par ensemble : {listing(bars)}."
+        alt = f"Barres par ensemble : {listing(bars) or 'aucune'}."
         return _figure(canvas, f"Conteneurs en marche et arrêtés, par ensemble ({said or 'aucun'}).", alt)
 
 
@@ -153,7 +153,8 @@ def severities_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         if any(lefts):
             axes.legend(frameon=False, loc="lower right", ncols=5, bbox_to_anchor=(1, 1))
         said = [f"{family} : {_counted(by)}" for family, by in counts.items()]
-        return _figure(canvas, "Constats par famille de contrôles et par gravité.", " ; ".join(said) + ".")
+        alt = f"{' ; '.join(said) or 'Aucun contrôle'}."
+        return _figure(canvas, "Constats par famille de contrôles et par gravité.", alt)
 
 
 def _counted(by_severity: Mapping[str, int]) -> str:
@@ -275,9 +276,10 @@ def _short(text: str, most: int) -> str:
 
 def absent_figure(sentence: str) -> Figure:
     """A picture of what could not be drawn: the sentence that says why."""
+    sentence = visible(sentence)
     with mpl.rc_context(_STYLE):
         canvas = Canvas(figsize=(8.5, 1.2), facecolor=PAPER)
-        canvas.text(0.5, 0.5, "\n".join(wrap(visible(typography(sentence)), 90)), ha="center", va="center", color=MUTED)
+        canvas.text(0.5, 0.5, "\n".join(wrap(typography(sentence), 90)), ha="center", va="center", color=MUTED)
         return _figure(canvas, sentence, sentence)
 
 

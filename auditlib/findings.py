@@ -237,7 +237,8 @@ _RESERVED = ("severity", "confidence", "subjects", "wording")
 
 def _finding(one: Check, row: Row, imposed: Severity | None) -> Finding:
     subjects = row.get("subjects") or tuple((kind, str(row[kind])) for kind in one.key)
-    identity = "|".join([one.id, *(f"{kind}={quote(name, safe=' /:@.[]*~')}" for kind, name in subjects)])
+    parts = (f"{kind}={quote(name, safe=' /:@.[]*~', errors='surrogatepass')}" for kind, name in subjects)
+    identity = "|".join([one.id, *parts])
     words = {**row, **row.get("wording", {})}
     evidence = {name: _plain(value) for name, value in row.items() if name not in _RESERVED}
     return Finding(

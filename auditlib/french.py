@@ -15,27 +15,26 @@ from babel.numbers import format_decimal
 NARROW = "\u202f"  # narrow no-break space: before ; ! ? and between thousands
 NO_BREAK = "\u00a0"  # no-break space: before : and %, inside « »
 
-# What is left alone: code spans, and anything that looks like an address.
-_VERBATIM = re.compile(r"`[^`]*`|[a-z][a-z0-9+.-]*://\S+")
+_CODE = re.compile(r"`[^`]*`")
 
 
 def typography(sentence: str) -> str:
     """Turn the ordinary spaces that French forbids to break into no-break ones.
 
     Only replaces a space by a space, never inserts: idempotent, and the length is kept. Code spans between
-    backquotes and URLs are left alone.
+    backquotes are left alone, and so are URLs, which hold no space.
     """
     pieces, end = [], 0
-    for verbatim in _VERBATIM.finditer(sentence):
-        pieces += [_no_break(sentence[end : verbatim.start()]), verbatim.group()]
-        end = verbatim.end()
+    for code in _CODE.finditer(sentence):
+        pieces += [_no_break(sentence[end : code.start()]), code.group()]
+        end = code.end()
     return "".join([*pieces, _no_break(sentence[end:])])
 
 
 def _no_break(prose: str) -> str:
     prose = re.sub(r" (?=[;!?])", NARROW, prose)
     prose = re.sub(r" (?=[:%»])|(?<=«) ", NO_BREAK, prose)
-    # A quantity and its unit, a day and its month, an hour: "3 s", "14 h 05", "1 Go".
+    # A quantity and its unit, an hour: "3 s", "1 Go", "14 h 05".
     return re.sub(r"(?<=\d) (?=(?:[kKMGT]?o|[KMGT]io|ms|s|min|h|j)\b)|(?<=\d h) (?=\d\d\b)", NO_BREAK, prose)
 
 
@@ -75,7 +74,7 @@ def instant(moment: dt.datetime, zone: str = "UTC") -> str:
 
 def duration(seconds: float) -> str:
     """« 0,4 s », « 2 min 05 s », « 3 h 10 min », « 12 j »."""
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{number(seconds, 1 if seconds < 10 else 0)} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
@@ -87,15 +86,16 @@ def duration(seconds: float) -> str:
 def size(octets: int) -> str:
     """« 512 o », « 1,5 Gio », in multiples of 1024."""
     value, units = float(octets), ["o", "Kio", "Mio", "Gio", "Tio"]
-    while value >= 1024 and len(units) > 1:
+    while round(value) >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
-    return f"{number(value, 0 if value >= 100 or units[0] == 'o' else 1)} {units[0]}"
+    return f"{number(value, 0 if value >= 100 else 1)} {units[0]}"
 
 
-# Control characters (C0, C1, DEL) move a terminal's cursor or hide text; bidirectional controls and invisible
-# separators make a name read as another (Unicode Technical Report 36).
+# Control characters (C0, C1, DEL) move a terminal's cursor or hide text; bidirectional controls, invisible separators
+# and blank letters make a name read as another (Unicode Technical Report 36); XML forbids U+FFFE and U+FFFF.
 _INVISIBLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff\ud800-\udfff]"
 )
 
 

@@ -73,8 +73,8 @@ def _by_container(frame: pd.DataFrame, column: str) -> dict[str, set[str]]:
     return found
 
 
-def _port_order(published: str) -> int:
-    return int(published.partition("→")[0])
+def _port_order(published: str) -> tuple[int, str]:
+    return int(published.partition("→")[0]), published
 
 
 HOST_SERVICES = Table(

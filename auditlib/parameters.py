@@ -1,15 +1,19 @@
 """The parameters of a run: one model, one place where they are validated and explained."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from auditlib.french import listing, os_error
+from auditlib.french import listing, number, os_error, visible
 from auditlib.tables import TABLES
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
+
+# Where a person may write a password by mistake: what was given there is never repeated.
+_PRIVATE = ("traefik_api", "traefik_auth_env")
 
 
 class ParameterError(ValueError):
@@ -51,6 +55,13 @@ class Parameters(BaseModel):
             raise ValueError("une adresse sans mot de passe ; nommez dans traefik_auth_env la variable qui le contient")
         return value
 
+    @field_validator("traefik_auth_env")
+    @classmethod
+    def _variable(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("le nom d’une variable d’environnement, et non ce qu’elle contient")
+        return value
+
 
 def read(file: Path | None, overrides: dict[str, Any] | None = None) -> Parameters:
     """Read parameters from a YAML `file`, then `overrides`.
@@ -71,12 +82,14 @@ def _mapping(file: Path) -> dict[str, Any]:
         raise ParameterError(f"Fichier de paramètres introuvable : {file}. Vérifiez le chemin donné à -f.") from None
     except OSError as error:
         raise ParameterError(f"Fichier de paramètres illisible : {file} ({os_error(error)}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
         where = f", ligne {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
         raise ParameterError(f"Fichier de paramètres mal formé : {file}{where}. Corrigez son YAML.") from None
-    if not isinstance(values or {}, dict) or not all(isinstance(name, str) for name in values or {}):
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ParameterError(f"Fichier de paramètres mal formé : {file}. Attendu : des lignes « nom: valeur ».")
-    return values or {}
+    return values
 
 
 def override(name: str, value: str) -> Any:
@@ -86,7 +99,7 @@ def override(name: str, value: str) -> Any:
     """
     try:
         return yaml.safe_load(value) if value else ""
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ParameterError(
             f"Paramètre « {name} » : valeur illisible « {value} ». Mettez-la entre guillemets."
         ) from None
@@ -94,20 +107,26 @@ def override(name: str, value: str) -> Any:
 
 def _sentence(problem: Any) -> str:
     """One French sentence for one of pydantic's errors."""
-    name = ".".join(str(part) for part in problem["loc"])
+    name = visible(".".join(str(part) for part in problem["loc"] if part != "[key]"))
     given = problem.get("input")
+    value = "valeur" if problem["loc"][0] in _PRIVATE else f"valeur « {visible('' if given is None else given)} »"
     context = problem.get("ctx", {})
     if problem["type"] == "extra_forbidden":
         return f"Paramètre inconnu : « {name} ». Paramètres possibles : {listing(Parameters.model_fields)}."
     expected = {
-        "literal_error": f"attendu : {context.get('expected', '').replace(' or ', ' ou ')}",
+        "literal_error": f"attendu : {_words(context.get('expected', ''))}",
         "string_type": "attendu : un texte",
         "list_type": "attendu : une liste",
         "dict_type": "attendu : des lignes « contrôle: gravité »",
         "float_type": "attendu : un nombre",
         "float_parsing": "attendu : un nombre",
-        "greater_than": f"attendu : plus de {context.get('gt')}",
-        "less_than_equal": f"attendu : {context.get('le')} au plus",
+        "greater_than": f"attendu : plus de {number(context.get('gt', 0))}",
+        "less_than_equal": f"attendu : {number(context.get('le', 0))} au plus",
         "value_error": f"attendu : {context.get('error')}",
     }.get(problem["type"], problem["msg"])
-    return f"Paramètre « {name} » : valeur « {given} » refusée, {expected}."
+    return f"Paramètre « {name} » : {value} refusée, {expected}."
+
+
+def _words(choices: str) -> str:
+    """Choices as pydantic lists them, in French: « 'high' or 'low' » gives « high ou low »."""
+    return choices.replace("'", "").replace(" or ", " ou ")

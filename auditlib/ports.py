@@ -39,12 +39,18 @@ class Claim(NamedTuple):
 
 
 def _same_address(one: str, other: str, *, v6only: bool) -> bool:
-    if one == other:
-        return True
-    wildcards = {"0.0.0.0", "::"} & {one, other}  # noqa: S104 - compared, never bound
-    families = {ipaddress.ip_address(one).version, ipaddress.ip_address(other).version}
+    first, second = _address(one), _address(other)
+    wildcards = [address for address in (first, second) if address.is_unspecified]
+    if first.version == second.version:
+        return first == second or bool(wildcards)
     # Across the families, only a :: that takes IPv4 too meets an IPv4 address.
-    return bool(wildcards) and (len(families) == 1 or ("::" in wildcards and not v6only))
+    return not v6only and any(address.version == 6 for address in wildcards)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address; `::ffff:127.0.0.1`, as a socket of both families shows an IPv4 one, is 127.0.0.1."""
+    address = ipaddress.ip_address(text)
+    return address if address.version == 4 else address.ipv4_mapped or address
 
 
 def claim(row: Row) -> Claim | None:
@@ -79,7 +85,7 @@ def used_ports(listeners: pd.DataFrame | None, publications: pd.DataFrame) -> se
 
 def exposure(addresses: Iterable[str]) -> str:
     """Who can reach these addresses, in French."""
-    parsed = [ipaddress.ip_address(address) for address in addresses]
+    parsed = [_address(address) for address in addresses]
     if any(address.is_unspecified for address in parsed):
         return EVERYWHERE
     return LOOPBACK if all(address.is_loopback for address in parsed) else SPECIFIC

@@ -33,7 +33,7 @@ _PATHS = {"Path", "PathPrefix"}
 
 # Deeper than any rule that a person wrote, and well within Python's own stack.
 _MAX_DEPTH = 100
-# Domains times paths of one rule; beyond, the paths are left out.
+# Domains times paths of one rule; beyond, the paths are left out, then the side of an && that names fewer domains.
 _MAX_PLACES = 5_000
 
 
@@ -119,7 +119,7 @@ class _Parser:
         if self.current.kind == "newline":
             self.advance()
         if self.current.kind != "end":
-            raise self.unexpected("la fin de la règle")
+            raise self.unexpected("de la fin de la règle")
         return node
 
     def either(self) -> Node:
@@ -184,7 +184,7 @@ class _Parser:
     def expect(self, kind: str) -> _Token:
         token = self.current
         if token.kind != kind:
-            raise self.unexpected({"name": "un matcher", "string": "une chaîne"}.get(kind, f"« {kind} »"))
+            raise self.unexpected({"name": "d’un matcher", "string": "d’une chaîne"}.get(kind, f"de « {kind} »"))
         self.advance()
         return token
 
@@ -196,7 +196,7 @@ class _Parser:
         if token.kind == "rune":
             return self.error('les apostrophes ne délimitent pas une chaîne, utiliser ` ou "', token)
         found = {"end": "la fin de la règle", "newline": "une fin de ligne"}.get(token.kind, f"« {token.text} »")
-        return self.error(f"{found} au lieu de {wanted}", token)
+        return self.error(f"{found} au lieu {wanted}", token)
 
     def error(self, message: str, token: _Token) -> RuleError:
         before = self.rule[: token.start]
@@ -255,7 +255,11 @@ def _escaped(match: re.Match[str]) -> str:
         return _ESCAPED[simple]
     if wrong:
         raise ValueError(f"échappement inconnu \\{wrong}")
-    return chr(next(int(code, 16) for code in codes if code)) if not octal else chr(int(octal, 8))
+    code = int(octal, 8) if octal else next(int(code, 16) for code in codes if code)
+    # Go refuses halves of a surrogate pair, what Unicode does not have, and octals beyond a byte.
+    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF or (octal and code > 0xFF):
+        raise ValueError(f"caractère impossible {match.group()}")
+    return chr(code)
 
 
 class Place(NamedTuple):
@@ -276,21 +280,31 @@ def domains(node: Node) -> list[str]:
 
 
 def _places(node: Node, *, positive: bool) -> list[Place]:
-    match node:
-        case Matcher(name, args):
-            return [_place(name, arg) for arg in args] if positive else [Place(None, None)]
-        case Not(operand):
-            return _places(operand, positive=not positive)
-        case And(left, right) | Or(left, right):
-            lefts, rights = _places(left, positive=positive), _places(right, positive=positive)
-            # De Morgan: a negated || is an &&.
-            if isinstance(node, Or) is positive:
-                return list(dict.fromkeys([*lefts, *rights]))
-            if len(lefts) * len(rights) > _MAX_PLACES:
-                lefts, rights = [[*dict.fromkeys(Place(p.domain, None) for p in side)] for side in (lefts, rights)]
-            both = (_meet(one, other) for one in lefts for other in rights)
-            return list(dict.fromkeys(place for place in both if place))
-    raise TypeError(node)
+    # A hundred domains joined by || are a tree a hundred deep, all of it to the left: walked down, not recursed into.
+    joints: list[And | Or] = []
+    while isinstance(node, And | Or):
+        joints.append(node)
+        node = node.left
+    if isinstance(node, Not):
+        found = _places(node.operand, positive=not positive)
+    else:
+        found = [_place(node.name, arg) for arg in node.args] if positive else [Place(None, None)]
+    for joint in reversed(joints):
+        others = _places(joint.right, positive=positive)
+        # De Morgan: a negated || is an &&.
+        found = [*found, *others] if isinstance(joint, Or) is positive else _crossed(found, others)
+        found = list(dict.fromkeys(found))
+    return found
+
+
+def _crossed(lefts: list[Place], rights: list[Place]) -> list[Place]:
+    """Where one of `lefts` and one of `rights` both answer."""
+    if len(lefts) * len(rights) > _MAX_PLACES:
+        lefts, rights = [[*dict.fromkeys(Place(p.domain, None) for p in side)] for side in (lefts, rights)]
+    if len(lefts) * len(rights) > _MAX_PLACES:
+        return max(lefts, rights, key=len)
+    both = (_meet(one, other) for one in lefts for other in rights)
+    return [place for place in both if place]
 
 
 def _place(name: str, arg: str) -> Place:

@@ -59,6 +59,7 @@ class Draft:
     def __init__(self, outputs: Path, moment: dt.datetime) -> None:
         self.name = stamp(moment)
         self.path = outputs / f"{_DRAFT}{self.name}_{uuid.uuid4().hex[:8]}"
+        self.home: Path | None = None
         self.kept: Path | None = None
 
     def __enter__(self) -> Self:
@@ -77,20 +78,33 @@ class Draft:
     def __exit__(self, *error: object) -> None:
         self._lock.close()
         if self.path.exists():
+            with contextlib.suppress(OSError):
+                if self.home:
+                    self.home.rmdir()
             self.kept = _put_aside(self.path)
 
-    def complete(self, host: str) -> Path:
-        """Give the run its name under its host, and point `latest` to it. Returns its place; raises RunError."""
-        home = self.path.parent / host_folder(host)
+    def reserve(self, host: str) -> Path:
+        """Take the place of the run under its host: an empty folder, which `complete` fills. Raises RunError."""
         try:
-            run = _rename(self.path, home / self.name)
+            self.home = _reserve(self.path.parent / host_folder(host) / self.name)
+        except OSError as error:
+            raise RunError(f"Création d’un dossier pour {host} dans {self.path.parent} : {os_error(error)}.") from error
+        return self.home
+
+    def complete(self) -> Path:
+        """Put the run at its reserved place, and point `latest` to it. Returns its place; raises RunError."""
+        assert self.home is not None, "the place is reserved first: what the run writes names it"  # noqa: S101
+        try:
+            run = self.path.replace(self.home)
             # A link cannot be changed, only replaced: made beside, then renamed over the old one.
-            fresh = home / f".{LATEST}-{os.getpid()}"
+            fresh = run.with_name(f".{LATEST}-{os.getpid()}")
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(run.name)
-            fresh.replace(home / LATEST)
+            fresh.replace(run.with_name(LATEST))
+            for path in (run.parent, run.with_name(LATEST)):
+                _give(path)
         except OSError as error:
-            raise RunError(f"Rangement de l’exécution dans {home} : {os_error(error)}.") from error
+            raise RunError(f"Rangement de l’exécution dans {self.home.parent} : {os_error(error)}.") from error
         return run
 
 
@@ -101,24 +115,25 @@ def _put_aside(folder: Path) -> Path | None:
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if any(folder.glob(f"{FOLDER}/{MANIFEST}")) or any(folder.glob(f"{NOTEBOOKS}/*.ipynb")):
             name = _RUN.search(folder.name)
-            return _rename(folder, folder.parent / f"{name[0] if name else folder.name}{INCOMPLETE}")
+            # A rename replaces an empty folder.
+            return folder.replace(_reserve(folder.parent / f"{name[0] if name else folder.name}{INCOMPLETE}"))
         shutil.rmtree(folder)
     return None
 
 
-def _rename(folder: Path, wanted: Path) -> Path:
-    """Rename a folder to `wanted`, or to the first free of `wanted-2`, `wanted-3` and so on."""
+def _reserve(wanted: Path) -> Path:
+    """Make an empty folder: `wanted`, or the first free of `wanted-2`, `wanted-3` and so on."""
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    number, target = 1, wanted
+    number, folder = 1, wanted
     while True:
-        # mkdir reserves the name, and rename replaces an empty folder: two runs cannot take the same.
+        # mkdir refuses a name that is taken: two runs cannot have the same.
         try:
-            target.mkdir()
+            folder.mkdir()
         except FileExistsError:
             number += 1
-            target = wanted.with_name(f"{wanted.name}-{number}")
+            folder = wanted.with_name(f"{wanted.name}-{number}")
             continue
-        return folder.rename(target)
+        return folder
 
 
 def last(outputs: Path, host: str) -> Path:
@@ -157,12 +172,16 @@ def write(path: Path, content: str) -> None:
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        raise RunError(f"Écriture de {path} : {os_error(error)}.") from error
+        raise RunError(f"Écriture de {path.name} : {os_error(error)}.") from error
 
 
 def owned_by_caller(folder: Path) -> None:
-    """Under sudo, give what was written to the person who called sudo."""
+    """Under sudo, give a folder and what it holds to the person who called sudo."""
+    for path in (folder, *folder.rglob("*")):
+        _give(path)
+
+
+def _give(path: Path) -> None:
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() == 0 and user.isdigit() and group.isdigit():
-        for path in [folder, *folder.rglob("*")]:
-            os.chown(path, int(user), int(group), follow_symlinks=False)
+        os.chown(path, int(user), int(group), follow_symlinks=False)

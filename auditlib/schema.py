@@ -26,6 +26,18 @@ DTYPES: dict[str, str] = {
     "list": "object",
 }
 
+# What a value of each kind is in Python; instants are whatever pandas reads as one. pandas itself would turn a list
+# into text and text into a number.
+_TYPES: dict[Kind, type | tuple[type, ...]] = {
+    "text": str,
+    "prose": str,
+    "integer": int,
+    "bytes": int,
+    "seconds": (int, float),
+    "flag": bool,
+    "list": (list, tuple),
+}
+
 
 @dataclass(frozen=True)
 class Column:
@@ -95,25 +107,40 @@ class Table:
             for column in self.columns
         }
         frame = pd.DataFrame(series, columns=self.names)
-        frame = frame.drop_duplicates(ignore_index=True)
         keys = list(self.key)
-        repeated = frame[frame.duplicated(keys)] if keys else frame[1:]
-        if len(repeated):
-            raise ValueError(f"table {self.name}: key {keys} repeated: {repeated[keys].iloc[0].to_dict()}")
+        if len(self._repeated(frame)):
+            frame = frame.drop_duplicates(ignore_index=True)
+            if len(repeated := self._repeated(frame)):
+                raise ValueError(f"table {self.name}: key {keys} repeated: {repeated[keys].iloc[0].to_dict()}")
         return frame.sort_values(keys, ignore_index=True) if keys else frame
+
+    def _repeated(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows whose key an earlier row has."""
+        return frame[frame.duplicated(list(self.key))] if self.key else frame[1:]
 
 
 def _series(values: list[Any], column: Column, table: str) -> pd.Series:
     """The values of one column as its declared type."""
-    if column.kind == "list":
-        return pd.Series([pd.NA if is_unknown(value) else tuple(value) for value in values], dtype="object")
     try:
         if column.kind == "instant":
             # One value at a time: pandas would infer one format for the whole column, and Docker varies its own.
             return pd.Series([pd.NaT if is_unknown(v) else pd.Timestamp(v) for v in values], dtype=DTYPES["instant"])
-        return pd.Series([pd.NA if is_unknown(value) else value for value in values], dtype=DTYPES[column.kind])
-    except (TypeError, ValueError) as error:
+        known = [pd.NA if is_unknown(value) else _checked(value, column.kind) for value in values]
+        return pd.Series(known, dtype=DTYPES[column.kind])
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"table {table}, column {column.name} ({column.kind}): {error}") from error
+
+
+def _checked(value: Any, kind: Kind) -> Any:
+    """The value as a column of this kind holds it. Raises TypeError for a value of another kind."""
+    # A bool is an int to Python, and no number to us.
+    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool) != (kind == "flag"):
+        raise TypeError(f"unexpected {type(value).__name__}")
+    if not isinstance(value, list | tuple):
+        return value
+    if not all(isinstance(item, str) for item in value):
+        raise TypeError("unexpected item that is not text")
+    return tuple(value)
 
 
 def is_unknown(value: Any) -> bool:

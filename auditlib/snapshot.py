@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -130,9 +131,11 @@ class Snapshot:
 
         Raises SnapshotError if `folder` exists and is not empty, or if the disk refuses.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SnapshotError(f"Écriture de l’instantané : {folder} existe déjà. Donnez un dossier vide ou nouveau.")
         try:
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise SnapshotError(
+                    f"Écriture de l’instantané : {folder} existe déjà. Donnez un dossier vide ou nouveau."
+                )
             with _beside(folder) as draft:
                 manifest = {
                     "format": FORMAT,
@@ -143,7 +146,7 @@ class Snapshot:
                     "tables": {name: _write_table(draft, TABLES[name], frame) for name, frame in self.tables.items()},
                     "absent": self.absent,
                 }
-                (draft / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", "utf-8")
+                _write_file(draft / MANIFEST, _encoded(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"))
                 draft.chmod(0o755)
                 draft.replace(folder)
         except OSError as error:
@@ -153,7 +156,9 @@ class Snapshot:
 @contextlib.contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
     """A hidden folder next to `folder`, removed unless it was renamed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A file in the parent's place: the next line tells it better.
+    with contextlib.suppress(FileExistsError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield draft
@@ -166,12 +171,25 @@ def _write_table(folder: Path, table: Table, frame: pd.DataFrame) -> dict[str, A
     rows = [[_plain(value) for value in row.values()] for row in records(frame[table.names])]
     content = json.dumps({"columns": table.names, "rows": rows}, ensure_ascii=False, separators=(",", ":"))
     # mtime=0: the same facts give the same bytes.
-    packed = gzip.compress(content.encode("utf-8", "surrogatepass"), mtime=0)
-    with (folder / f"{table.name}.json.gz").open("wb") as file:
-        file.write(packed)
+    packed = gzip.compress(_encoded(content), mtime=0)
+    _write_file(folder / f"{table.name}.json.gz", packed)
+    return {"rows": len(rows), "sha256": hashlib.sha256(packed).hexdigest()}
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    return {"rows": len(rows), "sha256": hashlib.sha256(packed).hexdigest()}
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; what the machine said may hold half a character, which stays as it is."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _decoded(content: bytes) -> str:
+    return content.decode("utf-8", "surrogatepass")
 
 
 def _plain(value: Any) -> Any:
@@ -193,10 +211,13 @@ def locate(path: Path) -> Path:
 
     Raises SnapshotError when there is none.
     """
-    for folder in (path, path / FOLDER):
-        if (folder / MANIFEST).is_file():
-            return folder
-    found = "n’est pas un instantané (aucun manifest.json)" if path.exists() else "n’existe pas"
+    try:
+        for folder in (path, path / FOLDER):
+            if (folder / MANIFEST).is_file():
+                return folder
+        found = "n’est pas un instantané (aucun manifest.json)" if path.exists() else "n’existe pas"
+    except OSError as error:
+        found = f"ne peut être lu ({os_error(error)})"
     raise SnapshotError(f"Lecture de l’instantané : {path} {found}. Donnez un dossier d’exécution ou son instantané.")
 
 
@@ -207,7 +228,7 @@ def read(path: Path) -> Snapshot:
     """
     folder = locate(path)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = json.loads(_decoded((folder / MANIFEST).read_bytes()))
         if manifest["format"] > FORMAT:
             raise SnapshotError(
                 f"Lecture de l’instantané : {folder} est au format {manifest['format']}, cette version lit le format "
@@ -227,7 +248,7 @@ def read(path: Path) -> Snapshot:
             zone=manifest["zone"],
             origin=(folder.resolve().parent if folder.name == FOLDER else folder.resolve()).name,
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(
             f"Lecture de l’instantané : {folder} est illisible ou tronqué ({_cause(error)}). "
             "Relancez une collecte ou donnez un autre instantané."
@@ -238,8 +259,8 @@ def _read_table(folder: Path, table: Table, digest: str) -> pd.DataFrame:
     file = folder / f"{table.name}.json.gz"
     packed = file.read_bytes()
     if hashlib.sha256(packed).hexdigest() != digest:
-        raise ValueError(f"{file.name} a changé depuis son écriture")
-    content = json.loads(gzip.decompress(packed).decode("utf-8", "surrogatepass"))
+        raise _AlteredError(f"{file.name} a changé depuis son écriture")
+    content = json.loads(_decoded(gzip.decompress(packed)))
     known = [name for name in content["columns"] if name in table.names]
     return table.frame(
         {
@@ -251,9 +272,16 @@ def _read_table(folder: Path, table: Table, digest: str) -> pd.DataFrame:
     )
 
 
+class _AlteredError(ValueError):
+    """A file that is not what was written. The message is a French clause."""
+
+
 def _cause(error: Exception) -> str:
-    if isinstance(error, OSError):
+    """Why a snapshot cannot be read, as a French clause."""
+    if isinstance(error, _AlteredError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno:
         return f"{Path(error.filename).name if error.filename else 'fichier'} : {os_error(error)}"
     if isinstance(error, KeyError):
         return f"{error.args[0]} manque"
-    return str(error)
+    return "son contenu n’est pas celui d’un instantané"

@@ -25,6 +25,7 @@ def graph(
     routes: pd.DataFrame,
     container_networks: pd.DataFrame | None = None,
     proxy: pd.DataFrame | None = None,
+    routed: pd.DataFrame | None = None,
 ) -> nx.DiGraph[str]:
     """The graph of `routes`.
 
@@ -35,12 +36,16 @@ def graph(
     """
     tree: nx.DiGraph[str] = nx.DiGraph()
     settings = records(proxy)[0] if proxy is not None else {}
+    labels = {row["container"]: row["network_label"] for row in records(routed)} if routed is not None else {}
     attached: dict[str, list[str]] = {}
     for row in records(container_networks) if container_networks is not None else []:
         attached.setdefault(row["container"], []).append(row["network"])
     for row in records(routes):
         if not str(row["router"]).endswith("@internal"):
-            _add(tree, row, attached, settings)
+            # A label overrides the option, with "no network wanted" when it is empty.
+            label = labels.get(row["container"])
+            own = settings if label is None else {**settings, "designated": label or None}
+            _add(tree, row, attached, own)
     return tree
 
 
@@ -57,8 +62,9 @@ def _add(tree: nx.DiGraph[str], row: Row, attached: dict[str, list[str]], settin
     if row["container"]:
         container = _node(tree, "container", row["container"])
         _edge(tree, service, container, "ok", label=str(row["port"] or ""))
-        for network in attached.get(row["container"], [row["network"]] if row["network"] else []):
-            state = _attachment(row, network, settings)
+        networks = attached.get(row["container"], [row["network"]] if row["network"] else [])
+        for network in networks:
+            state = _attachment(row, network, networks, settings)
             _edge(tree, container, _node(tree, "network", network), state)
     elif row["server"]:
         label = row["server"].partition("://")[2] or row["server"]
@@ -68,12 +74,16 @@ def _add(tree: nx.DiGraph[str], row: Row, attached: dict[str, list[str]], settin
         _edge(tree, service, server, "warning" if missing else "ok")
 
 
-def _attachment(row: Row, network: str, settings: Row) -> str:
-    """The state of a container's attachment to a network, seen from a route that leads to the container."""
+def _attachment(row: Row, network: str, networks: list[str], settings: Row) -> str:
+    """The state of a container's attachment to one of its networks, seen from a route that leads to the container."""
     if row["network"] not in (None, network):
         return "unused"
-    if settings and settings["container"] and network not in (settings["networks"] or ()):
-        return "broken"
+    # On the machine's own network, Traefik reaches every bridge.
+    bridged = settings.get("container") and settings["network_mode"] != "host"
+    shared = {*networks} & {*(settings["networks"] or ())} if bridged else {*networks}
+    if network not in shared:
+        # A route that names no network of the container takes one that is shared.
+        return "unused" if shared and row["network"] is None else "broken"
     designated = settings.get("designated") if row["router"].endswith("@docker") else None
     return "ok" if designated in (None, network) else "warning"
 

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from auditlib import report, runs, snapshot
-from auditlib.engines import ENGINE, kernels_stopped_on_error
+from auditlib import runs, snapshot
+from auditlib.engines import IN_PROCESS, ISOLATED, kernels_stopped_on_error
 from auditlib.findings import Audit
-from auditlib.french import duration, visible
+from auditlib.french import duration, os_error, visible
 from auditlib.parameters import Parameters, Severity
+from auditlib.report.exports import export
 from auditlib.schema import Row, records
 from auditlib.tables import STATUSES
 
@@ -32,6 +33,7 @@ COLLECTION = "00"
 _SNAPSHOT = f"../{snapshot.FOLDER}"
 
 Say = Callable[[str], None]
+_Ended = tuple[float, str | None]  # seconds, and why a notebook failed
 
 
 @dataclass(frozen=True)
@@ -51,103 +53,116 @@ def notebooks(folder: Path) -> list[Path]:
     return found
 
 
-def run(parameters: Parameters, folder: Path, say: Say) -> Done:
+def run(parameters: Parameters, folder: Path, say: Say, *, fast: bool = False) -> Done:
     """Run every notebook of `folder` and export the report. `say` is told of the progress, line by line.
 
-    Raises RunError or SnapshotError with a French sentence when nothing can be reported: no collection, a full disk,
-    all notebooks failed. What was done until then is kept, and the sentence says where.
+    `fast` executes the notebooks in this process, one after the other, instead of isolated kernels.
+    Raises RunError with a French sentence when nothing can be reported: no collection, a full disk, all notebooks
+    failed. What was done until then is kept, and the sentence says where; so does KeyboardInterrupt.
     """
     paths = notebooks(folder)
-    moment = dt.datetime.now(dt.UTC)
-    draft = runs.Draft(runs.outputs_folder(parameters.outputs), moment)
+    draft = runs.Draft(runs.outputs_folder(parameters.outputs), dt.datetime.now(dt.UTC))
     try:
         with draft, _journal(draft.path), kernels_stopped_on_error():
-            return _run(draft, paths, parameters, say)
+            failed = _Notebooks(draft.path, parameters, say, fast=fast).execute(paths)
+            return _report(draft, parameters, say, failed)
     except (runs.RunError, snapshot.SnapshotError) as error:
-        kept = f" Ce qui a été fait est gardé dans {draft.kept}." if draft.kept else ""
-        raise runs.RunError(f"{error}{kept}") from error
+        raise runs.RunError(f"{error}{_kept(draft)}") from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_kept(draft)) from None
 
 
-def _run(draft: runs.Draft, paths: Sequence[Path], parameters: Parameters, say: Say) -> Done:
-    carnets = draft.path / runs.NOTEBOOKS
-    carnets.mkdir()
-    failures: dict[str, str] = {}
+def _kept(draft: runs.Draft) -> str:
+    return f" Ce qui a été fait est gardé dans {draft.kept}." if draft.kept else ""
 
-    def step(number: int, path: Path, seconds: float, failure: str | None) -> None:
-        if failure:
-            failures[path.stem] = failure
-        state = f"échec : {visible(failure)}" if failure else duration(seconds)
-        say(f"[{number}/{len(paths)}] {path.stem} : {state}")
 
-    given = {**parameters.model_dump(), "snapshot": str(runs.find(parameters.snapshot)) if parameters.snapshot else ""}
-    with ThreadPoolExecutor(KERNELS) as pool:
-        try:
-            say("Lecture de l’instantané…" if parameters.snapshot else "Collecte des faits…")
-            started = time.monotonic()
-            failure = pool.submit(_execute, paths[0], carnets, {**given, "destination": _SNAPSHOT}).result()
-            step(1, paths[0], time.monotonic() - started, failure)
-            if not (draft.path / snapshot.FOLDER / snapshot.MANIFEST).is_file():
-                raise runs.RunError(f"La collecte n’a pas abouti : {failure or 'aucun instantané'}.")
-            for line in _sources(draft.path):
-                say(line)
-            for number, (path, seconds, failed) in enumerate(_rest(pool, paths[1:], carnets, given), start=2):
-                step(number, path, seconds, failed)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if len(failures) == len(paths):
-        raise runs.RunError(f"Tous les carnets ont échoué ; le premier : {failures[paths[0].stem]}.")
+def _report(draft: runs.Draft, parameters: Parameters, say: Say, failed: Sequence[str]) -> Done:
     started = time.monotonic()
-    audit = report.export(draft.path, parameters.severities)
-    seconds = time.monotonic() - started
-    say(f"Rapport : {duration(seconds)}")
-    runs.owned_by_caller(draft.path)
-    home = draft.complete(snapshot.read(draft.path).hostname)
-    runs.owned_by_caller(home.parent)
-    return Done(home, audit, tuple(failures))
+    name = draft.reserve(snapshot.read(draft.path).hostname).name
+    audit = export(draft.path, parameters.severities, name)
+    say(f"Rapport : {duration(time.monotonic() - started)}")
+    log.info("report: %.1f s", time.monotonic() - started)
+    home = draft.complete()
+    runs.owned_by_caller(home)
+    return Done(home, audit, tuple(failed))
 
 
-def _rest(
-    pool: ThreadPoolExecutor, paths: Sequence[Path], carnets: Path, given: Mapping[str, Any]
-) -> Iterator[tuple[Path, float, str | None]]:
-    """Execute notebooks that only read the snapshot, a few at once; gives each as it ends, with what it took."""
+class _Notebooks:
+    """The execution of the notebooks of one run, into its folder."""
 
-    def timed(path: Path) -> tuple[float, str | None]:
+    def __init__(self, folder: Path, parameters: Parameters, say: Say, *, fast: bool) -> None:
+        self.folder = folder
+        self.carnets = folder / runs.NOTEBOOKS
+        self.replayed = str(runs.find(parameters.snapshot)) if parameters.snapshot else ""
+        self.given = parameters.model_dump()
+        self.say = say
+        self.engine, self.at_once = (IN_PROCESS, 1) if fast else (ISOLATED, KERNELS)
+
+    def execute(self, paths: Sequence[Path]) -> list[str]:
+        """Execute the first notebook, then the others a few at once. Returns the names of those that failed."""
+        self.carnets.mkdir()
+        first, *others = paths
+        failures: dict[str, str] = {}
+        with ThreadPoolExecutor(self.at_once) as pool:
+            try:
+                self.say("Lecture de l’instantané…" if self.replayed else "Collecte des faits…")
+                waiting = {pool.submit(self._one, first, snapshot=self.replayed, destination=_SNAPSHOT): first}
+                self._follow(waiting, failures, len(paths), done=0)
+                if not (self.folder / snapshot.FOLDER / snapshot.MANIFEST).is_file():
+                    raise runs.RunError(f"La collecte n’a pas abouti : {failures.get(first.stem, 'aucun instantané')}.")
+                for line in _sources(self.folder):
+                    self.say(line)
+                waiting = {pool.submit(self._one, path, snapshot=_SNAPSHOT): path for path in others}
+                self._follow(waiting, failures, len(paths), done=1)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        if len(failures) == len(paths):
+            raise runs.RunError(f"Tous les carnets ont échoué ; le premier : {failures[first.stem]}.")
+        return list(failures)
+
+    def _follow(self, waiting: Mapping[Future[_Ended], Path], failures: dict[str, str], total: int, done: int) -> None:
+        """Tell each notebook as it ends, and note those that failed."""
+        for number, future in enumerate(as_completed(waiting), start=done + 1):
+            name, (seconds, failure) = waiting[future].stem, future.result()
+            if failure:
+                failures[name] = failure
+            self.say(f"[{number}/{total}] {name} : {f'échec : {visible(failure)}' if failure else duration(seconds)}")
+
+    def _one(self, path: Path, **given: str) -> _Ended:
+        """Execute one notebook. Returns what it took and why it failed; it is kept with its traceback."""
         started = time.monotonic()
-        failure = _execute(path, carnets, {**given, "snapshot": _SNAPSHOT})
-        return time.monotonic() - started, failure
+        target = self.carnets / path.name
+        log.info("%s starts", path.name)
+        failure = self._papermill(path, target, {**self.given, **given})
+        _forget_paths(target)
+        seconds = time.monotonic() - started
+        log.info("%s ends: %.1f s", path.name, seconds)
+        return seconds, failure.strip().splitlines()[-1].rstrip(".") if failure else None
 
-    waiting: dict[Future[tuple[float, str | None]], Path] = {pool.submit(timed, path): path for path in paths}
-    for future in as_completed(waiting):
-        yield waiting[future], *future.result()
-
-
-def _execute(path: Path, carnets: Path, given: Mapping[str, Any]) -> str | None:
-    """Execute one notebook into `carnets`. Returns why it failed, as one line; it is kept with its traceback."""
-    target = carnets / path.name
-    declared = papermill.inspect_notebook(str(path))
-    log.info("%s starts", path.name)
-    failure = None
-    try:
-        papermill.execute_notebook(
-            str(path),
-            str(target),
-            parameters={name: value for name, value in given.items() if name in declared},
-            engine_name=ENGINE,
-            kernel_name="python3",
-            progress_bar=False,
-            # papermill's own `cwd` changes the directory of this whole process, threads included.
-            resources={"metadata": {"path": str(carnets)}},
-        )
-    except PapermillExecutionError as error:
-        failure = f"{error.ename} : {error.evalue}" if not _ours(error.ename) else error.evalue
-        log.error("%s: %s", path.name, error)
-    except Exception as error:  # a dead kernel, a cell that takes too long: the other notebooks go on
-        failure = f"{type(error).__name__} : {error}"
-        log.exception("%s", path.name)
-    _forget_paths(target)
-    log.info("%s ends", path.name)
-    return failure.strip().splitlines()[-1].rstrip(".") if failure else None
+    def _papermill(self, path: Path, target: Path, given: Mapping[str, Any]) -> str | None:
+        """Execute one notebook through papermill. Returns why it failed. Raises RunError when the disk refuses."""
+        declared = papermill.inspect_notebook(str(path))
+        try:
+            papermill.execute_notebook(
+                str(path),
+                str(target),
+                parameters={name: value for name, value in given.items() if name in declared},
+                engine_name=self.engine,
+                kernel_name="python3",
+                progress_bar=False,
+                # papermill's own `cwd` changes the directory of this whole process, threads included.
+                resources={"metadata": {"path": str(self.carnets)}},
+            )
+        except OSError as error:
+            raise runs.RunError(f"Écriture du carnet {target.name} : {os_error(error)}.") from error
+        except PapermillExecutionError as error:
+            log.error("%s: %s", path.name, error)
+            return str(error.evalue) if _ours(error.ename) else f"{error.ename} : {error.evalue}"
+        except Exception as error:  # a dead kernel, a cell that takes too long: the other notebooks go on
+            log.exception("%s", path.name)
+            return f"{type(error).__name__} : {error}"
+        return None
 
 
 def _ours(name: str) -> bool:
@@ -186,10 +201,17 @@ def severities(run_folder: Path) -> dict[str, Severity]:
     return {}
 
 
+class _Journal(logging.FileHandler):
+    """A journal that a full disk silences: the run itself says it, once and in French."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Drop the record."""
+
+
 @contextmanager
 def _journal(folder: Path) -> Iterator[None]:
     """Write what happens into the journal of the run."""
-    handler = logging.FileHandler(folder / runs.JOURNAL, encoding="utf-8")
+    handler = _Journal(folder / runs.JOURNAL, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level = root.level
@@ -200,4 +222,5 @@ def _journal(folder: Path) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

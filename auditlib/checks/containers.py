@@ -33,10 +33,13 @@ LOOP_WINDOW = dt.timedelta(minutes=15)
     ),
 )
 def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Iterator[Row]:
-    """Containers whose health check fails. Traefik drops them (`pkg/provider/docker/config.go`, keepContainer)."""
+    """Containers whose health check fails. Traefik drops them (`pkg/provider/docker/config.go`, keepContainer).
+
+    The engine also calls unhealthy what it stopped probing, a container stopped or paused (`container/health.go`).
+    """
     by_traefik = {row["container"] for row in records(routed) if row["docker"]} if routed is not None else set()
     for row in records(containers):
-        if row["health"] == "unhealthy":
+        if row["health"] == "unhealthy" and row["state"] == "running":
             dropped = "Traefik ne lui envoie plus aucune requête." if row["name"] in by_traefik else ""
             facts = {"container": row["name"], "state": row["state"], "image": row["image"]}
             yield {**facts, "wording": {"consequence": dropped}}
@@ -47,8 +50,8 @@ def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Ite
     "high",
     "Aucun conteneur ne redémarre en boucle",
     key=("container",),
-    message="Le conteneur « {container} » redémarre en boucle : {restarts}, code de sortie {exit_code}, "
-    "politique « {restart_policy} »{since}.",
+    message="Le conteneur « {container} » redémarre en boucle : {restarts}{ending}, politique "
+    "« {restart_policy} »{since}.",
     fix=Fix(
         "Lire la fin des journaux de « {container} » et corriger ce qui l’arrête ; « docker stop » suspend la boucle "
         "en attendant.",
@@ -66,6 +69,8 @@ def steady(containers: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Ro
         recent = now is not None and row["started"] is not None and now - row["started"] < LOOP_WINDOW
         again = row["state"] == "running" and (row["restart_count"] or 0) >= LOOP_RESTARTS and recent
         if row["state"] == "restarting" or again:
+            # The engine forgets how the last run ended once the next one runs.
+            ended = row["state"] == "restarting" and row["exit_code"] is not None
             yield {
                 "container": row["name"],
                 "state": row["state"],
@@ -74,6 +79,7 @@ def steady(containers: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Ro
                 "restart_policy": row["restart_policy"],
                 "wording": {
                     "restarts": plural(row["restart_count"] or 0, "redémarrage"),
+                    "ending": f", code de sortie {row['exit_code']}" if ended else "",
                     "since": f", dernier démarrage le {instant(row['started'])}" if row["started"] else "",
                     **compose(row),
                 },

@@ -16,7 +16,11 @@ from auditlib.software import PORT_HOLDERS, database
 
 # What engines from 1.13 to 29 record when a published port is taken.
 _TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
-_PORT = re.compile(r"(?:bind for|listen (?:tcp|udp)[46]?|exposing port (?:TCP|UDP)) \S*?:(\d+)", re.IGNORECASE)
+_PORT = re.compile(
+    r"(?:bind for|bind host port(?: for)?|listen (?P<listen>tcp|udp)[46]?|exposing port (?P<exposing>tcp|udp)) "
+    r"(?:\[[^\]]*\]|[\d.]*|::):(?P<port>\d+)(?:\S*/(?P<suffix>tcp|udp))?",
+    re.IGNORECASE,
+)
 
 _UNHEARD = "les écoutes de la machine n’ont pas été lues"
 
@@ -89,7 +93,8 @@ def ports_taken(
             for one in _refused(error, [row for row in published if row["container"] == container["name"]]):
                 holders = [holder for _, holder in _holders(one, listening, live, v6only, container["name"])]
                 yield finding(one, container, "n’a pas pu démarrer", holders)
-    foreign = [row for row in listening if not row["container"] and row["process"] not in PORT_HOLDERS]
+    # A container on the machine's own network holds ports as any process does.
+    foreign = [row for row in listening if row["process"] not in PORT_HOLDERS]
     for one, row in [(own, row) for row in live if (own := claim(row))]:
         # Without root the owner of a socket may be unknown: docker-proxy itself, as well as an intruder.
         intruders = _holders(one, [r for r in foreign if r["process"]], [], v6only, row["container"])
@@ -103,10 +108,14 @@ def ports_taken(
 def _refused(error: str, publications: list[Row]) -> list[Claim]:
     """The claims that the engine's message names; all of the container's when it names none."""
     claims = {one.name: one for one in map(claim, publications) if one}
-    named = _PORT.search(error)
-    hit = [one for one in claims.values() if named and one.first <= int(named[1]) <= one.last]
+    hit = [one for one in claims.values() if (named := _PORT.search(error)) and _is_named(one, named)]
     # The two families of one publication are one refusal.
     return list({(one.protocol, one.first): one for one in reversed(hit or list(claims.values()))}.values())
+
+
+def _is_named(one: Claim, named: re.Match[str]) -> bool:
+    protocol = named["listen"] or named["exposing"] or named["suffix"] or one.protocol
+    return one.first <= int(named["port"]) <= one.last and one.protocol == protocol.lower()
 
 
 @check(
@@ -133,8 +142,10 @@ def claims_free(
     v6only, used = v6only_ports(listening), used_ports(listeners, publications)
     known = {row["name"]: row for row in records(containers)}
     for name, container in known.items():
-        # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it.
-        if is_up(container["state"]) or _TAKEN.search(container["start_error"] or ""):
+        # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it. On the machine's
+        # own network the engine publishes nothing, whatever was asked.
+        refused = _TAKEN.search(container["start_error"] or "")
+        if is_up(container["state"]) or refused or container["network_mode"] == "host":
             continue
         service = (container["compose_project"], container["compose_service"])
         twins = {
@@ -147,7 +158,10 @@ def claims_free(
         told = set()
         for one in filter(None, (claim(row) for row in published if row["container"] == name)):
             holders = _holders(one, others, live, v6only, name)
-            if holders and (one.protocol, one.first) not in told:
+            # Of a range, the engine takes a port that is free.
+            each = (one._replace(first=port, last=port) for port in range(one.first, one.last + 1))
+            taken = holders and all(_holders(single, others, live, v6only, name) for single in each)
+            if taken and (one.protocol, one.first) not in told:
                 told.add((one.protocol, one.first))
                 proposal = free_port(one.first, used)
                 yield {

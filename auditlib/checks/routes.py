@@ -1,14 +1,15 @@
 """ROUTE: what Traefik loaded, and what it leaves open."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 import pandas as pd
 
 from auditlib.findings import Fix, check
 from auditlib.french import quoted
-from auditlib.ports import EVERYWHERE, LOOPBACK, Claim, claim, exposure
+from auditlib.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
+from auditlib.routing.provider import TRUE
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable
 
@@ -72,9 +73,13 @@ def loaded(
                     "name": row[kind],
                     "effect": "est désactivé par Traefik" if disabled else "est servi, mais Traefik avertit",
                     "remedy": _remedy(row["errors"] or ()),
-                    "url": f"{api}/api/{row['protocol']}/{kind}s/{quote(row[kind], safe='@')}" if api else None,
+                    "url": f"{api}/api/{row['protocol']}/{kind}s/{_escaped(row[kind])}" if api else None,
                 },
             }
+
+
+def _escaped(name: str) -> str:
+    return quote(name, safe="@", errors="surrogatepass")
 
 
 def _remedy(errors: Iterable[str]) -> str:
@@ -109,23 +114,31 @@ def api_protected(
     """Ways to `api@internal` with no authentication, on entry points published beyond the loopback.
 
     `api.insecure` makes such routers by itself on the entry point « traefik », port 8080 unless it is defined
-    (`pkg/provider/traefik/internal.go`). Without the API, the static configuration alone may tell it.
+    (`pkg/provider/traefik/internal.go`); middlewares of the entry point apply to them too (`aggregator.go`,
+    applyModel). Without the API, the static configuration alone may tell it.
     """
     options = {row["key"]: row["value"] for row in records(traefik_static) if row["effective"]}
-    insecure = options.get("api.insecure", "false") != "false"
+    insecure = options.get("api.insecure") in TRUE
+    # What the entry point's middlewares do, only the API says.
+    screened = any(key.startswith("entrypoints.traefik.http.middlewares") for key in options)
     ports = {"traefik": options.get("entrypoints.traefik.address") or ":8080"}
     ports |= (
         {row["entrypoint"]: row["address"] for row in records(traefik_entrypoints)}
         if traefik_entrypoints is not None
         else {}
     )
-    ways: dict[tuple[str, str], bool] = {("traefik", "api@internal"): True} if insecure else {}
+    ways: dict[tuple[str, str], bool] = {}
     if traefik_routers is not None and traefik_middlewares is not None:
-        guards = _guards(traefik_middlewares)
+        middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
+        screened = False
         for row in records(traefik_routers):
+            guarded = _guarded(row["middlewares"] or (), middlewares)
             serves = row["service"] in ("api@internal", "dashboard@internal") and row["status"] != "disabled"
-            if serves and row["provider"] != "internal" and not any(guards(name) for name in row["middlewares"] or ()):
+            if serves and row["provider"] != "internal" and not guarded:
                 ways |= {(entrypoint, row["router"]): False for entrypoint in row["entrypoints"] or ()}
+            screened = screened or (row["router"] == "api@internal" and guarded)
+    if insecure and not screened:
+        ways["traefik", "api@internal"] = True
     traefik = records(proxy)[0]
     for (entrypoint, router), by_option in ways.items():
         places = _beyond_loopback(ports.get(entrypoint, ""), traefik, records(publications))
@@ -157,33 +170,47 @@ def _unguarded(router: str) -> Row:
     }
 
 
-def _guards(traefik_middlewares: pd.DataFrame) -> Callable[[str], bool]:
-    """A function that tells whether a middleware, or one of its chain, authenticates."""
-    known = {row["middleware"]: row for row in records(traefik_middlewares)}
-
-    def guards(name: str, depth: int = 0) -> bool:
-        row = known.get(name)
-        if row is None or depth > len(known):
-            return False
-        return row["type"] in _AUTHENTICATION or any(guards(member, depth + 1) for member in row["chain"] or ())
-
-    return guards
+def _guarded(names: Iterable[str], middlewares: Mapping[str, Row]) -> bool:
+    """Whether one of these middlewares, or one of their chains, authenticates."""
+    waiting, seen = [*names], set()
+    while waiting:
+        name = waiting.pop()
+        # A chain that loops is Traefik's to report.
+        if name in middlewares and name not in seen:
+            seen.add(name)
+            if middlewares[name]["type"] in _AUTHENTICATION:
+                return True
+            waiting += middlewares[name]["chain"] or ()
+    return False
 
 
 def _beyond_loopback(address: str, traefik: Row, publications: list[Row]) -> list[tuple[str, str]]:
     """Where an entry point of Traefik is reached from other machines, as (subject, host:port)."""
     host, _, port = address.partition("/")[0].rpartition(":")
-    if not port.isdigit():
+    host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - compared, never bound
+    # In a container too, an entry point bound to the loopback is out of reach, published or not.
+    if not port.isdigit() or _reach(host) == LOOPBACK:
         return []
     if traefik["container"] is None or traefik["network_mode"] == "host":
-        published = [Claim("tcp", host.strip("[]") or "0.0.0.0", int(port), int(port))]  # noqa: S104
+        published = [Claim("tcp", host, int(port), int(port))]
     else:
-        own = [row for row in publications if row["container"] == traefik["container"] and row["live"]]
+        own = [row for row in publications if row["container"] == traefik["network_container"] and row["live"]]
         published = [
             one for row in own if row["container_port"] == int(port) and (one := claim(row)) and one.protocol == "tcp"
         ]
-    beyond = [one for one in published if exposure([one.address]) != LOOPBACK]
-    return [
-        (one.name, f"{'127.0.0.1' if exposure([one.address]) == EVERYWHERE else one.address}:{one.first}")
-        for one in beyond
-    ]
+    return [(one.name, _from_here(one)) for one in published if _reach(one.address) != LOOPBACK]
+
+
+def _reach(host: str) -> str:
+    """Who can reach an address; one that is a name is somebody's own, but for localhost."""
+    try:
+        return exposure([host])
+    except ValueError:
+        return LOOPBACK if host == "localhost" else SPECIFIC
+
+
+def _from_here(one: Claim) -> str:
+    """host:port where this machine itself reaches a claimed port."""
+    if _reach(one.address) == EVERYWHERE:
+        one = one._replace(address="::1" if ":" in one.address else "127.0.0.1")
+    return one.name.partition("/")[2]

@@ -60,7 +60,8 @@ def _only(ends: list[Row]) -> str | None:
 
 
 def _names(end: Row) -> set[str]:
-    return {end["container"], *(end["aliases"] or [])}
+    """What Docker's DNS answers to, whatever the case."""
+    return {name.lower() for name in (end["container"], *(end["aliases"] or []))}
 
 
 def _host(url: str) -> str | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from auditlib.collect.secrets import REMOVED, redact, redact_rule
+from auditlib.collect.secrets import REMOVED, redact, redact_rule, secret_name
 from auditlib.collect.source import Reading
 from auditlib.schema import Row
 
@@ -17,6 +17,7 @@ _PARTS = {
     "volumes": "les volumes",
     "images": "les images",
 }
+_REFUSALS = (401, 403)
 _COMPOSE = "com.docker.compose."
 # Labels of Compose whose values the audit uses; the others say nothing of the runtime.
 _COMPOSE_KEPT = {"project", "service", "container-number", "oneoff", "version", "config-hash", "depends_on"}
@@ -24,8 +25,8 @@ _COMPOSE_KEPT |= {"project.config_files", "project.working_dir"}
 
 # Traefik labels whose value is a secret, or whose name may be one (a header's name ends the label).
 _TRAEFIK_SECRET = re.compile(
-    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)|\.headers\.custom(?:request|response)headers\.|\.plugin\.|\.(?:key|secret|token|password)$",
-    re.IGNORECASE,
+    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)|\.plugin\."
+    r"|\.headers\.custom(?:request|response)headers(?:\.|$)|\.healthcheck\.headers(?:\.|$)"
 )
 
 
@@ -42,8 +43,15 @@ def rows(payload: dict[str, Any]) -> Reading:
     }
     makers = {"networks": _network, "volumes": _volume, "images": _image}
     tables |= {part: [make(item) for item in payload[part]] for part, make in makers.items() if part in payload}
-    gaps = [f"le moteur Docker a refusé {_PARTS[gap['part']]} (HTTP {gap['status']})" for gap in payload["gaps"]]
-    return Reading(tables, gaps, "Autorisez GET sur /info, /networks, /volumes et /images." if gaps else "")
+    gaps = [_gap(_PARTS[gap["part"]], gap["status"]) for gap in payload["gaps"]]
+    refused = any(gap["status"] in _REFUSALS for gap in payload["gaps"])
+    return Reading(tables, gaps, "Autorisez GET sur /info, /networks, /volumes et /images." if refused else "")
+
+
+def _gap(part: str, status: int | None) -> str:
+    """A part that the engine did not give; without a status, it gave no whole answer in time."""
+    verb = "a refusé" if status in _REFUSALS else "n’a pas donné"
+    return f"le moteur Docker {verb} {part}" + (f" (HTTP {status})" if status else "")
 
 
 def name(container: dict[str, Any]) -> str:
@@ -66,7 +74,7 @@ def _engine(payload: dict[str, Any]) -> Row:
         "root": info.get("DockerRootDir"),
         "clock": _moment(info.get("SystemTime")),
         "live_restore": info.get("LiveRestoreEnabled"),
-        "swarm": info.get("Swarm", {}).get("LocalNodeState"),
+        "swarm": (info.get("Swarm") or {}).get("LocalNodeState"),
         "security_options": info.get("SecurityOptions"),
     }
 
@@ -89,7 +97,7 @@ def _container(raw: dict[str, Any]) -> Row:
         "oom_killed": state.get("OOMKilled"),
         "start_error": redact(state["Error"]) if state.get("Error") else None,
         "restart_policy": restart.get("Name") or "no",
-        "restart_max": restart.get("MaximumRetryCount") or None,
+        "restart_max": _positive(restart.get("MaximumRetryCount")),
         "restart_count": raw.get("RestartCount"),
         "created": _moment(raw.get("Created")),
         "started": _moment(state.get("StartedAt")),
@@ -112,8 +120,8 @@ def _container(raw: dict[str, Any]) -> Row:
         "cap_drop": host.get("CapDrop") or [],
         "security_options": host.get("SecurityOpt") or [],
         "apparmor_profile": raw.get("AppArmorProfile") or None,
-        "memory_limit": host.get("Memory") or None,
-        "nano_cpus": host.get("NanoCpus") or None,
+        "memory_limit": _positive(host.get("Memory")),
+        "nano_cpus": _positive(host.get("NanoCpus")),
         "pids_limit": _positive(host.get("PidsLimit")),
         "log_driver": (host.get("LogConfig") or {}).get("Type"),
         "exposed_ports": sorted(config.get("ExposedPorts") or {}),
@@ -129,7 +137,7 @@ def _attachments(raw: dict[str, Any]) -> Iterator[Row]:
             "network": network,
             "ipv4": end.get("IPAddress") or None,
             "ipv6": end.get("GlobalIPv6Address") or None,
-            "aliases": sorted({alias for alias in names if not raw["Id"].startswith(alias)}),
+            "aliases": sorted({*names} - {"", raw["Id"][:12]}),
         }
 
 
@@ -155,7 +163,7 @@ def label_value(label: str, value: str) -> str | None:
     """The value of a label without its secrets, or None when the audit has no use for it."""
     lower = label.lower()
     if lower.startswith("traefik."):
-        if _TRAEFIK_SECRET.search(lower):
+        if _TRAEFIK_SECRET.search(lower) or secret_name(lower.rpartition(".")[2]):
             return REMOVED
         return redact_rule(value) if lower.endswith(".rule") else redact(value)
     return value if label.removeprefix(_COMPOSE) in _COMPOSE_KEPT and label.startswith(_COMPOSE) else None
@@ -226,7 +234,8 @@ def _image(raw: dict[str, Any]) -> Row:
         "id": raw["Id"],
         "tags": [tag for tag in raw.get("RepoTags") or [] if tag != "<none>:<none>"],
         "size": raw.get("Size"),
-        "created": raw["Created"] * 1_000_000_000 if raw.get("Created") else None,
+        # Seconds; an image that does not tell gives 0 or the year 1.
+        "created": created * 1_000_000_000 if (created := _positive(raw.get("Created"))) else None,
     }
 
 
@@ -240,5 +249,5 @@ def _or_none(value: str | None, nothing: str) -> str | None:
 
 
 def _positive(value: int | None) -> int | None:
-    """A limit; 0 and -1 both mean none."""
+    """A limit or a moment; 0 and what is below it mean none."""
     return value if value and value > 0 else None

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import docker
 import requests
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound
-from docker.utils import kwargs_from_env
+from docker.utils import kwargs_from_env, parse_host
 
 from auditlib.collect.secrets import redact
-from auditlib.collect.source import Payloads, Unreadable
-from auditlib.french import os_error
+from auditlib.collect.source import PATIENCE, Payloads, Unreadable, causes, connection_fault
 from auditlib.parameters import Parameters
 from auditlib.version import __version__
 
@@ -38,7 +38,15 @@ class ReadOnlyClient(docker.APIClient):
         """Send a GET; raises PermissionError for any other method."""
         if request.method != "GET":
             raise PermissionError(f"the audit is read-only: {request.method} {request.path_url}")
-        return super().send(request, **kwargs)
+        # HTTP_PROXY and REQUESTS_CA_BUNDLE are for the web: requests would ask the one for an engine on the loopback,
+        # and trust the other instead of the engine's own authority.
+        return super().send(request, **{**kwargs, "proxies": {}, "verify": self.verify})
+
+    def _raise_for_status(self, response: requests.Response) -> None:
+        try:
+            super()._raise_for_status(response)  # type: ignore[misc]  # the stubs leave it out
+        except (KeyError, TypeError) as error:  # a JSON error without "message" comes from a gateway, not from Docker
+            raise APIError(f"HTTP {response.status_code}", response=response) from error
 
 
 @dataclass(frozen=True)
@@ -57,22 +65,37 @@ class Address:
 def address(docker_host: str) -> Address:
     """The engine that `docker_host` means; "" follows DOCKER_HOST, DOCKER_CONTEXT and the current context.
 
-    Raises Unreadable for a context that does not exist or TLS files that cannot be read.
+    Raises Unreadable for a context that does not exist, an address that is none or TLS files that cannot be read.
     """
     environment = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
     try:
         settings: dict[str, Any] = {**kwargs_from_env(environment=environment)}
         if "base_url" not in settings:
-            # docker-py would fall back to the local socket when the context does not exist; the docker command fails.
-            name = environment.get("DOCKER_CONTEXT") or None
-            if ContextAPI.get_context(name) is None:
-                raise Unreadable("failed", f"le contexte Docker « {name} » n’existe pas", "docker context ls")
-            settings |= ContextAPI.kwargs_from_context(environment=environment)
-    except (DockerException, OSError, ValueError) as error:
-        raise Unreadable(
-            "failed", f"configuration du client Docker inutilisable ({redact(str(error))})", ELSEWHERE
-        ) from error
-    return Address(settings.get("base_url") or "unix:///var/run/docker.sock", settings)
+            settings |= _of_context(environment.get("DOCKER_CONTEXT") or get_current_context_name())
+    except Unreadable:
+        raise
+    except Exception as error:  # docker-py raises plain Exception and KeyError for a context's broken files
+        unusable = f"configuration du client Docker inutilisable ({redact(str(error))})"
+        raise Unreadable("failed", unusable, ELSEWHERE) from error
+    where = Address(settings.get("base_url") or "unix:///var/run/docker.sock", settings)
+    try:
+        parse_host(where.url, tls="tls" in settings)
+        urlsplit(where.url)
+    except (DockerException, ValueError) as error:
+        malformed = f"l’adresse du moteur Docker est mal formée ou d’une sorte inconnue : {where.shown}"
+        raise Unreadable("failed", malformed, ELSEWHERE) from error
+    return where
+
+
+def _of_context(name: str) -> dict[str, Any]:
+    """What docker-py's client is made with for a context."""
+    context = ContextAPI.get_context(name)
+    if context is None:
+        # docker-py would fall back to the local socket; the docker command fails, and so does the audit.
+        remedy = "choisir un contexte que « docker context ls » montre"
+        raise Unreadable("failed", f"le contexte Docker « {name} » n’existe pas", remedy)
+    settings = {"base_url": context.Host, "tls": context.TLSConfig}
+    return {key: value for key, value in settings.items() if value}
 
 
 def connect(where: Address, timeout_s: float) -> ReadOnlyClient:
@@ -92,18 +115,19 @@ def connect(where: Address, timeout_s: float) -> ReadOnlyClient:
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """Everything the engine says of its containers, networks, volumes and images, as it says it.
 
-    `gaps` lists the parts it refused (a socket proxy may); the list of containers is the one that is required.
+    `gaps` lists the parts it did not give (a socket proxy may refuse, a disk may hang); the list of containers is the
+    one that is required.
     """
     where = address(parameters.docker_host)
-    client = connect(where, parameters.timeout_s)
+    client = connect(where, PATIENCE * parameters.timeout_s)
     with contextlib.closing(client), _explained(where):
         payload: dict[str, Any] = {"endpoint": where.shown, "version": client.version(), "gaps": []}
-        listed = client.containers(all=True)
+        listed = _shaped(client.containers(all=True), list)
         parts: dict[str, Callable[[], Any]] = {
-            "info": client.info,
-            "networks": client.networks,
-            "volumes": lambda: client.volumes()["Volumes"] or [],
-            "images": client.images,
+            "info": lambda: _shaped(client.info(), dict),
+            "networks": lambda: _shaped(client.networks(), list),
+            "volumes": lambda: _shaped(client.volumes(), dict)["Volumes"] or [],
+            "images": lambda: _shaped(client.images(), list),
         }
         with ThreadPoolExecutor(WORKERS) as pool:
             waiting = {name: pool.submit(call) for name, call in parts.items()}
@@ -111,11 +135,18 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         for name, part in waiting.items():
             try:
                 payload[name] = part.result()
-            except APIError as error:
-                payload["gaps"].append({"part": name, "status": error.status_code})
+            except (DockerException, requests.RequestException, OSError, KeyError) as error:
+                payload["gaps"].append({"part": name, "status": getattr(error, "status_code", None)})
         payload["containers"] = [container for container in inspected if container is not None]
         payload["local"] = _local(where, payload)
     return payload
+
+
+def _shaped(answer: Any, kind: type) -> Any:
+    """An answer of the kind that Docker gives: an object where a list is due must not pass for an empty list."""
+    if not isinstance(answer, kind):
+        raise DockerException(f"{kind.__name__} expected")
+    return answer
 
 
 def _inspect(client: ReadOnlyClient, identifier: str) -> Any:
@@ -163,20 +194,19 @@ def _explained(where: Address) -> Iterator[None]:
 
 def _explain(where: Address, error: BaseException) -> Unreadable:
     at = f"le moteur Docker à l’adresse {where.shown}"
-    if where.url.startswith("ssh://") and not isinstance(error, APIError):
+    found = list(causes(error))
+    status = next((cause.status_code for cause in found if isinstance(cause, APIError) and cause.status_code), None)
+    if status in (401, 403):
+        return Unreadable("refused", f"{at} a refusé la lecture (HTTP {status})", ALLOW)
+    if status:
+        return Unreadable("failed", f"{at} répond HTTP {status}", ELSEWHERE)
+    if where.url.startswith("ssh://"):
         # The system's ssh tells its own reason on the standard error, which docker-py does not read.
         ssh = f"ssh {urlsplit(where.url).netloc.rpartition('@')[2]} docker version"
         return Unreadable(
             "failed", f"{at} ne répond pas par ssh", f"vérifier que « {ssh} » répond sans poser de question"
         )
-    causes = list(_causes(error))
-    # The first cause that is an answer of the engine or of the system says more than the library's own words.
-    for cause in causes:
-        if isinstance(cause, APIError) and cause.status_code in (401, 403):
-            return Unreadable("refused", f"{at} a refusé la lecture (HTTP {cause.status_code})", ALLOW)
-        if isinstance(cause, APIError) and cause.status_code:
-            return Unreadable("failed", f"{at} répond HTTP {cause.status_code}", ELSEWHERE)
-    for cause in causes:
+    for cause in found:
         if isinstance(cause, PermissionError):
             return Unreadable(
                 "refused",
@@ -187,23 +217,8 @@ def _explain(where: Address, error: BaseException) -> Unreadable:
             return Unreadable(
                 "absent", f"{at} n’existe pas (fichier absent)", "installer ou démarrer Docker, ou donner docker_host"
             )
-        if isinstance(cause, socket.gaierror):
-            return Unreadable("failed", f"{at} : nom de machine inconnu", ELSEWHERE)
         if isinstance(cause, TimeoutError | requests.Timeout):
             return Unreadable("failed", f"{at} ne répond pas à temps", "augmenter timeout_s, ou vérifier le moteur")
-        if isinstance(cause, OSError) and cause.errno:
-            return Unreadable("failed", f"{at} ne répond pas ({os_error(cause)})", f"démarrer Docker, ou {ELSEWHERE}")
-    if "Invalid bind address" in str(error):
-        return Unreadable("failed", f"l’adresse du moteur Docker est mal formée : {where.shown}", ELSEWHERE)
-    return Unreadable("failed", f"{at} ne peut être lu ({redact(str(error))})", ELSEWHERE)
-
-
-def _causes(error: BaseException, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:
-    """The error, and every error it wraps: urllib3 and docker-py hide the system's own inside their arguments."""
-    if id(error) in seen:
-        return
-    yield error
-    seen |= {id(error)}
-    for inner in (error.__cause__, error.__context__, *error.args, getattr(error, "reason", None)):
-        if isinstance(inner, BaseException):
-            yield from _causes(inner, seen)
+    if fault := connection_fault(error):
+        return Unreadable("failed", f"{at} ne répond pas ({fault})", f"démarrer Docker, ou {ELSEWHERE}")
+    return Unreadable("failed", f"ce qui répond à l’adresse {where.shown} n’est pas un moteur Docker", ELSEWHERE)

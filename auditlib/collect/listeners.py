@@ -1,5 +1,6 @@
 """What listens on this machine: the kernel's own list of sockets, and the process, user and unit behind each."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -23,7 +24,7 @@ _KERNEL = "ipykernel_launcher"
 _AUDIT = {"auditlib", "papermill", _KERNEL, "jupyter", "jupyter-lab", "jupyter-notebook", "jupyter-server"}
 
 _UNIT = re.compile(r"[^/]+\.(?:service|socket|scope)(?=/|$)")
-_CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?=\.scope|/|$)")
+_CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?=\.scope|/|$)", re.MULTILINE)
 
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
@@ -133,13 +134,13 @@ def _listens(connection: Any) -> bool:
 
 def _process(pid: int) -> dict[str, str | None]:
     """Name, user and cgroup of a process; what cannot be read is missing."""
-    try:
+    told: dict[str, str | None] = {}
+    with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
         with process.oneshot():
-            told: dict[str, str | None] = {"name": process.name(), "user": process.username()}
-        return told | {"cgroup": Path(f"/proc/{pid}/cgroup").read_text()}
-    except (psutil.Error, OSError):
-        return {}
+            told |= {"name": process.name(), "user": process.username()}
+        told["cgroup"] = Path(f"/proc/{pid}/cgroup").read_text()
+    return told
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,11 @@ def _ss(timeout_s: float) -> str | None:
 def _parse_ss(output: str) -> Iterable[_Socket]:
     for line in output.splitlines():
         fields = line.split()
-        address, _, port = fields[4].rpartition(":")
-        address = re.sub(r"%\w+|[\[\]]", "", address)
+        address, _, port = (fields[4] if len(fields) > 4 else "").rpartition(":")
+        if not port.isdigit():
+            continue
+        # 127.0.0.53%lo, [fe80::1]%br-lan: the interface is no part of the address.
+        address = address.partition("%")[0].strip("[]")
         uid = re.search(r"\buid:(\d+)", line)
         group = re.search(r"\bcgroup:(\S+)", line)
         # ss leaves out "uid:" for root, and writes * for a socket of both families.

@@ -5,19 +5,26 @@ cannot be read is recorded with the reason and what would mend it; the others go
 """
 
 import logging
+import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from auditlib.collect.secrets import redact
-from auditlib.french import number, sentence
+from auditlib.french import number, os_error, sentence
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
+from auditlib.tables import TABLES
 
 log = logging.getLogger(__name__)
+
+# What one silent request may take of its source's time: the rest is left to keep what was read, or to say why not.
+PATIENCE = 0.7
 
 Status = Literal["ok", "partial", "refused", "absent", "failed"]
 Payloads = Mapping[str, Any]
@@ -85,8 +92,12 @@ def gather(
     def work(source: Source) -> None:
         payloads = {name: futures[name].result().payload for name in source.after}
         outcome = _read(source, parameters, payloads)
-        progress(outcome)
-        futures[source.name].set_result(outcome)
+        try:
+            progress(outcome)
+        except OSError as error:  # whoever watched is gone; the collection goes on
+            log.warning("progress of %s not shown: %s", source.name, error)
+        finally:  # nobody may wait for ever
+            futures[source.name].set_result(outcome)
 
     for source in sources:
         threading.Thread(target=work, args=(source,), name=source.name, daemon=True).start()
@@ -100,16 +111,22 @@ def _read(source: Source, parameters: Parameters, payloads: Payloads) -> Outcome
     except Unreadable as unreadable:
         outcome = Outcome(source, unreadable.status, sentence([unreadable.reason]), sentence([unreadable.remedy]))
     except Exception as error:  # a source may answer anything at all, and the other sources must go on
-        log.exception("source %s", source.name)
-        reason = f"La réponse n’a pas la forme attendue ({type(error).__name__} : {redact(str(error))})."
+        log.error("source %s\n%s", source.name, redact(traceback.format_exc()))
+        said = redact(" ".join(str(error).split()))[:200]
+        reason = f"La réponse n’a pas la forme attendue ({type(error).__name__} : {said})."
         outcome = Outcome(source, "failed", reason, "Signalez cette erreur avec le journal de l’exécution.")
     outcome.duration_s = time.monotonic() - started
     return outcome
 
 
 def interpret(source: Source, payload: Any) -> Outcome:
-    """The outcome of a payload that was fetched. Raises what `rows` raises for a payload of another form."""
+    """The outcome of a payload that was fetched. Raises what `rows` raises for a payload of another form.
+
+    Also raises ValueError when its rows do not make the declared tables.
+    """
     reading = source.rows(payload)
+    for name, rows in reading.tables.items():
+        TABLES[name].frame(rows)
     status: Status = "partial" if reading.gaps else "ok"
     reason = sentence(reading.gaps) or reading.note
     return Outcome(source, status, reason, reading.remedy, tables=reading.tables, payload=payload)
@@ -136,3 +153,29 @@ def _bounded(fetch: Callable[[], Any], timeout_s: float) -> Any:
             f"aucune réponse complète en {number(timeout_s, 1)} s",
             "augmenter timeout_s, ou vérifier que le service répond",
         ) from None
+
+
+def causes(error: BaseException, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:
+    """The error, and every error it wraps: the libraries hide the system's own inside their arguments."""
+    if id(error) in seen:
+        return
+    yield error
+    seen |= {id(error)}
+    for inner in (error.__cause__, error.__context__, *error.args, getattr(error, "reason", None)):
+        if isinstance(inner, BaseException):
+            yield from causes(inner, seen)
+
+
+def connection_fault(error: BaseException) -> str | None:
+    """Why a connection failed, as a French clause: the system's own reason among the causes of `error`."""
+    for cause in causes(error):
+        # These number their errors in their own way: 1 is no EPERM, -2 is no ENOENT.
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "le certificat TLS n’est pas reconnu"
+        if isinstance(cause, ssl.SSLError):
+            return "la connexion TLS échoue"
+        if isinstance(cause, socket.gaierror):
+            return "nom de machine inconnu"
+        if isinstance(cause, TimeoutError) or (isinstance(cause, OSError) and cause.errno):
+            return os_error(cause)
+    return None

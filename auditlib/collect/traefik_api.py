@@ -10,22 +10,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from auditlib.collect.containers import label_value, name
 from auditlib.collect.secrets import redact, redact_rule
-from auditlib.collect.source import Payloads, Reading, Unreadable
+from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.collect.traefik_static import proxies
 from auditlib.collect.traefik_static import rows as static_rows
-from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.rules import RuleError, domains, parse
 from auditlib.schema import Row
 from auditlib.version import __version__
 
 MAX_BODY = 64_000_000  # bytes; 10 000 routers are about 5 MB
+_PORTS = {"http": 80, "https": 443}
 GIVE = "donner traefik_api (et traefik_auth_env si l’API demande un mot de passe)"
 
 
@@ -36,6 +36,13 @@ class Door:
     url: str
     host: str = ""
     verify: bool = True
+
+    @property
+    def shown(self) -> str:
+        """The address as a browser would be given it."""
+        parts = urlsplit(self.url)
+        port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+        return f"{parts.scheme}://{self.host}{port}{parts.path}" if self.host else self.url
 
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
@@ -49,7 +56,9 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     closed: Unreadable | None = None
     for door in doors:
         try:
-            return _ask(door, auth, parameters.timeout_s) | {"container": container and name(container)}
+            # A door that stays silent leaves their share of the time to the others.
+            answers = _ask(door, auth, PATIENCE * parameters.timeout_s / len(doors))
+            return answers | {"container": container and name(container)}
         except Unreadable as shut:
             # A refusal tells more than the silence of the next door.
             closed = shut if closed is None or shut.status == "refused" else closed
@@ -72,18 +81,28 @@ def _given(address: str, engine: dict[str, Any] | None) -> tuple[dict[str, Any] 
     When a local Traefik publishes the port of the address, it is asked on the loopback under the address's name: the
     name may be unknown here, or lead out to a router or a distant cache that would have to lead back.
     """
-    url = re.sub(r"/(?:api|dashboard)?/*$", "", address)
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    for container in proxies(engine["containers"]) if engine and engine["local"] else []:
-        networks = (container["NetworkSettings"] or {}).get("Networks") or {}
-        if host in {"localhost", "127.0.0.1", "::1", *(end.get("IPAddress") for end in networks.values())}:
-            return container, [Door(url)]
-        published = (container["NetworkSettings"] or {}).get("Ports") or {}
-        bindings = [b for bindings in published.values() for b in bindings or [] if b["HostPort"] == str(port)]
+    try:
+        parts = urlsplit(address)
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port or _PORTS[parts.scheme]
+    except ValueError:
+        raise Unreadable("failed", f"l’adresse traefik_api est mal formée : {address}", GIVE) from None
+    # What a browser shows may be given: http://traefik:8080/dashboard/#/http/routers.
+    path = re.sub(r"/(?:(?:api|dashboard)(?:/.*)?)?$", "", parts.path)
+    here = Door(f"{parts.scheme}://{parts.netloc}{path}")
+    known = proxies(engine["containers"]) if engine and engine["local"] else []
+    loopback = host in ("localhost", "127.0.0.1", "::1")
+    for container in known:
+        ends = ((container["NetworkSettings"] or {}).get("Networks") or {}).values()
+        if host and host in {end.get("IPAddress") for end in ends}:
+            return container, [here]
+    for container in known:
+        published = ((container["NetworkSettings"] or {}).get("Ports") or {}).values()
+        bindings = [one for several in published for one in several or [] if one["HostPort"] == str(port)]
+        if bindings and loopback:
+            return container, [here]
         if bindings:
-            return container, [Door(f"{parts.scheme}://{_reachable(bindings[0])}", host, verify=False)]
-    return None, [Door(url)]
+            return container, [Door(f"{parts.scheme}://{_reachable(bindings[0])}{path}", host, verify=False)]
+    return known[0] if known and loopback else None, [here]
 
 
 def _found(payloads: Payloads) -> tuple[dict[str, Any] | None, list[Door]]:
@@ -95,7 +114,8 @@ def _found(payloads: Payloads) -> tuple[dict[str, Any] | None, list[Door]]:
     if not found:
         raise Unreadable("absent", "aucun conteneur Traefik n’a été trouvé", f"démarrer Traefik, ou {GIVE}")
     if not found[0]["State"].get("Running"):
-        raise Unreadable("absent", f"le conteneur {name(found[0])} ne tourne pas", f"docker start {name(found[0])}")
+        stopped = name(found[0])
+        raise Unreadable("absent", f"le conteneur {stopped} ne tourne pas", f"le démarrer : docker start {stopped}")
     options = {}
     if static is not None:
         effective = [row for row in static_rows(static).tables["traefik_static"] if row["effective"]]
@@ -109,37 +129,47 @@ def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) ->
     `options` are the effective static options. First the entry point « traefik » of `api.insecure`, published or at
     the container's own address; then a router to `api@internal` declared by a label of the container.
     """
-    settings = container["NetworkSettings"] or {}
-    published = settings.get("Ports") or {}
-    addresses = [end["IPAddress"] for end in (settings.get("Networks") or {}).values() if end.get("IPAddress")]
-    port = _port(options.get("entrypoints.traefik.address", ":8080"))
+    if not local:
+        return
     if options.get("api.insecure", "false") != "false" or not options:
-        yield from (Door(f"http://{_reachable(b)}") for b in published.get(f"{port}/tcp") or [] if local)
-        if container["HostConfig"].get("NetworkMode") == "host":
-            addresses = ["127.0.0.1"]
-        yield from (Door(f"http://{address}:{port}") for address in addresses if local)
+        port = _port(options.get("entrypoints.traefik.address", ":8080"))
+        yield from (Door(f"http://{address}") for address in _addresses(container, port))
     labels = {
         key.lower(): label_value(key, value) or "" for key, value in (container["Config"].get("Labels") or {}).items()
     }
     for key, value in labels.items():
         router = re.fullmatch(r"(traefik\.http\.routers\.[^.]+)\.service", key)
-        if router and value == "api@internal" and local:
-            yield from _routed(router[1], labels, options, published)
+        if router and value == "api@internal":
+            yield from _routed(router[1], labels, options, container)
 
 
-def _routed(router: str, labels: dict[str, str], options: dict[str, str], published: dict[str, Any]) -> Iterator[Door]:
-    """Doors through a router's own host name, on the published ports of its entry points."""
+def _addresses(container: dict[str, Any], port: str) -> Iterator[str]:
+    """Where a port of a container answers: as it is published, on this machine itself, at the container's address."""
+    settings = container["NetworkSettings"] or {}
+    yield from (_reachable(binding) for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or [])
+    if container["HostConfig"].get("NetworkMode") == "host":
+        yield f"127.0.0.1:{port}"
+    ends = (settings.get("Networks") or {}).values()
+    yield from (f"{end['IPAddress']}:{port}" for end in ends if end.get("IPAddress"))
+
+
+def _routed(router: str, labels: dict[str, str], options: dict[str, str], container: dict[str, Any]) -> Iterator[Door]:
+    """Doors through a router's own host name, on its entry points (all that are known when it names none)."""
     try:
         hosts = domains(parse(labels.get(f"{router}.rule", "")))
     except RuleError:
         return
-    for entrypoint in filter(None, labels.get(f"{router}.entrypoints", "").split(",")):
-        prefix = f"entrypoints.{entrypoint.strip()}"
-        tls = f"{router}.tls" in labels or any(key.startswith((f"{router}.tls.",)) for key in labels)
-        tls = tls or any(key.startswith(f"{prefix}.http.tls") for key in options)
-        for binding in published.get(f"{_port(options.get(f'{prefix}.address', ''))}/tcp") or []:
-            for host in hosts:
-                yield Door(f"{'https' if tls else 'http'}://{_reachable(binding)}", host, verify=False)
+    known = [key.split(".")[1] for key in options if re.fullmatch(r"entrypoints\.[^.]+\.address", key)]
+    named = [entrypoint.strip() for entrypoint in labels.get(f"{router}.entrypoints", "").split(",")]
+    # Traefik reads anything but "true" and "" as no TLS.
+    own_tls = labels.get(f"{router}.tls", "false").lower() in ("true", "")
+    own_tls = own_tls or any(key.startswith(f"{router}.tls.") for key in labels)
+    for entrypoint in [one for one in named if one] or known:
+        prefix = f"entrypoints.{entrypoint}"
+        tls = own_tls or any(key.startswith(f"{prefix}.http.tls") for key in options)
+        port = _port(options.get(f"{prefix}.address", ""))
+        for address in _addresses(container, port) if port else []:
+            yield from (Door(f"{'https' if tls else 'http'}://{address}", host, verify=False) for host in hosts)
 
 
 def _port(address: str) -> str:
@@ -166,47 +196,51 @@ def _ask(door: Door, auth: tuple[str, str] | None, timeout_s: float) -> dict[str
         limits=limits,
     ) as client:
         return {
-            "url": door.url if not door.host else urlunsplit((urlsplit(door.url).scheme, door.host, "", "", "")),
-            "version": _get(client, door, "/api/version"),
-            "rawdata": _get(client, door, "/api/rawdata"),
-            "entrypoints": _get(client, door, "/api/entrypoints?per_page=10000"),
-            "overview": _get(client, door, "/api/overview"),
+            "url": door.shown,
+            "version": _get(client, door, "/api/version", dict),
+            "rawdata": _get(client, door, "/api/rawdata", dict),
+            "entrypoints": _get(client, door, "/api/entrypoints?per_page=10000", list),
+            "overview": _get(client, door, "/api/overview", dict),
         }
 
 
-def _get(client: httpx.Client, door: Door, path: str) -> Any:
-    """One JSON answer. Raises Unreadable with one French clause for everything else that may come."""
-    at = f"l’API de Traefik à l’adresse {door.url}" + (f" (hôte {door.host})" if door.host else "")
+def _get(client: httpx.Client, door: Door, path: str, kind: type[Any]) -> Any:
+    """One JSON answer of a kind. Raises Unreadable with one French clause for everything else that may come."""
+    through = f" (demandée à {urlsplit(door.url).netloc})" if door.host else ""
+    at = f"l’API de Traefik à l’adresse {door.shown}{through}"
     extensions = {"sni_hostname": door.host} if door.host else {}
     try:
-        with client.stream("GET", path, extensions=extensions) as answer:
-            body = b""
-            for chunk in answer.iter_bytes():
+        with client.stream("GET", path, extensions=extensions) as response:
+            body = bytearray()
+            for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_BODY:
                     raise Unreadable("failed", f"{at} répond plus de {MAX_BODY // 10**6} Mo à {path}", GIVE)
-            if answer.status_code in (401, 403):
+            if response.status_code in (401, 403):
                 raise Unreadable(
                     "refused",
-                    f"{at} demande un mot de passe ou l’a refusé (HTTP {answer.status_code})",
+                    f"{at} demande un mot de passe ou l’a refusé (HTTP {response.status_code})",
                     "donner dans traefik_auth_env le nom de la variable qui contient utilisateur:mot de passe",
                 )
-            if answer.is_redirect:
-                location = redact(answer.headers.get("location", ""))
+            if response.has_redirect_location:
+                location = redact(response.headers["location"])
                 raise Unreadable("failed", f"{at} redirige vers {location}", "donner cette adresse dans traefik_api")
-            if answer.status_code != 200:
-                raise Unreadable("failed", f"{at} répond HTTP {answer.status_code} à {path}", GIVE)
-            return json.loads(body)
+            if response.status_code != 200:
+                raise Unreadable("failed", f"{at} répond HTTP {response.status_code} à {path}", GIVE)
+            answer = json.loads(body)
+            if not isinstance(answer, kind) or (path.endswith("/version") and "Version" not in answer):
+                raise ValueError("JSON of something else")
+            return answer
     except httpx.TimeoutException:
         raise Unreadable(
             "failed", f"{at} ne répond pas à temps", "augmenter timeout_s, ou vérifier l’adresse"
         ) from None
-    except httpx.HTTPError as error:
-        cause = next((e for e in (error.__cause__, error.__context__) if isinstance(e, OSError)), None)
-        said = os_error(cause) if cause and cause.errno else redact(str(error))
+    except httpx.NetworkError as error:
+        said = connection_fault(error) or "connexion coupée"
         raise Unreadable("failed", f"{at} ne répond pas ({said})", GIVE) from None
-    except (ValueError, httpx.InvalidURL):
-        raise Unreadable("failed", f"ce qui répond à l’adresse {door.url} n’est pas l’API de Traefik", GIVE) from None
+    except (httpx.HTTPError, ValueError):
+        # No HTTP, no JSON, or an answer that was cut.
+        raise Unreadable("failed", f"ce qui répond à l’adresse {door.shown} n’est pas l’API de Traefik", GIVE) from None
 
 
 def rows(payload: dict[str, Any]) -> Reading:
@@ -222,7 +256,7 @@ def rows(payload: dict[str, Any]) -> Reading:
                 "providers": sorted(payload["overview"].get("providers") or []),
             }
         ],
-        "traefik_entrypoints": _entrypoints(payload["entrypoints"], version),
+        "traefik_entrypoints": _entrypoints(payload["entrypoints"]),
         "traefik_routers": [],
         "traefik_services": [],
         "traefik_servers": [],
@@ -249,7 +283,7 @@ def qualified(reference: str, owner: str) -> str:
     return reference if "@" in reference else f"{reference}@{owner.rpartition('@')[2]}"
 
 
-def _entrypoints(raw: list[dict[str, Any]], version: str) -> list[Row]:
+def _entrypoints(raw: list[dict[str, Any]]) -> list[Row]:
     # v3: if any entry point is marked as default, only those are; else (and in v2) all but the one named « traefik ».
     marked = any(one.get("asDefault") for one in raw)
     table = []
@@ -316,10 +350,16 @@ def _servers(service: str, one: dict[str, Any]) -> Iterator[Row]:
     seen = set()
     for server in balancer.get("servers") or []:
         url = server.get("url") or server.get("address")
-        if url and url not in seen:
-            seen.add(url)
+        shown = _server_url(url or "")
+        if url and shown not in seen:
+            seen.add(shown)
             # Without a health check Traefik says UP of every server, dead or not: that is not a state.
-            yield {"service": service, "url": redact(url), "status": states.get(url) if checked else None}
+            yield {"service": service, "url": shown, "status": states.get(url) if checked else None}
+
+
+def _server_url(url: str) -> str:
+    """A server without its secrets; that of tcp and udp is host:port, which is no assignment."""
+    return redact(url) if "://" in url else redact(f"tcp://{url}").removeprefix("tcp://")
 
 
 def _middleware(middleware: str, one: dict[str, Any]) -> Row:

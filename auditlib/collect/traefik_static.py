@@ -5,7 +5,9 @@ verified on 3.7.15). All three are recorded, with the one that counts marked as 
 """
 
 import contextlib
+import errno
 import io
+import posixpath
 import re
 import tarfile
 import tomllib
@@ -13,23 +15,34 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+import requests
 import yaml
 from docker.errors import APIError, DockerException
 
 from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, connect
 from auditlib.collect.secrets import redact, secret_name
-from auditlib.collect.source import Payloads, Reading, Unreadable
+from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
 EXTENSIONS = (".toml", ".yaml", ".yml")  # in the order Traefik tries them
 MAX_FILE = 1_000_000  # bytes; a static configuration is a few kilobytes
+MAX_LINKS = 8  # a link to a link…; Linux allows 40
 
 # Segments of a key that are names the user chose: their case counts, the rest of a key is case-insensitive.
 _NAMED = ("entrypoints", "certificatesresolvers", "plugins", "localplugins")
 # Options whose last word is a secret, whatever it is called elsewhere.
-_SECRET_OPTION = re.compile(r"\.(?:eab\..*|headers\..*|.*users|email|username|cert|key|ca)$")
+_SECRET_OPTION = re.compile(r"\.(?:eab\..*|headers(?:\..*)?|plugin\..*|.*users|email|username|cert|key|ca)$")
+
+# The words of Go's ParseBool.
+_BOOLEANS = {"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"}
+
+
+class _Text(yaml.CSafeLoader):
+    """YAML whose scalars stay the text that was written (no number, date or boolean is guessed), with merge keys."""
+
+    yaml_implicit_resolvers = {"<": [("tag:yaml.org,2002:merge", re.compile("^<<$"))]}  # noqa: RUF012 - PyYAML's own
 
 
 def proxies(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -61,15 +74,14 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     if not found:
         raise Unreadable("absent", "aucun conteneur Traefik n’a été trouvé", "démarrer Traefik dans un conteneur")
     container = found[0]
-    flags = [word for word in container.get("Args") or [] if word.startswith("-")]
     environment = [line for line in container["Config"].get("Env") or [] if line.startswith("TRAEFIK_")]
     files, gaps = {}, []
-    with contextlib.closing(connect(address(parameters.docker_host), parameters.timeout_s)) as client:
+    with contextlib.closing(connect(address(parameters.docker_host), PATIENCE * parameters.timeout_s)) as client:
         for path in candidates(container):
             try:
                 content = _file(client, container["Id"], path)
-            except (DockerException, OSError, tarfile.TarError) as error:
-                gaps.append(f"{path} ({redact(str(error))[:200]})")
+            except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
+                gaps.append(f"{path} ({_fault(error)})")
                 break
             if content is not None:
                 files[path] = content
@@ -78,7 +90,6 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         "container": name(container),
         "others": [name(other) for other in found[1:] if other["State"].get("Running")],
         "args": container.get("Args") or [],
-        "flags": flags,
         "environment": environment,
         "files": files,
         "unread": gaps,
@@ -86,45 +97,65 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
 
 
 def candidates(container: dict[str, Any]) -> list[str]:
-    """Where Traefik looks for its file, in order: `--configFile` if given, else three folders (paerser's finder)."""
-    for option, value in parse_flags(container.get("Args") or []):
-        if option == "configfile":
-            return [str(PurePosixPath(container["Config"].get("WorkingDir") or "/", value))]
+    """Where Traefik looks for its file, in order: `--configFile` if given, then four places (paerser's finder).
+
+    The next place is tried when there is no file, even after `--configFile` (verified on 3.6.6).
+    """
+    folder = container["Config"].get("WorkingDir") or "/"
     environment = dict(line.partition("=")[::2] for line in container["Config"].get("Env") or [])
-    user = container["Config"].get("User") or "root"
-    home = environment.get("HOME") or ("/root" if user.partition(":")[0] in ("", "0", "root") else "/")
-    folders = [
-        "/etc/traefik",
-        environment.get("XDG_CONFIG_HOME") or "",
-        home,
-        container["Config"].get("WorkingDir") or "/",
-    ]
-    return [
-        f"{folder.rstrip('/')}/traefik{ext}" for folder in dict.fromkeys(filter(None, folders)) for ext in EXTENSIONS
-    ]
+    user = (container["Config"].get("User") or "root").partition(":")[0]
+    home = environment.get("HOME") or ("/root" if user in ("0", "root") else "/")
+    given = [value for option, value in parse_flags(container.get("Args") or []) if option == "configfile"]
+    # Go leaves an unset variable empty: without XDG_CONFIG_HOME the second place is /traefik.
+    places = ["/etc/traefik", environment.get("XDG_CONFIG_HOME", ""), f"{home}/.config", folder]
+    found = [*given[-1:], *(f"{place}/traefik{extension}" for place in places for extension in EXTENSIONS)]
+    return list(dict.fromkeys(_joined(folder, path) for path in found))
+
+
+def _joined(folder: str, path: str) -> str:
+    """A path inside a container, as its process in `folder` means it."""
+    return posixpath.normpath(posixpath.join("/", folder, path)).replace("//", "/")
 
 
 def _file(client: ReadOnlyClient, container: str, path: str) -> str | None:
     """A file as the container sees it, or None. A GET of the engine's archive: no exec, no access to the disk."""
+    for _ in range(MAX_LINKS):
+        member, content = _member(client, container, path)
+        if member is None or not member.issym():
+            return content
+        path = _joined(posixpath.dirname(path), member.linkname)
+    raise OSError(errno.ELOOP, "trop de liens symboliques")
+
+
+def _member(client: ReadOnlyClient, container: str, path: str) -> tuple[tarfile.TarInfo | None, str | None]:
+    """The archive's entry for a path and, of a file, its text. Raises OSError for what is no configuration file."""
     try:
-        chunks, stat = client.get_archive(container, path)
+        chunks, _ = client.get_archive(container, path)
     except APIError as error:
         if error.status_code == 404:
-            return None
+            return None, None
         raise
+    packed = bytearray()
     with contextlib.closing(chunks):
-        if stat["size"] > MAX_FILE:
-            raise OSError(f"{stat['size']} octets")
-        packed = b"".join(chunks)
+        for chunk in chunks:
+            packed += chunk
+            if len(packed) > MAX_FILE:
+                raise OSError(errno.EFBIG, "fichier trop gros")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        for member in archive:
-            content = archive.extractfile(member) if member.isfile() else None
-            if content is not None:
-                return content.read(MAX_FILE).decode("utf-8", "replace")
-            if member.issym():
-                target = str(PurePosixPath(path).parent / member.linkname)
-                return _file(client, container, target) if target != path else None
-    return None
+        member = archive.next()
+        if member is None or member.issym():
+            return member, None
+        content = archive.extractfile(member)
+        if content is None:
+            raise IsADirectoryError(errno.EISDIR, path)
+        return member, content.read().decode("utf-8", "replace")
+
+
+def _fault(error: Exception) -> str:
+    """Why a file could not be read, as a French clause."""
+    if isinstance(error, APIError):
+        return f"HTTP {error.status_code}"
+    return connection_fault(error) or "réponse du moteur Docker inutilisable"
 
 
 def rows(payload: dict[str, Any]) -> Reading:
@@ -135,7 +166,7 @@ def rows(payload: dict[str, Any]) -> Reading:
         try:
             origins.append(("file", path, dict(parse_file(path, text))))
         except ValueError as error:
-            gaps.append(f"fichier {path} mal formé : {error}")
+            gaps.append(f"fichier {path} mal formé ({error})")
     origins.append(("flags", None, dict(parse_flags(payload["args"]))))
     origins.append(("environment", None, dict(parse_environment(payload["environment"]))))
     present = [origin for origin, _, options in origins if options]
@@ -179,9 +210,14 @@ def parse_flags(words: list[str]) -> Iterator[tuple[str, str]]:
         if not word.startswith("-"):
             continue
         key, equals, value = word.lstrip("-").partition("=")
-        if not equals:
-            value = waiting.pop(0) if waiting and not waiting[0].startswith("-") else "true"
-        yield normal(key), value
+        if equals:
+            yield normal(key), value
+        elif waiting and waiting[0] in _BOOLEANS:
+            # A switch takes no word: Traefik puts it on whatever the word, and reads no further (verified on 3.6.6).
+            yield normal(key), "true"
+            return
+        else:
+            yield normal(key), waiting.pop(0) if waiting and not waiting[0].startswith("-") else "true"
 
 
 def parse_environment(lines: list[str]) -> Iterator[tuple[str, str]]:
@@ -195,12 +231,14 @@ def parse_environment(lines: list[str]) -> Iterator[tuple[str, str]]:
 def parse_file(path: str, text: str) -> Iterator[tuple[str, str]]:
     """Options of a YAML or TOML file, flattened. Raises ValueError with a French cause when it is neither."""
     try:
-        # BaseLoader keeps every scalar as the text that was written: no number, date or boolean is guessed.
-        tree = tomllib.loads(text) if path.endswith(".toml") else yaml.load(text, yaml.CBaseLoader)  # noqa: S506
+        tree = tomllib.loads(text) if path.endswith(".toml") else yaml.load(text, _Text)  # noqa: S506 - a safe loader
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise ValueError(f"ligne {mark.line + 1}" if mark else "TOML invalide") from None
-    return ((normal(key), value) for key, value in _flatten(tree or {}, ""))
+        kind = "TOML" if path.endswith(".toml") else "YAML"
+        raise ValueError(f"ligne {mark.line + 1}" if mark else f"{kind} invalide") from None
+    if not tree or not isinstance(tree, Mapping):
+        raise ValueError("aucune option" if tree else "vide")
+    return ((normal(key), value) for key, value in _flatten(tree, ""))
 
 
 def _flatten(tree: Any, prefix: str) -> Iterator[tuple[str, str]]:

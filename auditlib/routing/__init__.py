@@ -1,1 +1,8 @@
-"""What Traefik makes of the machine: which containers it routes to, and where each domain leads."""
+"""What Traefik makes of the machine: which containers it routes to, and where each domain leads.
+
+Importing this package registers its views.
+"""
+
+from auditlib.routing import provider, routes
+
+__all__ = ["provider", "routes"]

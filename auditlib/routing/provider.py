@@ -8,9 +8,9 @@ from auditlib.inventory import is_up
 from auditlib.schema import Row, Table, flag, records, several, text, view
 from auditlib.snapshot import AbsentTable
 
-# Go's strconv.ParseBool; anything else is an error, and the container is dropped.
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+# What Go's strconv.ParseBool takes for true. What it takes for neither true nor false is an error to Traefik, which
+# then drops the container or does not start.
+TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 PROXY = Table(
     "proxy",
@@ -19,7 +19,8 @@ PROXY = Table(
     (),
     (
         text("container", "Conteneur", "Inconnu si Traefik n’est pas dans un conteneur."),
-        text("network_mode", "Mode réseau"),
+        text("network_container", "Porteur du réseau", "Lui-même, ou le conteneur dont il a rejoint le réseau."),
+        text("network_mode", "Mode réseau", "Du porteur du réseau."),
         several("networks", "Réseaux"),
         text("designated", "Réseau désigné", "providers.docker.network ; inconnu si l’option n’est pas donnée."),
         flag("exposed_by_default", "Exposés par défaut"),
@@ -46,14 +47,24 @@ def proxy(
         row["container"] for row in [*(records(traefik) if traefik is not None else []), *static] if row["container"]
     ]
     name = names[0] if names else None
-    modes = {row["name"]: row["network_mode"] for row in records(containers)}
+    bearer = _network_bearer(name, records(containers))
     yield {
         "container": name,
-        "network_mode": modes.get(name),
-        "networks": [row["network"] for row in records(container_networks) if row["container"] == name],
+        "network_container": bearer.get("name"),
+        "network_mode": bearer.get("network_mode"),
+        "networks": [row["network"] for row in records(container_networks) if row["container"] == bearer.get("name")],
         "designated": options.get("providers.docker.network") or None,
-        "exposed_by_default": options.get("providers.docker.exposedbydefault", "true") in _TRUE,
+        "exposed_by_default": options.get("providers.docker.exposedbydefault", "true") in TRUE,
     }
+
+
+def _network_bearer(name: str | None, containers: list[Row]) -> Row:
+    """The container whose networks and publications `name` uses: itself, or the one whose network it joined."""
+    container: Row = next((row for row in containers if row["name"] == name), {})
+    mode, _, joined = (container.get("network_mode") or "").partition(":")
+    if mode != "container":
+        return container
+    return next((row for row in containers if joined in (row["id"], row["name"])), {})
 
 
 ROUTED = Table(
@@ -106,5 +117,5 @@ def _asks(labels: dict[str, str | None], *, default: bool) -> bool:
     """Whether labels ask for a route: enabled, by a label or by default with labels of a router or a service."""
     enable = labels.get("traefik.enable")
     if enable is not None:
-        return enable in _TRUE
+        return enable in TRUE
     return default and any(label.startswith(("traefik.http.", "traefik.tcp.", "traefik.udp.")) for label in labels)

@@ -97,19 +97,23 @@ def _machine(networks: pd.DataFrame | None, listeners: pd.DataFrame | None, prox
     held = None
     if listeners is not None:
         tcp = [row for row in records(listeners) if row["protocol"] == "tcp"]
-        held = {row["port"]: row["unit"] or row["process"] or "inconnu" for row in tcp}
+        held = {row["port"]: row["container"] or row["unit"] or row["process"] or "inconnu" for row in tcp}
     return _Machine(frozenset(names | _HOST_NAMES), loopback, held)
 
 
-def _leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Row], depth: int = 0) -> Iterator[str]:
+def _leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Row]) -> Iterator[str]:
     """The services that hold servers under this one: itself, or the members of a weighted, mirrored or failover one."""
-    known = services.get((protocol, service or ""))
-    if known is None or depth > 10:  # a loop between services would be Traefik's error, not ours
-        return
-    if not known["children"]:
-        yield known["service"]
-    for child in known["children"] or ():
-        yield from _leaves(child, protocol, services, depth + 1)
+    waiting, seen = [service], set()
+    while waiting:
+        name = waiting.pop(0)
+        known = services.get((protocol, name or ""))
+        # A loop between services is Traefik's to report.
+        if known is None or name in seen:
+            continue
+        seen.add(name)
+        if not known["children"]:
+            yield known["service"]
+        waiting += known["children"] or ()
 
 
 def _serverless(router: Row) -> Row:
@@ -128,12 +132,7 @@ def _places(router: Row) -> list[Place]:
 
 def _target(server: Row, machine: _Machine) -> Row:
     url = server["url"]
-    parts = urlsplit(url if "://" in url else f"//{url}")
-    host = parts.hostname or ""
-    try:
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        port = None
+    host, port = _host_and_port(url)
     row = {"server": url, "container": server["container"], "network": server["network"], "port": port}
     if server["container"]:
         return {**row, "target": server["container"], "kind": "conteneur"}
@@ -142,6 +141,19 @@ def _target(server: Row, machine: _Machine) -> Row:
         return {**row, "target": host, "kind": kind}
     # Unknown: nothing listens there, or what listens was not read.
     return {**row, "target": machine.listeners.get(port or 0) if machine.listeners else None, "kind": kind}
+
+
+def _host_and_port(url: str) -> tuple[str, int | None]:
+    """Where a server is; its port is unknown, then its host too, as far as the address is malformed."""
+    try:
+        parts = urlsplit(url if "://" in url else f"//{url}")
+        host = parts.hostname or ""
+    except ValueError:
+        return url, None
+    try:
+        return host, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return host, None
 
 
 def _loopback(host: str) -> bool:

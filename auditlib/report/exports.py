@@ -1,0 +1,44 @@
+"""The exports of a run: HTML, French Markdown, JSON, and the graph."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import networkx as nx
+
+from auditlib import figures, findings, snapshot, topology
+from auditlib.parameters import Severity
+from auditlib.report.constats import constats
+from auditlib.report.html import page
+from auditlib.report.markdown import report
+from auditlib.runs import NOTEBOOKS, write
+from auditlib.snapshot import AbsentTable, Snapshot
+
+HTML, MARKDOWN, JSON, SVG, GRAPHML = "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"
+
+
+def export(run: Path, severities: Mapping[str, Severity] | None = None, name: str = "") -> findings.Audit:
+    """Write every export of a run from its snapshot and its executed notebooks, and return its findings.
+
+    `name` is the run's own when its folder does not have it yet.
+    Raises SnapshotError when the snapshot cannot be read, RunError when a file cannot be written.
+    """
+    facts = snapshot.read(run)
+    facts.origin = name or facts.origin
+    audit = findings.run(facts, severities)
+    picture, graphml = _graph(facts)
+    write(run / SVG, picture)
+    write(run / GRAPHML, graphml)
+    write(run / MARKDOWN, report(facts, audit))
+    write(run / JSON, constats(facts, audit))
+    # The page last: a reader who finds it finds the rest.
+    write(run / HTML, page(facts, (run / NOTEBOOKS).glob("*.ipynb")))
+    return audit
+
+
+def _graph(facts: Snapshot) -> tuple[str, str]:
+    """The graph as SVG and GraphML; without routes, a picture that says so and an empty graph."""
+    try:
+        tree = facts.call(topology.graph)
+    except AbsentTable as absent:
+        return figures.absent_figure(f"Graphe non évaluable : {absent.reason}.").svg, figures.graphml(nx.DiGraph())
+    return figures.graph_figure(tree).svg, figures.graphml(tree)

@@ -1,0 +1,49 @@
+"""A snapshot whose names are attacks: on HTML, Markdown, shells, terminals and the eye."""
+
+import pandas as pd
+
+from auditlib.snapshot import Snapshot
+from auditlib.tables import TABLES
+
+ATTACKS = (
+    "<script>window.pwned=1</script>",
+    "\"><img src=x onerror='window.pwned=1'>",
+    "</table></section><svg onload=window.pwned=1>",
+    "[lien](javascript:window.pwned=1)",
+    "a|b\\|c`d`",
+    "$(touch pwned); `touch pwned` && touch pwned #",
+    "\x1b[31mrouge\x1b[0m\x07\r\nligne",
+    "\u202egnp.exe\u200b\u2066x",
+    "{{7*7}}{% raw %}${7*7}",
+    "x" * 180,
+    "https://mauvais.example/" + "y" * 90,
+    "&lt;b&gt; 'simple' \"double\"",
+)
+
+# What must stay what it is for the facts to hold together: kinds, states, addresses, protocols and numbers.
+_NAMES = {"image", "process", "user", "label", "value", "rule", "reason", "os", "kernel", "version", "folder", "tags"}
+_NAMES |= {"compose_dir", "middlewares", "errors", "aliases", "mountpoint", "source_path", "start_error"}
+
+
+def hostile_names(facts: Snapshot) -> Snapshot:
+    """The same server with an attack added to every name that a stranger may choose."""
+    tables = {name: _hostile(name, frame) for name, frame in facts.tables.items()}
+    return Snapshot("serveur", facts.collected, tables, facts.absent, duration_s=facts.duration_s, zone=facts.zone)
+
+
+def _hostile(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    changed = frame.copy()
+    for column in TABLES[table].columns:
+        if column.name in _NAMES and column.kind in ("text", "prose"):
+            values = changed[column.name].tolist()
+            changed[column.name] = pd.array([_attack(i, value) for i, value in enumerate(values)], dtype="string")
+        elif column.name in _NAMES and column.kind == "list":
+            rows = [tuple(_attack(i, item) for item in value or ()) for i, value in enumerate(changed[column.name])]
+            changed[column.name] = pd.Series(rows, dtype="object")
+    if table == "containers":
+        changed["start_error"] = pd.array([ATTACKS[i % len(ATTACKS)] for i in range(len(changed))], dtype="string")
+    return changed
+
+
+def _attack(index: int, value: object) -> object:
+    return value if not isinstance(value, str) else f"{value}{ATTACKS[index % len(ATTACKS)]}"

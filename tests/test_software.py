@@ -1,0 +1,66 @@
+"""Which images are databases, and the names that say nothing."""
+
+import pytest
+
+from auditlib.fixes import compose
+from auditlib.software import GENERIC_NAMES, database, image_words
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("redis:7", ["redis"]),
+        ("ghcr.io/acme/my-redis_cache:7@sha256:0a", ["my", "redis", "cache"]),
+        ("localhost:5000/Postgres", ["postgres"]),
+        ("sha256:0a1b", ["sha256"]),
+        (None, [""]),
+    ],
+)
+def test_words_of_an_image(image: str | None, words: list[str]) -> None:
+    assert image_words(image) == words
+
+
+@pytest.mark.parametrize(
+    ("image", "port", "kind"),
+    [
+        ("postgres:16", 5432, "PostgreSQL"),
+        ("timescale/timescaledb-ha:pg16", 5432, "PostgreSQL"),
+        ("mysql:8", 33060, "MySQL"),
+        ("bitnami/mariadb", 3306, "MySQL"),
+        ("docker.dragonflydb.io/dragonflydb/dragonfly", 6379, "Redis"),
+        ("chromadb/chroma", 8000, "ChromaDB"),
+        ("acme/app", 27017, "MongoDB"),
+        (None, 5432, "PostgreSQL"),
+        ("acme/app", 8000, None),
+        ("postgres:16", 80, None),
+        ("oliver006/redis_exporter", 9121, None),
+        ("rediscommander/redis-commander", 8081, None),
+        ("acme/backup", 5432, None),
+        ("postgrest/postgrest", 3000, None),
+    ],
+)
+def test_databases(image: str | None, port: int, kind: str | None) -> None:
+    assert database(image, port) == kind
+
+
+def test_generic_names_are_those_of_the_catalogue() -> None:
+    assert " ".join(sorted(GENERIC_NAMES)) == (
+        "api app backend cache database db frontend mariadb mongo mongodb mysql nginx postgres postgresql proxy redis "
+        "server web worker"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [
+        ({}, "docker compose -p shop"),
+        ({"compose_version": "2.40.3", "compose_files": ("/srv/a.yml",)}, "docker compose -p shop -f /srv/a.yml"),
+        ({"compose_version": "1.29.2", "compose_files": ("/a", "/b c")}, "docker-compose -p shop -f /a -f '/b c'"),
+        ({"compose_project": "a b;c"}, "docker compose -p 'a b;c'"),
+        ({"compose_project": None}, None),
+    ],
+)
+def test_compose_is_called_the_way_the_server_does(given: dict[str, object], command: str | None) -> None:
+    container = {"compose_project": "shop", "compose_service": "app", "compose_version": None, "compose_files": None}
+    wording = compose({**container, **given})
+    assert wording == {"compose": command, "service": "app" if command else None}
