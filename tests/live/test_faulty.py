@@ -1,0 +1,163 @@
+"""The faulty reference server, live: what the audit must find there, and what it must not."""
+
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import pytest
+
+from auditlib.collect import engine
+from auditlib.collect.source import Unreadable
+from auditlib.parameters import Parameters
+from tests.live.conftest import Run, audit
+from tests.testbed.canaries import CANARIES, private_keys
+from tests.testbed.paths import DOCKER_HOST, SOCKET
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reference(bring_up: Callable[[str], None]) -> None:
+    bring_up("faulty")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return audit(tmp_path_factory.mktemp("outputs"))
+
+
+def test_the_run_is_complete_and_every_source_was_read(run: Run) -> None:
+    assert run.code == 0, run.told
+    assert set(run.facts.sources["status"]) == {"ok"}
+    assert run.constats["coverage"] == 1
+    assert (run.folder.parent / "latest").resolve() == run.folder
+
+
+def test_it_finds_the_planted_faults_and_nothing_else(run: Run) -> None:
+    assert run.found == {
+        ("PORT-004", "critical", "chromadb"),
+        ("NET-001", "high", "jsr-dev"),
+        ("ROUTE-014", "high", "traefik"),
+        ("COMPOSE-001", "medium", "postgres"),
+        ("COMPOSE-001", "medium", "redis"),
+    }
+    sentence = next(one["message"] for one in run.constats["findings"] if one["check"] == "NET-001")
+    assert "« traefik-net »".replace("« ", "«\u00a0").replace(" »", "\u00a0»") in sentence
+
+
+def test_it_sees_the_host_behind_its_ports(run: Run) -> None:
+    listeners = run.facts.listeners
+    backend = listeners[listeners["port"] == 8001].iloc[0]
+    assert backend["unit"] == "ai-orchestrator-backend.service"
+    assert backend["process"].startswith("python")
+    assert set(listeners[listeners["port"] == 8002]["container"]) == {"ai-orchestrator-frontend"}
+    assert set(listeners[listeners["port"] == 3306]["unit"]) == {"mariadb.service"}
+
+
+def test_its_routes_are_those_that_traefik_serves(run: Run) -> None:
+    routes = run.facts.routes
+    served = {(row.domain, row.target) for row in routes.itertuples() if isinstance(row.domain, str)}
+    assert {
+        ("ai.4lb.ca", "ai-orchestrator-frontend"),
+        ("ai.4lb.ca", "ai-orchestrator-backend.service"),
+        ("files.4lb.ca", "multimedia-frontend"),
+        ("files.4lb.ca", "media-api"),
+        ("jsr.4lb.ca", "jsr-dev"),
+        ("traefik.4lb.ca", "Traefik"),
+    } <= served
+
+
+def test_no_secret_is_anywhere_in_what_it_wrote(run: Run) -> None:
+    secrets = {**CANARIES, **{f"key {number}": key for number, key in enumerate(private_keys())}}
+    assert len(secrets) > 10
+    for path in (path for path in run.folder.rglob("*") if path.is_file()):
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert [place for place, value in secrets.items() if value.encode() in content] == [], path.name
+    assert [place for place, value in secrets.items() if value in run.told] == []
+
+
+def test_the_engine_is_as_it_was(tmp_path: Path) -> None:
+    """An audit reads; containers, images, networks and volumes are the same after it."""
+
+    def state() -> object:
+        client = docker.APIClient(base_url=DOCKER_HOST)
+        containers = [client.inspect_container(one["Id"]) for one in client.containers(all=True)]
+        for one in containers:
+            # The engine lists mounts in any order; health checks are executions.
+            one["Mounts"].sort(key=lambda mount: mount["Destination"])
+            del one["State"], one["ExecIDs"]
+        images, networks = client.images(), client.networks()
+        volumes = sorted(client.volumes()["Volumes"], key=lambda volume: volume["Name"])
+        return containers, images, sorted(networks, key=lambda network: network["Id"]), volumes
+
+    before = state()
+    assert audit(tmp_path).code == 0
+    assert state() == before
+
+
+def test_the_client_refuses_to_write_to_a_real_engine() -> None:
+    client = engine.connect(engine.address(DOCKER_HOST), 5)
+    with pytest.raises(PermissionError):
+        client.create_container("redis", "true")
+    with pytest.raises(PermissionError):
+        client.remove_container("redis", force=True)
+    assert "redis" in {name for one in client.containers() for name in [one["Names"][0].strip("/")]}
+
+
+def test_without_root_the_audit_says_what_it_cannot_know(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    # An ordinary user who can read this interpreter wherever it stands, which does not open the engine's socket.
+    reading = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *reading, "env", f"HOME={tmp_path}")
+    refused = audit(tmp_path, prefix=nobody)
+    assert refused.code == 0, refused.told
+    assert "est interdit à cet utilisateur" in refused.told
+    states = dict(zip(refused.facts.sources["source"], refused.facts.sources["status"], strict=True))
+    assert states == {
+        "engine": "refused",
+        "host": "ok",
+        "listeners": "partial",
+        "traefik_api": "absent",
+        "traefik_static": "absent",
+    }
+    backend = refused.facts.listeners.query("port == 8001").iloc[0]
+    assert backend["user"] == "root"
+    verdicts = {one["check"]: one["verdict"] for one in refused.constats["results"]}
+    assert set(verdicts.values()) == {"unknown"}
+    assert refused.constats["score"] is None
+
+
+def test_a_wrong_address_of_the_api_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
+    wrong = audit(tmp_path, "-p", "traefik_api", "http://127.0.0.1:8002")
+    assert wrong.code == 0
+    said = "Ce qui répond à l’adresse http://127.0.0.1:8002 n’est pas l’API de Traefik."
+    assert re.search(rf"traefik_api +en échec : {re.escape(said)}", wrong.told)
+    assert {check for check, _, _ in wrong.found} == {"PORT-004", "NET-001", "ROUTE-014", "COMPOSE-001"}
+
+
+def test_a_required_source_that_fails_makes_the_run_fail_with_its_report_kept(tmp_path: Path) -> None:
+    failed = audit(tmp_path, "-p", "traefik_api", "http://127.0.0.1:1", "-p", "require", "[traefik_api]")
+    assert failed.code == 2
+    assert (failed.folder / "rapport.html").is_file()
+
+
+def test_every_notebook_runs_by_the_plain_papermill_command(tmp_path: Path, run: Run) -> None:
+    papermill = Path(sys.executable).with_name("papermill")
+    for notebook in sorted(Path("notebooks").glob("[0-9]*.ipynb")):
+        given = ["-p", "snapshot", str(run.folder)]
+        if notebook.name.startswith("00"):
+            given = ["-p", "outputs", str(tmp_path), "-p", "docker_host", DOCKER_HOST]
+        command = [papermill, "--no-progress-bar", notebook, tmp_path / notebook.name, *given]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_silent_engine_costs_its_timeout_and_no_more(tmp_path: Path) -> None:
+    quick = Parameters(docker_host=f"unix://{tmp_path}/none.sock")
+    with pytest.raises(Unreadable, match="n’existe pas"):
+        engine.fetch(quick, {})
+    assert SOCKET.exists()
