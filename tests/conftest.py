@@ -27,7 +27,8 @@ def payload(variant: str, source: str) -> Any:
 
 def replay(variant: str) -> Snapshot:
     """The snapshot that the recorded answers make."""
-    outcomes = {source.name: interpret(source, payload(variant, source.name)) for source in ALL}
+    recorded = [source for source in ALL if (PAYLOADS / variant / f"{source.name}.json").exists()]
+    outcomes = {source.name: interpret(source, payload(variant, source.name)) for source in recorded}
     return assemble(outcomes, None, MOMENT, duration_s=0.5, zone="UTC")
 
 

@@ -48,7 +48,7 @@ def test_pins_cover_what_the_project_asks_for() -> None:
         return set(re.findall(r"^([\w.-]+)==", (ROOT / file).read_text("utf-8"), re.MULTILINE))
 
     def asked(lines: list[str]) -> set[str]:
-        return {re.split(r"[\[<>=]", line)[0].lower() for line in lines}
+        return {re.sub(r"[._]", "-", re.split(r"[\[<>=]", line)[0].lower()) for line in lines}
 
     extras = PROJECT["optional-dependencies"]
     assert asked(PROJECT["dependencies"]) <= names(".pins.txt")

@@ -17,7 +17,7 @@ from auditlib.collect import listeners
 from auditlib.collect.source import Reading
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
-from auditlib.tables import LISTENERS
+from auditlib.tables.machine import LISTENERS
 from tests.conftest import payload
 
 ID = "3f" * 32
