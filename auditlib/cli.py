@@ -13,6 +13,7 @@ from auditlib.findings import SEVERITIES_FR, VERDICTS_FR, Audit
 from auditlib.french import plural, typography, visible
 from auditlib.notebook import load, record
 from auditlib.parameters import ParameterError, Parameters
+from auditlib.policy import Policy
 from auditlib.version import __version__
 
 DONE, FOUND, NOT_DONE, USAGE, INTERRUPTED = 0, 1, 2, 64, 130
@@ -132,8 +133,8 @@ def check(path: str, form: str, file: Path | None, given: Sequence[tuple[str, st
     from auditlib.report.constats import constats  # noqa: PLC0415
 
     wanted = _read(file, given)
-    facts = load(path or wanted.snapshot, wanted.outputs)
-    audit = findings.run(facts, wanted.severities)
+    facts = load(path or wanted.snapshot, wanted.outputs).judged_by(Policy.of(wanted))
+    audit = findings.run(facts)
     click.echo(constats(facts, audit) if form == "json" else _table(audit), nl=form != "json")
     return _verdict(audit, facts, wanted)
 
@@ -147,10 +148,10 @@ def report(path: str, outputs: str) -> int:
     import platform  # noqa: PLC0415
 
     from auditlib.report import exports  # noqa: PLC0415
-    from auditlib.workbook import severities  # noqa: PLC0415
+    from auditlib.workbook import policy  # noqa: PLC0415
 
     folder = runs.find(path).parent if path else runs.last(runs.outputs_folder(outputs), platform.node())
-    exports.export(folder, severities(folder))
+    exports.export(folder, policy(folder))
     runs.owned_by_caller(folder)
     click.echo(folder / exports.HTML)
     return DONE
@@ -158,7 +159,8 @@ def report(path: str, outputs: str) -> int:
 
 def _table(audit: Audit) -> str:
     """Findings and verdicts for a terminal."""
-    lines = [f"{SEVERITIES_FR[f.severity]:<12} {f.check:<12} {f.message}" for f in audit.findings] or ["Aucun constat."]
+    lines = [f"{SEVERITIES_FR[f.severity]:<12} {f.check:<12} {f.message}" for f in audit.live] or ["Aucun constat."]
+    lines += [f"{'dérogation':<12} {f.check:<12} {f.message}" for f in audit.waived]
     unknown = [result for result in audit.results if result.verdict == "unknown"]
     lines += [f"{VERDICTS_FR['unknown']:<12} {result.check:<12} {result.reason}" for result in unknown]
     return "\n".join(visible(line) for line in lines)

@@ -107,14 +107,16 @@ def graph(
 
 def findings(audit: Audit) -> list[str]:
     """How many findings of each severity, and how far the verdict can be trusted."""
-    counts = {severity: sum(finding.severity == severity for finding in audit.findings) for severity in WEIGHTS}
+    counts = {severity: sum(finding.severity == severity for finding in audit.live) for severity in WEIGHTS}
     said = [f"{count} de gravité {SEVERITIES_FR[severity]}" for severity, count in counts.items() if count]
     judged = [result for result in audit.results if result.verdict in ("pass", "fail")]
     passing = sum(result.verdict == "pass" for result in judged)
     sentences = [
-        f"{plural(len(audit.findings), 'constat')}{' : ' if said else ''}{listing(said)}.",
+        f"{plural(len(audit.live), 'constat')}{' : ' if said else ''}{listing(said)}.",
         f"{plural(passing, 'contrôle conforme', 'contrôles conformes')} sur {plural(len(judged), 'évalué')}.",
     ]
+    if audit.waived:
+        sentences.append(f"{plural(len(audit.waived), 'constat accepté', 'constats acceptés')} par dérogation.")
     unknown = [result for result in audit.results if result.verdict == "unknown"]
     if unknown:
         sentences.append(f"Non évaluables : {listing(result.check for result in unknown)}.")

@@ -4,6 +4,7 @@ Everything that came from the machine is hostile text: escaped in HTML, escaped 
 characters in both.
 """
 
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -263,8 +264,17 @@ def _finding_html(finding: Finding) -> str:
         f"<p>{prose(finding.message)}</p>"
         f"<p><strong>Correctif.</strong> {prose(finding.fix.text)}</p>{_commands_html(finding.fix.commands)}"
         + (f"<p><strong>Vérifier.</strong></p>{_commands_html(finding.fix.verify)}" if finding.fix.verify else "")
+        + (f"<p><strong>Dérogation.</strong> {prose(_waiver(finding))}</p>" if finding.waived else "")
         + f"<details><summary>Preuve</summary>{_evidence_html(finding.evidence)}</details></article>"
     )
+
+
+def _waiver(finding: Finding) -> str:
+    """Who accepted a finding, why, and until when."""
+    told = finding.waived or {}
+    last = told.get("expires")
+    until = f", jusqu’au {french.day(dt.date.fromisoformat(last))}" if last else ""
+    return f"Accepté par {told.get('author')}{until} : {told.get('reason')}"
 
 
 def _commands_html(commands: Sequence[str]) -> str:
@@ -295,6 +305,8 @@ def _headline(finding: Finding) -> str:
 def _finding_markdown(finding: Finding) -> str:
     lines = [_headline(finding)]
     lines.append(f"  - Correctif{french.NO_BREAK}: {_prose_markdown(finding.fix.text)}")
+    if finding.waived:
+        lines.append(f"  - Dérogation{french.NO_BREAK}: {_prose_markdown(_waiver(finding))}")
     blocks = [("", finding.fix.commands), (f"  - Vérifier{french.NO_BREAK}:", finding.fix.verify)]
     for title, commands in blocks:
         if commands:

@@ -4,6 +4,8 @@ A check is a pure function whose parameters name the tables it needs and which r
 sentence, the fix and the identity are all formatted from the offending row, so that they cannot disagree with it.
 """
 
+import dataclasses
+import inspect
 import re
 import shlex
 import string
@@ -13,10 +15,12 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from auditlib.french import listing, sentence, typography, visible
+from auditlib.parameters import Severity, Waiver
+from auditlib.policy import expired, waives
 from auditlib.schema import Row, Table, is_unknown, prose, text
 from auditlib.snapshot import AbsentTable, Snapshot
+from auditlib.tables.policy import WAIVERS
 
-Severity = Literal["critical", "high", "medium", "low", "info"]
 Verdict = Literal["pass", "fail", "unknown", "na"]
 Confidence = Literal["certain", "probable", "hint"]
 
@@ -73,6 +77,7 @@ class Check:
     fix: Fix
     function: Callable[..., Iterable[Row]]
     confidence: Confidence = "certain"
+    extra: bool = False  # run only when the whole CIS benchmark is asked for
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Finding:
     message: str
     evidence: Mapping[str, Any]
     fix: Fix
-    waived: Mapping[str, str] | None = None
+    waived: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,13 +146,23 @@ class Audit:
 
     @property
     def worst(self) -> Severity | None:
-        """The gravest severity among the findings."""
-        return next((severity for severity in WEIGHTS if any(f.severity == severity for f in self.findings)), None)
+        """The gravest severity among the findings that no waiver accepts."""
+        return next((severity for severity in WEIGHTS if any(f.severity == severity for f in self.live)), None)
+
+    @property
+    def live(self) -> list[Finding]:
+        """The findings that no waiver accepts."""
+        return [finding for finding in self.findings if not finding.waived]
+
+    @property
+    def waived(self) -> list[Finding]:
+        """The findings that a waiver accepts."""
+        return [finding for finding in self.findings if finding.waived]
 
     def at_least(self, severity: Severity) -> list[Finding]:
-        """The findings of this severity or worse."""
+        """The findings of this severity or worse that no waiver accepts."""
         order = list(WEIGHTS)
-        return [finding for finding in self.findings if order.index(finding.severity) <= order.index(severity)]
+        return [finding for finding in self.live if order.index(finding.severity) <= order.index(severity)]
 
 
 def family(check_id: str) -> str:
@@ -165,7 +180,7 @@ def of_families(audit: Audit, families: Sequence[str]) -> Audit:
 def by_family(audit: Audit) -> dict[str, dict[str, int]]:
     """The number of findings by family, then by French severity; families without findings included."""
     counts: dict[str, dict[str, int]] = {family(result.check): {} for result in audit.results}
-    for finding in audit.findings:
+    for finding in audit.live:
         severity = SEVERITIES_FR[finding.severity]
         counts[family(finding.check)][severity] = counts[family(finding.check)].get(severity, 0) + 1
     return counts
@@ -183,6 +198,7 @@ def check(  # a declaration reads better with its parts named on the spot
     message: str,
     fix: Fix,
     confidence: Confidence = "certain",
+    extra: bool = False,
 ) -> Callable[[Callable[..., Iterable[Row]]], Callable[..., Iterable[Row]]]:
     """Register the decorated function as the check `id`.
 
@@ -195,25 +211,53 @@ def check(  # a declaration reads better with its parts named on the spot
     def register(function: Callable[..., Iterable[Row]]) -> Callable[..., Iterable[Row]]:
         if id in CHECKS:
             raise ValueError(f"check {id} is declared twice")
-        CHECKS[id] = Check(id, severity, title, key, message, fix, function, confidence)
+        CHECKS[id] = Check(id, severity, title, key, message, fix, function, confidence, extra)
         return function
 
     return register
 
 
-def run(
-    snapshot: Snapshot, severities: Mapping[str, Severity] | None = None, checks: Iterable[Check] | None = None
-) -> Audit:
-    """Run every check on a snapshot. `severities` overrides the severity of checks, and of all their findings."""
-    results, findings = [], []
-    for one in checks if checks is not None else CHECKS.values():
-        imposed = (severities or {}).get(one.id)
-        result, found = _judge(snapshot, one, imposed)
-        results.append(result)
-        findings += found
+def run(snapshot: Snapshot, checks: Iterable[Check] | None = None) -> Audit:
+    """Run every check on a snapshot, by its policy: severities imposed, findings waived, expectations.
+
+    The checks of the waivers themselves come last, since they need to know what the waivers designate.
+    """
+    policy = snapshot.policy
+    asked = [
+        one for one in (checks if checks is not None else CHECKS.values()) if not one.extra or policy.cis == "complet"
+    ]
+    last = [one for one in asked if _reads(one, WAIVERS.name)]
+    results, findings = _run(snapshot, [one for one in asked if one not in last])
+    if last:
+        if WAIVERS.name not in snapshot.tables:
+            snapshot = snapshot.completed(WAIVERS.name, [_waiver(one, findings, snapshot) for one in policy.waivers])
+        more, found = _run(snapshot, last)
+        results, findings = results + more, findings + found
     order = list(WEIGHTS)
     findings.sort(key=lambda finding: (order.index(finding.severity), finding.check, finding.identity))
     return Audit(sorted(results, key=lambda result: result.check), findings)
+
+
+def _run(snapshot: Snapshot, checks: Sequence[Check]) -> tuple[list[Result], list[Finding]]:
+    results, findings = [], []
+    for one in checks:
+        result, found = _judge(snapshot, one, snapshot.policy.severities.get(one.id))
+        results.append(result)
+        findings += found
+    return results, findings
+
+
+def _reads(one: Check, table: str) -> bool:
+    return table in inspect.signature(one.function).parameters
+
+
+def _waiver(waiver: Waiver, findings: Sequence[Finding], snapshot: Snapshot) -> Row:
+    """A row of the table `waivers`."""
+    return {
+        **waiver.model_dump(),
+        "expired": expired(waiver, snapshot.collected.date()),
+        "matches": sum(waives(waiver, finding.check, finding.subjects) for finding in findings),
+    }
 
 
 def _judge(snapshot: Snapshot, one: Check, imposed: Severity | None) -> tuple[Result, list[Finding]]:
@@ -228,8 +272,23 @@ def _judge(snapshot: Snapshot, one: Check, imposed: Severity | None) -> tuple[Re
             return Result(one.id, one.title, "unknown", severity, sentence([absent.reason])), []
     except NotApplicable as reason:
         return Result(one.id, one.title, "na", severity, sentence([str(reason)])), []
-    findings = list({finding.identity: finding for finding in (_finding(one, row, imposed) for row in rows)}.values())
+    made = (_waived(_finding(one, row, imposed), snapshot) for row in rows)
+    findings = list({finding.identity: finding for finding in made}.values())
+    if findings and all(finding.waived for finding in findings):
+        # What is accepted counts neither for nor against.
+        return Result(one.id, one.title, "na", severity, "Tout ce qui est constaté a une dérogation."), findings
     return Result(one.id, one.title, "fail" if findings else "pass", severity), findings
+
+
+def _waived(finding: Finding, snapshot: Snapshot) -> Finding:
+    """The finding with the waiver that accepts it, if one does that has not expired."""
+    for waiver in snapshot.policy.waivers:
+        current = not expired(waiver, snapshot.collected.date())
+        if current and waives(waiver, finding.check, finding.subjects):
+            told = {"reason": waiver.reason, "author": waiver.author}
+            until = {"expires": waiver.expires.isoformat() if waiver.expires else None}
+            return dataclasses.replace(finding, waived={**told, **until})
+    return finding
 
 
 _RESERVED = ("severity", "confidence", "subjects", "wording")

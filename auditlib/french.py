@@ -60,7 +60,7 @@ def quoted(name: object) -> str:
     return f"« {name} »"
 
 
-def day(moment: dt.datetime) -> str:
+def day(moment: dt.date) -> str:
     """« 1er janvier 2026 »."""
     date = format_date(moment, "d MMMM y", locale="fr")
     return date.replace("1 ", "1er ", 1) if moment.day == 1 else date

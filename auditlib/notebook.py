@@ -6,14 +6,15 @@ why, and the notebook goes on.
 
 import dataclasses
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 # `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
 from auditlib import checks, conclusions, findings, french, routing, runs, snapshot, topology  # noqa: F401
 from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
-from auditlib.parameters import Severity, read
+from auditlib.parameters import read
+from auditlib.policy import Policy
 from auditlib.schema import VIEWS
 from auditlib.snapshot import AbsentTable, Snapshot
 from auditlib.tables import TABLES
@@ -27,13 +28,16 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
 }
 
 
-def load(path: str = "", outputs: str = "outputs") -> Snapshot:
+def load(path: str = "", outputs: str = "outputs", **policy: Any) -> Snapshot:
     """The snapshot at `path` (a run or its snapshot); "" means the last one of this host under `outputs`.
 
-    Raises SnapshotError or RunError with a French sentence when there is none, or when it cannot be read.
+    `policy` is what it is judged by: `severities`, `waivers`, `expected` and `cis`, as in the parameters of a run.
+    Raises SnapshotError or RunError with a French sentence when there is none, or when it cannot be read;
+    ParameterError when the policy is wrong.
     """
+    judged_by = Policy.of(read(None, policy))
     folder = runs.find(path) if path else runs.last_snapshot(runs.outputs_folder(outputs), platform.node())
-    return snapshot.read(folder)
+    return snapshot.read(folder).judged_by(judged_by)
 
 
 def record(destination: str = "", **parameters: Any) -> Snapshot:
@@ -70,7 +74,7 @@ def show(facts: Snapshot, name: str, *columns: str, empty: str = "Aucune ligne."
         return Notice(f"{table.title} : non évaluable, {absent.reason}.")
 
 
-def draw(facts: Snapshot, picture: str, severities: Mapping[str, Severity] | None = None) -> Any:
+def draw(facts: Snapshot, picture: str) -> Any:
     """A picture: "stacks", "ports", "graph" or "severities"."""
     from auditlib import figures  # noqa: PLC0415 - matplotlib costs every notebook that draws nothing
 
@@ -78,7 +82,7 @@ def draw(facts: Snapshot, picture: str, severities: Mapping[str, Severity] | Non
         "stacks": lambda: facts.call(figures.stacks_figure),
         "ports": lambda: facts.call(figures.ports_figure),
         "graph": lambda: figures.graph_figure(facts.call(topology.graph)),
-        "severities": lambda: figures.severities_figure(findings.by_family(findings.run(facts, severities))),
+        "severities": lambda: figures.severities_figure(findings.by_family(findings.run(facts))),
     }
     try:
         return pictures[picture]()
@@ -86,35 +90,38 @@ def draw(facts: Snapshot, picture: str, severities: Mapping[str, Severity] | Non
         return Notice(f"Figure non évaluable : {absent.reason}.")
 
 
-def judge(facts: Snapshot, *families: str, severities: Mapping[str, Severity] | None = None) -> Shown:
-    """The findings of some families of checks (all by default), and the checks that could not be evaluated."""
-    audit = findings.run(facts, severities)
+def judge(facts: Snapshot, *families: str) -> Shown:
+    """The findings of some families of checks (all by default), those that are waived apart, and what is unknown."""
+    audit = findings.run(facts)
     kept = findings.of_families(audit, families)
     unknown = [result for result in kept.results if result.verdict == "unknown"]
     notices = [Notice(f"{one.check}, « {one.title} » : non évaluable. {one.reason}") for one in unknown]
     nothing = "Aucun constat." if len(unknown) < len(kept.results) else "Aucun contrôle n’a pu être évalué."
-    listed = FindingList(kept.findings, nothing)
-    return Several([*([] if not kept.findings and nothing != "Aucun constat." else [listed]), *notices])
+    shown: list[Shown] = [] if not kept.live and nothing != "Aucun constat." else [FindingList(kept.live, nothing)]
+    if kept.waived:
+        count = french.plural(len(kept.waived), "constat accepté", "constats acceptés")
+        shown += [Notice(f"{count} par dérogation :", "waived"), FindingList(kept.waived)]
+    return Several([*shown, *notices])
 
 
-def verdicts(facts: Snapshot, severities: Mapping[str, Severity] | None = None) -> Shown:
+def verdicts(facts: Snapshot) -> Shown:
     """Every check with its verdict."""
-    rows = [dataclasses.asdict(result) for result in findings.run(facts, severities).results]
+    rows = [dataclasses.asdict(result) for result in findings.run(facts).results]
     return Grid(findings.RESULTS.frame(rows), findings.RESULTS)
 
 
-def conclude(facts: Snapshot, chapter: str, severities: Mapping[str, Severity] | None = None) -> Shown:
+def conclude(facts: Snapshot, chapter: str) -> Shown:
     """The conclusion of a chapter: "collection", "inventory", "ports", "routing", "graph" or "findings"."""
     if chapter == "findings":
-        return Sentences(conclusions.findings(findings.run(facts, severities)))
+        return Sentences(conclusions.findings(findings.run(facts)))
     return Sentences(conclusions.conclude(facts, _CHAPTERS[chapter]))
 
 
-def summarise(facts: Snapshot, severities: Mapping[str, Severity] | None = None) -> Shown:
+def summarise(facts: Snapshot) -> Shown:
     """The summary of the whole audit: key figures, then sentences."""
-    audit = findings.run(facts, severities)
+    audit = findings.run(facts)
     counts = [
-        (name, str(sum(finding.severity == severity for finding in audit.findings)), severity)
+        (name, str(sum(finding.severity == severity for finding in audit.live)), severity)
         for severity, name in findings.SEVERITIES_FR.items()
     ]
     score = "—" if audit.score is None else f"{french.number(audit.score)}/100"

@@ -1,6 +1,8 @@
 """The parameters of a run: one model, one place where they are validated and explained."""
 
+import datetime as dt
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from auditlib.french import listing, number, os_error, visible
 from auditlib.tables import TABLES
+from auditlib.tables.policy import EXPECTED_KINDS
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 
@@ -18,6 +21,28 @@ _PRIVATE = ("traefik_api", "traefik_auth_env")
 
 class ParameterError(ValueError):
     """Parameters that cannot be used. The message is French: what was given, why not, what to give."""
+
+
+class Waiver(BaseModel):
+    """A finding that somebody accepted: which, why, who, until when (the last day included)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    check: str = Field(min_length=1)
+    subject: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    author: str = Field(min_length=1)
+    expires: dt.date | None = None
+
+    @field_validator("subject")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        if value.startswith("re:"):
+            try:
+                re.compile(value.removeprefix("re:"))
+            except re.error:
+                raise ValueError("une expression régulière bien formée après « re: »") from None
+        return value
 
 
 class Parameters(BaseModel):
@@ -30,6 +55,11 @@ class Parameters(BaseModel):
     traefik_auth_env: str = Field("", description="Variable d’environnement qui contient utilisateur:mot de passe.")
     timeout_s: float = Field(20.0, gt=0, le=3600, description="Délai accordé à chaque source, en secondes.")
     severities: dict[str, Severity] = Field({}, description="Gravités imposées, par contrôle.")
+    waivers: list[Waiver] = Field([], description="Constats acceptés, ou le fichier qui les contient.")
+    expected: dict[str, dict[str, str]] = Field(
+        {}, description="Ce qui doit être vrai de la machine, ou le fichier qui le contient (auditlib expect)."
+    )
+    cis: Literal["essentiel", "complet"] = Field("essentiel", description="Contrôles CIS : essentiel ou complet.")
     fail_on: Literal["never", "critical", "high", "medium", "low", "info"] = Field(
         "never", description="Gravité à partir de laquelle le code de sortie est 1."
     )
@@ -43,6 +73,21 @@ class Parameters(BaseModel):
         known = sorted({table.source for table in TABLES.values() if table.source})
         if unknown := [name for name in value if name not in known]:
             raise ValueError(f"des sources parmi {listing(known)} (« {unknown[0]} » n’en est pas une)")
+        return value
+
+    @field_validator("expected", mode="before")
+    @classmethod
+    def _written(cls, value: Any) -> Any:
+        """YAML reads the status 200 as a number, and an empty value as none."""
+        if not isinstance(value, dict):
+            return value
+        return {kind: _texts(names) if isinstance(names, dict) else names for kind, names in value.items()}
+
+    @field_validator("expected")
+    @classmethod
+    def _kinds(cls, value: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        if unknown := [kind for kind in value if kind not in EXPECTED_KINDS]:
+            raise ValueError(f"des rubriques parmi {listing(EXPECTED_KINDS)} (« {unknown[0]} » n’en est pas une)")
         return value
 
     @field_validator("traefik_api")
@@ -63,32 +108,67 @@ class Parameters(BaseModel):
         return value
 
 
+def _texts(names: dict[Any, Any]) -> dict[Any, Any]:
+    scalar = (int, float)
+    return {
+        name: "" if value is None else str(value) if isinstance(value, scalar) else value
+        for name, value in names.items()
+    }
+
+
 def read(file: Path | None, overrides: dict[str, Any] | None = None) -> Parameters:
     """Read parameters from a YAML `file`, then `overrides`.
 
-    Raises ParameterError if the file cannot be read, is not a YAML mapping, or holds unknown or wrong parameters.
+    `waivers` and `expected` may name a file, relative to the current folder or to that of `file`: what it holds is
+    taken in its place. Raises ParameterError if a file cannot be read or is not the YAML that is due, or for unknown
+    or wrong parameters.
     """
     values = {**(_mapping(file) if file else {}), **(overrides or {})}
+    for name, kind in (("waivers", list), ("expected", dict)):
+        if isinstance(given := values.get(name), str):
+            values[name] = _named(name, _beside(given, file), kind) if given else kind()
     try:
         return Parameters(**values)
     except ValidationError as error:
         raise ParameterError(" ".join(_sentence(problem) for problem in error.errors())) from None
 
 
+def _named(name: str, file: Path, kind: type) -> Any:
+    """What the file that the parameter `name` names holds."""
+    try:
+        return _content(file, kind)
+    except ParameterError as error:
+        raise ParameterError(f"Paramètre « {name} » : {error}") from None
+
+
+def _beside(name: str, file: Path | None) -> Path:
+    """The file that a parameter names: from the current folder, else from the folder of the parameters."""
+    path = Path(name).expanduser()
+    return path if path.exists() or file is None else file.parent / path
+
+
 def _mapping(file: Path) -> dict[str, Any]:
+    return dict(_content(file, dict))
+
+
+def _content(file: Path, kind: type) -> Any:
+    """What a YAML file holds, of the kind that is due; nothing when it is empty."""
     try:
         values = yaml.safe_load(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise ParameterError(f"Fichier de paramètres introuvable : {file}. Vérifiez le chemin donné à -f.") from None
+        raise ParameterError(
+            f"Fichier de paramètres introuvable : {visible(file)}. Vérifiez le chemin donné."
+        ) from None
     except OSError as error:
-        raise ParameterError(f"Fichier de paramètres illisible : {file} ({os_error(error)}).") from None
+        raise ParameterError(f"Fichier de paramètres illisible : {visible(file)} ({os_error(error)}).") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
         where = f", ligne {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
-        raise ParameterError(f"Fichier de paramètres mal formé : {file}{where}. Corrigez son YAML.") from None
+        raise ParameterError(f"Fichier de paramètres mal formé : {visible(file)}{where}. Corrigez son YAML.") from None
     if values is None:
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise ParameterError(f"Fichier de paramètres mal formé : {file}. Attendu : des lignes « nom: valeur ».")
+        return kind()
+    if not isinstance(values, kind) or (isinstance(values, Mapping) and not all(isinstance(n, str) for n in values)):
+        due = "des lignes « nom: valeur »" if kind is dict else "une liste"
+        raise ParameterError(f"Fichier de paramètres mal formé : {visible(file)}. Attendu : {due}.")
     return values
 
 
@@ -111,13 +191,21 @@ def _sentence(problem: Any) -> str:
     given = problem.get("input")
     value = "valeur" if problem["loc"][0] in _PRIVATE else f"valeur « {visible('' if given is None else given)} »"
     context = problem.get("ctx", {})
+    if problem["type"] == "missing":
+        return f"Paramètre « {name} » : il manque."
+    if problem["type"] == "extra_forbidden" and len(problem["loc"]) > 1:
+        return f"Paramètre inconnu : « {name} ». Attendu : {listing(Waiver.model_fields)}."
     if problem["type"] == "extra_forbidden":
         return f"Paramètre inconnu : « {name} ». Paramètres possibles : {listing(Parameters.model_fields)}."
     expected = {
         "literal_error": f"attendu : {_words(context.get('expected', ''))}",
         "string_type": "attendu : un texte",
         "list_type": "attendu : une liste",
-        "dict_type": "attendu : des lignes « contrôle: gravité »",
+        "dict_type": "attendu : des lignes « nom: valeur »",
+        "model_type": "attendu : des lignes « nom: valeur »",
+        "string_too_short": "attendu : un texte",
+        "date_from_datetime_parsing": "attendu : une date, comme 2027-01-31",
+        "date_type": "attendu : une date, comme 2027-01-31",
         "float_type": "attendu : un nombre",
         "float_parsing": "attendu : un nombre",
         "greater_than": f"attendu : plus de {number(context.get('gt', 0))}",

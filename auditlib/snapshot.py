@@ -5,6 +5,7 @@ no file, and the manifest says why: an absent table is never shown as an empty o
 """
 
 import contextlib
+import copy
 import datetime as dt
 import gzip
 import hashlib
@@ -21,7 +22,8 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from auditlib.french import instant, listing, os_error, plural, visible
-from auditlib.schema import VIEWS, Table, is_unknown, records
+from auditlib.policy import Policy
+from auditlib.schema import VIEWS, Row, Table, is_unknown, records
 from auditlib.tables import SOURCES, STATUSES, TABLES
 
 FORMAT = 1
@@ -70,6 +72,7 @@ class Snapshot:
         self.origin = origin
         self.tables = dict(tables)
         self.absent = dict(absent or {})
+        self.policy = Policy()
         self._views: dict[str, pd.DataFrame | AbsentTable] = {}
 
     def __getattr__(self, name: str) -> pd.DataFrame:
@@ -99,6 +102,19 @@ class Snapshot:
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.tables, *VIEWS})
+
+    def judged_by(self, policy: Policy) -> "Snapshot":
+        """The same facts, to be judged by `policy`: what it expects is the table `expected`."""
+        other = copy.copy(self)
+        other.policy, other._views = policy, {}
+        expected = policy.expectations()
+        return other if expected is None else other.completed("expected", expected)
+
+    def completed(self, name: str, rows: Iterable[Row]) -> "Snapshot":
+        """The same facts and one more table, which no source reads."""
+        other = copy.copy(self)
+        other.tables = {**self.tables, name: TABLES[name].frame(rows)}
+        return other
 
     def call(self, function: Callable[..., T]) -> T:
         """Call `function` with the tables and views that its parameters name.

@@ -18,7 +18,8 @@ from auditlib import runs, snapshot
 from auditlib.engines import IN_PROCESS, ISOLATED, kernels_stopped_on_error
 from auditlib.findings import Audit
 from auditlib.french import duration, os_error, visible
-from auditlib.parameters import Parameters, Severity
+from auditlib.parameters import Parameters, read
+from auditlib.policy import NAMES, Policy
 from auditlib.report.exports import export
 from auditlib.schema import Row, records
 from auditlib.tables import STATUSES
@@ -79,7 +80,7 @@ def _kept(draft: runs.Draft) -> str:
 def _report(draft: runs.Draft, parameters: Parameters, say: Say, failed: Sequence[str]) -> Done:
     started = time.monotonic()
     name = draft.reserve(snapshot.read(draft.path).hostname).name
-    audit = export(draft.path, parameters.severities, name)
+    audit = export(draft.path, Policy.of(parameters), name)
     say(f"Rapport : {duration(time.monotonic() - started)}")
     log.info("report: %.1f s", time.monotonic() - started)
     home = draft.complete()
@@ -94,7 +95,7 @@ class _Notebooks:
         self.folder = folder
         self.carnets = folder / runs.NOTEBOOKS
         self.replayed = str(runs.find(parameters.snapshot)) if parameters.snapshot else ""
-        self.given = parameters.model_dump()
+        self.given = parameters.model_dump(mode="json")
         self.say = say
         self.engine, self.at_once = (IN_PROCESS, 1) if fast else (ISOLATED, KERNELS)
 
@@ -191,14 +192,14 @@ def _detail(row: Row) -> str:
     return " : " + " ".join(visible(part) for part in (row["reason"], row["remedy"]) if part)
 
 
-def severities(run_folder: Path) -> dict[str, Severity]:
-    """The severities that a run was asked for, from the parameters papermill wrote into its notebooks."""
+def policy(run_folder: Path) -> Policy:
+    """What a run was judged by, from the parameters that papermill wrote into its notebooks."""
     for notebook in sorted((run_folder / runs.NOTEBOOKS).glob("*.ipynb")):
         node = nbformat.read(notebook, as_version=4)
         given = node.metadata.get("papermill", {}).get("parameters", {})
         if "severities" in given:
-            return dict(given["severities"])
-    return {}
+            return Policy.of(read(None, {name: given[name] for name in NAMES if name in given}))
+    return Policy()
 
 
 class _Journal(logging.FileHandler):

@@ -20,6 +20,7 @@ FLOW = (
     ("schema",),
     ("tables",),
     ("parameters", "rules"),
+    ("policy",),
     ("snapshot",),
     ("collect", "ports", "runs"),
     ("inventory",),

@@ -10,6 +10,7 @@ from auditlib import checks as _registered  # noqa: F401 - imported for what it 
 from auditlib import findings
 from auditlib.display import Grid
 from auditlib.findings import Audit, Check, Command, Finding, Fix, NotApplicable, Result, Severity, Verdict
+from auditlib.policy import Policy
 from auditlib.schema import Row
 from auditlib.snapshot import AbsentTable
 from tests.conftest import snapshot_of
@@ -40,7 +41,7 @@ def _check(rows: Iterable[Row] = (), **given: Any) -> Check:
 
 
 def _run(*checks: Check, severities: dict[str, Severity] | None = None) -> Audit:
-    return findings.run(FACTS, severities, checks)
+    return findings.run(FACTS.judged_by(Policy(severities=severities or {})), checks)
 
 
 def _only(check: Check) -> Finding:

@@ -1,9 +1,11 @@
 """Parameters: what is accepted, and one French sentence for what is not."""
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +33,7 @@ def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
         ("timeout_s", None, "valeur «  » refusée, attendu : un nombre."),
         ("timeout_s", [], "valeur « [] » refusée, attendu : un nombre."),
         ("fail_on", "always", f"valeur « always » refusée, attendu : never, {SEVERITIES}."),
-        ("severities", "high", "valeur « high » refusée, attendu : des lignes « contrôle: gravité »."),
+        ("severities", "high", "valeur « high » refusée, attendu : des lignes « nom: valeur »."),
         ("require", "engine", "valeur « engine » refusée, attendu : une liste."),
         (
             "require",
@@ -63,7 +65,8 @@ def test_a_wrong_part_of_a_value(values: dict[str, Any], sentence: str) -> None:
 
 
 def test_an_unknown_parameter() -> None:
-    names = "docker_host, traefik_api, traefik_auth_env, timeout_s, severities, fail_on, require, outputs et snapshot"
+    names = "docker_host, traefik_api, traefik_auth_env, timeout_s, severities, waivers, expected, cis, fail_on, "
+    names += "require, outputs et snapshot"
     assert _refusal({"time\x1bout": 3}) == f"Paramètre inconnu : « time⟨1B⟩out ». Paramètres possibles : {names}."
 
 
@@ -120,7 +123,8 @@ def test_any_value_is_accepted_or_refused_in_french(name: str, value: Any) -> No
     except ParameterError as error:
         message = str(error)
         assert message.startswith("Paramètre « ") and f"« {name}" in message and message.endswith(".")
-        assert "attendu : " in message and "nput should" not in message
+        said = ("attendu : ", "Attendu : ", "il manque", "introuvable", "illisible", "mal formé", "inconnu")
+        assert any(word in message for word in said) and "nput should" not in message
 
 
 # The file
@@ -165,7 +169,7 @@ def test_a_broken_file(tmp_path: Path, content: str | bytes, what: str) -> None:
 
 def test_a_file_that_is_not_there_or_not_a_file(tmp_path: Path) -> None:
     missing = tmp_path / "audit.yaml"
-    assert _refusal({}, missing) == f"Fichier de paramètres introuvable : {missing}. Vérifiez le chemin donné à -f."
+    assert _refusal({}, missing) == f"Fichier de paramètres introuvable : {missing}. Vérifiez le chemin donné."
     assert _refusal({}, tmp_path) == f"Fichier de paramètres illisible : {tmp_path} (c’est un dossier)."
 
 
@@ -184,3 +188,48 @@ def test_an_unreadable_override(text: str) -> None:
     with pytest.raises(ParameterError) as caught:
         override("outputs", text)
     assert str(caught.value) == f"Paramètre « outputs » : valeur illisible « {text} ». Mettez-la entre guillemets."
+
+
+# Waivers and expectations
+
+WAIVER = {"check": "PORT-004", "subject": "chromadb", "reason": "bureau", "author": "Ana", "expires": "2027-01-31"}
+
+
+def test_waivers_are_read_from_the_file_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "waivers.yaml").write_text(yaml.safe_dump([WAIVER]))
+    (tmp_path / "audit.yaml").write_text("waivers: waivers.yaml\n")
+    (waiver,) = read(tmp_path / "audit.yaml").waivers
+    assert (waiver.check, waiver.expires) == ("PORT-004", dt.date(2027, 1, 31))
+    assert read(None, {"waivers": str(tmp_path / "waivers.yaml")}).waivers == [waiver]
+    assert read(None, {"waivers": ""}).waivers == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"reason": None}, "Paramètre « waivers.0.reason » : valeur «  » refusée, attendu : un texte."),
+        ({"reason": ""}, "Paramètre « waivers.0.reason » : valeur «  » refusée, attendu : un texte."),
+        ({"expires": "bientôt"}, "Paramètre « waivers.0.expires » : valeur « bientôt » refusée, attendu : une date, "
+         "comme 2027-01-31."),
+        ({"subject": "re:("}, "Paramètre « waivers.0.subject » : valeur « re:( » refusée, attendu : une expression "
+         "régulière bien formée après « re: »."),
+        ({"raison": "x"}, "Paramètre inconnu : « waivers.0.raison ». Attendu : check, subject, reason, author et "
+         "expires."),
+    ],
+)  # fmt: skip
+def test_a_waiver_that_is_not_whole_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError) as refused:
+        read(None, {"waivers": [{**WAIVER, **change}]})
+    assert str(refused.value) == said
+
+
+def test_a_waiver_without_a_reason_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"^Paramètre « waivers.0.reason » : il manque\.$"):
+        read(None, {"waivers": [{name: value for name, value in WAIVER.items() if name != "reason"}]})
+
+
+def test_expectations_are_texts_whatever_yaml_reads() -> None:
+    asked = read(None, {"expected": {"domain": {"https://a.fr/": 200}, "container": {"web": None}}})
+    assert asked.expected == {"domain": {"https://a.fr/": "200"}, "container": {"web": ""}}
+    with pytest.raises(ParameterError, match="des rubriques parmi port, container, domain, certificate et database"):
+        read(None, {"expected": {"porte": {}}})

@@ -40,7 +40,7 @@ def test_the_sentence_of_jsr_dev(faulty: Snapshot) -> None:
 def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:
     audit = findings.run(healthy)
     assert _found(healthy) == []
-    assert {result.verdict for result in audit.results} == {"pass"}
+    assert {result.verdict for result in audit.results if not result.check.startswith("WAIVER")} == {"pass"}
     assert (audit.score, audit.coverage) == (100, 1)
 
 

@@ -208,7 +208,7 @@ def test_no_canary_is_anywhere_in_what_a_run_wrote(done: workbook.Done) -> None:
 def test_reporting_again_writes_the_same(done: workbook.Done) -> None:
     names = ("rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml")
     before = {name: (done.folder / name).read_bytes() for name in names}
-    export(done.folder, workbook.severities(done.folder))
+    export(done.folder, workbook.policy(done.folder))
     assert {name: (done.folder / name).read_bytes() for name in names} == before
 
 

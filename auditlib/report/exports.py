@@ -1,10 +1,9 @@
 """The exports of a run: HTML, French Markdown, JSON, and the graph."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from auditlib import figures, findings, snapshot, topology
-from auditlib.parameters import Severity
+from auditlib.policy import Policy
 from auditlib.report.constats import constats
 from auditlib.report.html import page
 from auditlib.report.markdown import report
@@ -14,15 +13,15 @@ from auditlib.snapshot import AbsentTable, Snapshot
 HTML, MARKDOWN, JSON, SVG, GRAPHML = "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"
 
 
-def export(run: Path, severities: Mapping[str, Severity] | None = None, name: str = "") -> findings.Audit:
+def export(run: Path, policy: Policy, name: str = "") -> findings.Audit:
     """Write every export of a run from its snapshot and its executed notebooks, and return its findings.
 
-    `name` is the run's own when its folder does not have it yet.
+    `policy` is what it is judged by, `name` is the run's own when its folder does not have it yet.
     Raises SnapshotError when the snapshot cannot be read, RunError when a file cannot be written.
     """
-    facts = snapshot.read(run)
+    facts = snapshot.read(run).judged_by(policy)
     facts.origin = name or facts.origin
-    audit = findings.run(facts, severities)
+    audit = findings.run(facts)
     picture, graphml = _graph(facts)
     write(run / SVG, picture)
     write(run / GRAPHML, graphml)

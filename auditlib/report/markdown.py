@@ -101,20 +101,27 @@ def _checked(audit: Audit, *ids: str) -> Iterator[str]:
     for result in (result for result in audit.results if result.check in ids and result.verdict == "unknown"):
         yield Notice(f"{result.check} : non évaluable. {result.reason}").markdown()
     judged = [result for result in audit.results if result.check in ids and result.verdict != "unknown"]
-    found = [finding for finding in audit.findings if finding.check in ids]
+    found = [finding for finding in audit.live if finding.check in ids]
     if judged:
         yield FindingList(found, "Aucune observée.", brief=True).markdown()
 
 
 def _blocking(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    found = [finding for finding in audit.findings if finding.severity in BLOCKING]
+    found = [finding for finding in audit.live if finding.severity in BLOCKING]
     yield FindingList(found, "Aucun problème bloquant observé.").markdown()
     yield from _unknown(audit)
 
 
 def _recommendations(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    found = [finding for finding in audit.findings if finding.severity not in BLOCKING]
+    found = [finding for finding in audit.live if finding.severity not in BLOCKING]
     yield FindingList(found, "Aucune recommandation : rien d’autre n’a été constaté.").markdown()
+    yield from _waived(audit)
+
+
+def _waived(audit: Audit) -> Iterator[str]:
+    if audit.waived:
+        yield "### Constats acceptés par dérogation"
+        yield FindingList(audit.waived).markdown()
 
 
 def _unknown(audit: Audit) -> Iterator[str]:
@@ -160,9 +167,9 @@ def _quoted(text: str) -> str:
 
 
 def _plan(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    if not audit.findings:
+    if not audit.live:
         yield "Rien à corriger parmi ce qui a pu être évalué."
-    for number, finding in enumerate(audit.findings, start=1):
+    for number, finding in enumerate(audit.live, start=1):
         yield _step(number, finding)
 
 
