@@ -51,6 +51,10 @@ testbed: .venv/.dev ## démarre le serveur de référence, sur un moteur privé 
 testbed-down: .venv/.dev ## arrête le serveur de référence
 	$(BIN)/python -m tests.testbed down $(ARGS)
 
+.PHONY: bench
+bench: .venv/.dev ## mesures de durée (celle du moteur demande le serveur de référence)
+	$(BIN)/python -m tests.benchmarks.engine $(ARGS)
+
 .PHONY: check
 check: .venv/.dev ## style et types
 	$(BIN)/ruff check .
