@@ -21,7 +21,7 @@ IMAGE = "redis"
 def main(total: int = 100, rounds: int = 7) -> None:
     """Print the floor, the source (fetch and rows), and their ratio, at `total` containers."""
     parameters = Parameters(docker_host=DOCKER_HOST)
-    from tests.testbed.engine import client  # noqa: PLC0415 - the writing client is for the containers of this page alone
+    from tests.testbed.engine import client
 
     with closing(client()) as docker:
         tag = next(tag for image in docker.images.list() for tag in image.tags if tag.startswith(f"{IMAGE}:"))
