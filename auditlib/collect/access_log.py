@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from auditlib.collect.secrets import redact
@@ -61,7 +62,7 @@ class Request:
 
 
 def requests(text: str) -> Iterator[Request | None]:
-    """The requests of a log, in order; None for a line of an access log that cannot be read. Other lines are skipped."""
+    """The requests of a log, in order; None for one that cannot be read. Lines of Traefik's own log are skipped."""
     for raw in text.split("\n"):
         if not is_access(raw.lstrip("\x00")):
             continue
@@ -180,22 +181,28 @@ def statistics(asked: Iterable[Request]) -> tuple[list[Row], list[Row]]:
     unrouted: dict[str | None, _Figures] = {}
     for request in asked:
         if request.router == "":
-            host = request.host if request.host is None or _NAME.fullmatch(request.host) else "nom mal formé"
+            host = _kept(request.host) if not request.host or _NAME.fullmatch(request.host) else "nom mal formé"
             # Room for names that come later; a flood of names leaves those that were asked for more than once.
             if host not in unrouted and len(unrouted) >= 100 * MAX_HOSTS:
                 unrouted = dict(_most_asked(unrouted, MAX_HOSTS))
             unrouted.setdefault(host, _Figures()).add(request)
         else:
-            key = (request.router, request.service)
+            key = (_kept(request.router), _kept(request.service))
             if key in routed or len(routed) < MAX_ROUTERS:
                 routed.setdefault(key, _Figures()).add(request)
     return (
         [_row(router, service, figures) for (router, service), figures in routed.items()],
         [
-            {"host": redact(host) if host else None, "requests": n.statuses.total(), "first": n.first, "last": n.last}
+            {"host": host, "requests": n.statuses.total(), "first": n.first, "last": n.last}
             for host, n in _most_asked(unrouted, MAX_HOSTS)
         ],
     )
+
+
+@lru_cache(4096)
+def _kept(name: str | None) -> str | None:
+    """A name as it may be kept."""
+    return redact(name)[:400] if name else None
 
 
 def _most_asked(unrouted: dict[str | None, _Figures], count: int) -> list[tuple[str | None, _Figures]]:
@@ -205,8 +212,8 @@ def _most_asked(unrouted: dict[str | None, _Figures], count: int) -> list[tuple[
 def _row(router: str | None, service: str | None, figures: _Figures) -> Row:
     durations = sorted(figures.durations)
     return {
-        "router": redact(router) if router else None,
-        "service": redact(service) if service else None,
+        "router": router,
+        "service": service,
         "requests": figures.statuses.total(),
         **{f"status_{digit}xx": figures.statuses[digit] for digit in range(1, 6)},
         "traefik_5xx": figures.traefik_5xx,

@@ -136,14 +136,19 @@ _CAUSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("account", re.compile(r"accountDoesNotExist|userActionRequired|externalAccountRequired|EAB\b|badNonce")),
     ("unreachable", re.compile(r"error:connection|Timeout during connect|Connection refused|Fetching http")),
     ("challenge", re.compile(r"unauthorized|Invalid response|incorrectResponse|challenge|propagation", re.IGNORECASE)),
-    ("authority", re.compile(r"get directory at|cannot get ACME client|dial tcp|lookup |context deadline|TLS handshake")),
+    (
+        "authority",
+        re.compile(r"get directory at|cannot get ACME client|dial tcp|lookup |context deadline|TLS handshake"),
+    ),
 )
 
-_DOMAINS = re.compile(r"(?<![\w.*-])(?:\*\.)?(?:[A-Za-z0-9_](?:[\w-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][\w-]{1,61}(?![\w-])")
-_RENEWED = re.compile(r"\{Main:(\S+?) SANs:\[([^\]]*)\]\}|\"main\":\"([^\"]+)\"", re.IGNORECASE)
+_DOMAINS = re.compile(
+    r"(?<![\w.*-])(?:\*\.)?(?:[A-Za-z0-9_](?:[\w-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][\w-]{1,61}(?![\w-])"
+)
+_RENEWED = re.compile(r"\{Main:(\S{1,300}?) SANs:\[([^\]]*)\]\}|\"main\":\"([^\"]+)\"", re.IGNORECASE)
 _CONTAINER = re.compile(r"(?:(?<=for the container \")|(?<=for container \")|(?<=for container ))/?([\w.-]+)")
 _SKIPPED = re.compile(r"Skip container ([\w.-]+)")
-_CONFIGURED = re.compile(r"(?:[\w.-]+-)?([0-9a-f]{64})\b")
+_IDENTIFIED = re.compile(r"(?:(.{1,300})-)?([0-9a-f]{64})")
 _FILE = re.compile(r"(?<![\w/.-])((?:/[^:\"\n]{1,300}?|[\w./@-]{1,300}?)\.(?:ya?ml|toml))\b")
 _PROVIDER = re.compile(r"\*(\w+)\.Provider\b")
 _LINE = re.compile(r"\bline (\d{1,7})\b|\.(?:ya?ml|toml):(\d{1,7})\b|\((\d{1,7}), \d+\)")
@@ -292,14 +297,15 @@ def _cause(kind: str, said: str) -> str | None:
 
 def _containers(entry: Entry, names: Mapping[str, str]) -> list[str]:
     """The containers an entry is about: by identifier where it is known, else by the name that is written."""
-    written = " ".join(filter(None, (entry.fields.get("container"), entry.fields.get("configuration"))))
-    known = [names[one] for one in _CONFIGURED.findall(written) if one in names]
-    named = _CONTAINER.findall(entry.said)[:1]
-    if not known and not named:
-        # "<service>-<64 hexadecimal digits>" of a container that is no more.
-        found = re.findall(r"([\w.-]+)-[0-9a-f]{64}\b", written)
-        named = found or _SKIPPED.findall(entry.said)[:1]
-    return list(dict.fromkeys(known or named))
+    written = " ".join(filter(None, (entry.fields.get("container"), entry.fields.get("configuration")))).split()
+    # "<service>-<64 hexadecimal digits>"; the container may be no more, and its name then unknown.
+    identified = [found for word in written if (found := _IDENTIFIED.fullmatch(word))]
+    known = [names[found[2]] for found in identified if found[2] in names]
+    if known:
+        return list(dict.fromkeys(known))[:MAX_LISTED]
+    said = _beginning(entry.said)
+    named = _CONTAINER.findall(said)[:1] or [found[1] for found in identified if found[1]]
+    return list(dict.fromkeys(named or _SKIPPED.findall(said)[:1]))[:MAX_LISTED]
 
 
 def _domains(kind: str, entry: Entry) -> list[str]:
@@ -307,10 +313,10 @@ def _domains(kind: str, entry: Entry) -> list[str]:
         # Version 2 writes them inside the message: …for domains \"a,b\": the reason.
         told = entry.fields.get("domains") or entry.message.partition("for domains")[2].partition(":")[0]
         return list(dict.fromkeys(one.lower() for one in _DOMAINS.findall(told)))[:MAX_LISTED]
-    if kind in ("acme_renew", "acme_renewing") and (found := _RENEWED.search(entry.message)):
+    if kind in ("acme_renew", "acme_renewing") and (found := _RENEWED.search(_beginning(entry.message))):
         told = " ".join(filter(None, found.groups()))
         return list(dict.fromkeys(one.lower() for one in _DOMAINS.findall(told)))[:MAX_LISTED]
-    if kind == "tls_options" and (host := _first(_HOST_OF_TLS, entry.said)):
+    if kind == "tls_options" and (host := _first(_HOST_OF_TLS, _beginning(entry.said))):
         return [host.lower()[:253]]
     return []
 

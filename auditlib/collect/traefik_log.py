@@ -43,7 +43,9 @@ _ACCESS_KEY = '"DownstreamStatus":'
 
 # name=value at the end of a text line. An open quotation ends with the line, so that no part is read twice.
 # One of Traefik's names holds a blank.
-_FIELD = re.compile(r'(?<!\S)(ACME CA|[A-Za-z_][\w.]*+)=("(?:[^"\\]|\\.)*+(?:"|\Z)\S*+|\[[^\]\n]*+\]?\S*+|\S*+)', re.DOTALL)
+_FIELD = re.compile(
+    r'(?<!\S)(ACME CA|[A-Za-z_][\w.]*+)=("(?:[^"\\]|\\.)*+(?:"|\Z)\S*+|\[[^\]\n]*+\]?\S*+|\S*+)', re.DOTALL
+)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _CALLER = re.compile(r"\S+\.go:\d+ > ")
 

@@ -97,7 +97,9 @@ LOGS = Table(
         text("format", "Format", "Celui de la plupart des lignes."),
         integer("entries", "Entrées", "Celles qui ont été lues et comprises."),
         integer("unparsed", "Lignes non comprises"),
-        integer("probes", "Sondes de l’audit", "Requêtes de l’audit lui-même, laissées de côté ; celles qu’on reconnaît."),
+        integer(
+            "probes", "Sondes de l’audit", "Requêtes de l’audit lui-même, laissées de côté ; celles qu’on reconnaît."
+        ),
         size("size", "Taille"),
         flag("complete", "Entier", "Faux si le début a été laissé de côté."),
         instant("first", "Première entrée lue"),
