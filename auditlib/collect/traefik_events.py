@@ -95,7 +95,7 @@ _NO_ENTRYPOINT = re.compile(r"entryPoint \"[^\"]{1,300}\" doesn't exist", re.IGN
 
 # What a message names, by kind: the first group.
 _NAMED: Mapping[str, re.Pattern[str]] = {
-    "network_missing": re.compile(r'network named "?([^"\s]+)'),
+    "network_missing": re.compile(r"network named [\"']?([^\"'\s]+)"),
     # 3.7 names it; before, the network's whole structure was written: (&{"name" "address" …}). Version 2: (&{name …}).
     "network_fallback": re.compile(r'available network \((?:&\{)?"?([^"\s)]+)'),
     "field_unknown": re.compile(r"field not found, node: (\S+)"),
@@ -110,6 +110,7 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
     "started": re.compile(r"Traefik version (\S+)"),
     "static_invalid": re.compile(r"node: (\S+)|failed to decode configuration from (\w+)"),
     "docker_version": re.compile(r"client version (\S+) is too old"),
+    "configuration_failed": re.compile(r"\.(?:ya?ml|toml): ([^\n]{1,200})"),
     "gateway_error": re.compile(r"dial tcp (\S+?):? "),
 }
 # Fields that name it when the message does not.
@@ -146,7 +147,7 @@ _DOMAINS = re.compile(
     r"(?<![\w.*-])(?:\*\.)?(?:[A-Za-z0-9_](?:[\w-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][\w-]{1,61}(?![\w-])"
 )
 _RENEWED = re.compile(r"\{Main:(\S{1,300}?) SANs:\[([^\]]*)\]\}|\"main\":\"([^\"]+)\"", re.IGNORECASE)
-_CONTAINER = re.compile(r"(?:(?<=for the container \")|(?<=for container \")|(?<=for container ))/?([\w.-]+)")
+_CONTAINER = re.compile(r"for (?:the )?container [\"']?/?([\w.-]+)")
 _SKIPPED = re.compile(r"Skip container ([\w.-]+)")
 _IDENTIFIED = re.compile(r"(?:(.{1,300})-)?([0-9a-f]{64})")
 _FILE = re.compile(r"(?<![\w/.-])((?:/[^:\"\n]{1,300}?|[\w./@-]{1,300}?)\.(?:ya?ml|toml))\b")
@@ -195,13 +196,13 @@ class _Group:
     containers: dict[str, None] = field(default_factory=dict)
 
     def add(self, entry: Entry, row: Row) -> None:
+        self.row, self.latest = row, entry
         self.count += 1
         if len(self.containers) < MAX_LISTED:
             self.containers |= dict.fromkeys(row["containers"])
         self.first = min(filter(None, (self.first, entry.time)), default=None)
         self.last = max(filter(None, (self.last, entry.time)), default=None)
         self.level = max(filter(None, (self.level, entry.level)), key=lambda level: _RANKS[level], default=None)
-        self.latest = entry
 
 
 def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Row], int]:

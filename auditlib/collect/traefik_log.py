@@ -47,7 +47,7 @@ _FIELD = re.compile(
     r'(?<!\S)(ACME CA|[A-Za-z_][\w.]*+)=("(?:[^"\\]|\\.)*+(?:"|\Z)\S*+|\[[^\]\n]*+\]?\S*+|\S*+)', re.DOTALL
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
-_CALLER = re.compile(r"\S+\.go:\d+ > ")
+_CALLER = re.compile(r"\S+\.go:\d+ >(?: |$)")
 
 
 @dataclass(frozen=True)
