@@ -69,13 +69,16 @@ def of_mount(container: Mapping[str, Any], path: str) -> Tail | None:
         return None
     # O_NONBLOCK: the path may be a pipe, which would wait for a writer. O_NOFOLLOW: it may have become a link.
     descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        told = os.fstat(descriptor)
+        if not stat.S_ISREG(told.st_mode):
             raise Unreadable("partial", NO_FILE)
-        length = os.fstat(descriptor).st_size
-        start = max(0, length - MAX_BYTES)
-        file.seek(start)
-        return _tail(file.read(MAX_BYTES), complete=start == 0, size=length)
+        start = max(0, told.st_size - MAX_BYTES)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            file.seek(start)
+            return _tail(file.read(MAX_BYTES), complete=start == 0, size=told.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _behind_mount(container: Mapping[str, Any], path: str) -> tuple[Path, str] | None:

@@ -25,6 +25,7 @@ from auditlib.schema import Row
 
 TITLES = {"traefik": "journal de Traefik", "access": "journal d’accès"}
 NO_ACCESS_LOG = "Traefik n’écrit pas de journal d’accès (option accesslog)"
+REMEDY = "écrire les journaux dans un fichier monté, ou avec le pilote json-file ou local"
 OUTPUT = ""  # the path of the container's standard output
 
 
@@ -125,7 +126,10 @@ def _fault(error: Exception) -> str:
 
 
 def rows(payload: dict[str, Any]) -> Reading:
-    """Rows of `logs`, `log_events`, `access_stats` and `access_unrouted`. A log that was not read has no rows."""
+    """Rows of `logs`, `log_events`, `access_stats` and `access_unrouted`.
+
+    The tables of a log that was not read are absent. Raises Unreadable when none was read.
+    """
     reading = Reading({"logs": []})
     if not payload["sure"]:
         reading.gaps.append("la configuration en vigueur n’est pas sûre : d’autres journaux sont peut-être écrits")
@@ -137,7 +141,7 @@ def rows(payload: dict[str, Any]) -> Reading:
             reading.gaps.append(
                 f"{TITLES[log]} non lu{f' ({redact(place)})' if place else ''} : {payload['unread'][place]}"
             )
-            reading.remedy = "Écrivez ce journal dans un fichier monté, ou avec le pilote json-file ou local."
+            reading.remedy = REMEDY.capitalize() + "."
         else:
             tail = payload["tails"][place]
             summary, tables, said = _READERS[log](tail["text"], payload["names"])
@@ -154,12 +158,14 @@ def rows(payload: dict[str, Any]) -> Reading:
             reading.gaps += said
             if not tail["complete"]:
                 notes.append(_cut(log, summary))
+    if not reading.tables["logs"]:
+        raise Unreadable("failed", " ; ".join(reading.gaps), REMEDY)
     reading.note = ". ".join(notes) + "." if notes else ""
     return reading
 
 
 def _cut(log: str, summary: Row) -> str:
-    since = f"lu à partir du {instant(summary['first'])} (UTC)" if summary["first"] else "aucune date n’y est lisible"
+    since = f"lu à partir du {instant(summary['first'])}" if summary["first"] else "aucune date n’y est lisible"
     return f"Début du {TITLES[log]} laissé de côté : {since}"
 
 
