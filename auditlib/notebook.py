@@ -23,6 +23,7 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
     "inventory": conclusions.inventory,
     "ports": conclusions.ports,
     "routing": conclusions.routing,
+    "journals": conclusions.journals,
     "graph": conclusions.graph,
 }
 
@@ -104,7 +105,7 @@ def verdicts(facts: Snapshot, severities: Mapping[str, Severity] | None = None) 
 
 
 def conclude(facts: Snapshot, chapter: str, severities: Mapping[str, Severity] | None = None) -> Shown:
-    """The conclusion of a chapter: "collection", "inventory", "ports", "routing", "graph" or "findings"."""
+    """The conclusion of a chapter: "collection", "inventory", "ports", "routing", "journals", "graph" or "findings"."""
     if chapter == "findings":
         return Sentences(conclusions.findings(findings.run(facts, severities)))
     return Sentences(conclusions.conclude(facts, _CHAPTERS[chapter]))

@@ -34,6 +34,7 @@ _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "configuration_failed",
         ("Error while building configuration", "Error occurred during watcher callback", "Cannot start the provider"),
     ),
+    ("container_gone", ("Failed to inspect container", "No such container")),
     ("network_missing", ("Could not find network named",)),
     ("network_fallback", ("Defaulting to first available network",)),
     ("address_missing", ("unable to find the IP address for the container", "Unable to get IP address for container")),
@@ -84,7 +85,7 @@ _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
 )
 # All of the texts are needed for these, not any.
-_ALL_OF = {"docker_version"}
+_ALL_OF = {"docker_version", "container_gone"}
 # Kinds that are also worth a line at debug level, where whole configurations are written too.
 _OF_DEBUG = {"gateway_error", "network_missing"}
 _GRAVE = {"warning", "error", "fatal", "panic"}
@@ -263,7 +264,7 @@ def _about(kind: str, entry: Entry, names: Mapping[str, str]) -> Row:
     elif containers and kind != "name_duplicate":  # a container's own service is named after it
         subjects = {"container": containers[0], **subjects}
     subject_kind = next((name for name, value in subjects.items() if value), None)
-    if kind in ("started", "stopping", "acme_check", "update_available", "advice"):
+    if kind in ("started", "stopping", "acme_check", "update_available", "advice", "container_gone"):
         subject_kind = None
     line = _LINE.search(said) if kind == "configuration_failed" else None
     return {
@@ -285,7 +286,7 @@ def _named(kind: str, entry: Entry, said: str) -> str | None:
     if kind in ("other", "crash"):
         return _short(_VARIABLE.sub("…", " ".join((_short(said) or "").split())))
     if kind == "advice":
-        return _short(" ".join(entry.message.split())[:60])
+        return _short(" ".join(entry.message.split()[:8]))
     if (pattern := _NAMED.get(kind)) and (found := pattern.search(said)):
         return _short(next(filter(None, found.groups()), None))
     return _short(next((entry.fields[name] for name in _NAMING_FIELDS.get(kind, ()) if name in entry.fields), None))

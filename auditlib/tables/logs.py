@@ -42,6 +42,7 @@ KINDS = {
     "started": "démarrage",
     "stopping": "arrêt",
     "crash": "arrêt brutal",
+    "container_gone": "conteneur disparu entre-temps",
     "advice": "conseil de Traefik",
     "other": "autre",
 }

@@ -24,7 +24,8 @@ from tests.testbed.canaries import CANARIES
 from .fake_engine import FakeEngine
 from .servers import Reply, as_json
 
-LINE = "2026-11-23T06:50:10Z ERR Router uses a nonexistent certificate resolver certificateResolver=nope routerName=a@file\n"
+SAID = "Router uses a nonexistent certificate resolver"
+LINE = f"2026-11-23T06:50:10Z ERR {SAID} certificateResolver=nope routerName=a@file\n"
 REQUEST = '1.1.1.1 - - [23/Nov/2026:06:50:07 +0000] "GET /x HTTP/1.1" 200 1 "-" "-" 1 "a@file" "http://10.0.0.1" 3ms\n'
 
 
@@ -187,7 +188,7 @@ def test_a_file_that_is_mounted_by_itself(tmp_path: Path) -> None:
 
 
 def test_the_deepest_mount_holds_the_file(mounted: Any, tmp_path: Path) -> None:
-    folder, container = mounted
+    container = mounted[1]
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "t.log").write_text("deep\n")
     container["Mounts"].append({"Type": "volume", "Source": str(tmp_path / "deep"), "Destination": "/var/log/traefik"})
