@@ -394,7 +394,8 @@ def test_nothing_of_a_secret_is_kept(line: str) -> None:
 FRAGMENTS = st.sampled_from(
     ["2026-11-23T06:50:10Z ERR ", 'time="2026-11-23T06:50:10Z" level=error msg="', "\x1b[31m", "\x00", "\n", "\r",
      "\\", '"', 'error="', "domains=[", '{"level":"error","message":"', '"}', '{"a":' * 50, "Skip container ",
-     "for container \"/", "field not found, node: ", "\ud800", "é", "{Main:", "panic: ", " - - [23/Nov/2026:06:50:07 +0000] \""]
+     "for container \"/", "field not found, node: ", "\ud800", "é",
+     "{Main:", "panic: ", " - - [23/Nov/2026:06:50:07 +0000] \""]
 )  # fmt: skip
 
 
