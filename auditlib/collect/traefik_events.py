@@ -16,11 +16,12 @@ from auditlib.schema import Row
 from auditlib.tables.logs import LEVELS
 
 MAX_EVENTS = 400  # rows of the table: groups beyond (hostile or endless messages) are counted, not kept
+MAX_GROUPS = 2_000  # the same, before secrets are taken out
 MAX_TEXT = 400  # characters of an example or a name
 MAX_SEARCHED = 3_000  # characters of a message in which names are looked for
 MAX_LISTED = 100  # containers or domains of one row
 
-# Recognised in this order: what holds another's words comes before it. `|` separates texts of which any will do.
+# Recognised in this order, by any of the texts: what holds another's words comes before it.
 _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "static_invalid",
@@ -34,7 +35,7 @@ _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "configuration_failed",
         ("Error while building configuration", "Error occurred during watcher callback", "Cannot start the provider"),
     ),
-    ("container_gone", ("Failed to inspect container", "No such container")),
+    ("container_gone", ("Failed to inspect container",)),
     ("network_missing", ("Could not find network named",)),
     ("network_fallback", ("Defaulting to first available network",)),
     ("address_missing", ("unable to find the IP address for the container", "Unable to get IP address for container")),
@@ -51,7 +52,7 @@ _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("resolver_skipped", ("skipped from the resolvers list",)),
     ("acme_obtain", ("Unable to obtain ACME certificate for domains",)),
     ("acme_renew", ("Error renewing",)),
-    ("docker_version", ("client version", "is too old")),
+    ("docker_version", ("is too old",)),
     (
         "provider_failed",
         (
@@ -70,7 +71,14 @@ _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("priority_excessive", ("exceeds the max user-defined priority",)),
     ("hostsni_without_tls", ("has HostSNI matcher, but no TLS on router",)),
     ("plugins_disabled", ("Plugins are disabled because an error has occurred",)),
-    ("upstream_tls", ("first record does not look like a TLS handshake", "x509:")),
+    (
+        "upstream_tls",
+        (
+            "first record does not look like a TLS handshake",
+            "server gave HTTP response to HTTPS client",
+            "x509:",
+        ),
+    ),
     ("constraint_invalid", ("Error matching constraints expression",)),
     ("server_invalid", ("error parsing server URL",)),
     ("gateway_error", ("502 Bad Gateway", "504 Gateway Timeout")),
@@ -84,10 +92,17 @@ _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("encoded characters in the request path", "aliasHeadersStrategy is not configured"),
     ),
 )
-# All of the texts are needed for these, not any.
-_ALL_OF = {"docker_version", "container_gone"}
+# Texts without which these are other kinds' words: a certificate may be refused elsewhere too.
+_NEEDED = {
+    "container_gone": "No such container",
+    "docker_version": "client version",
+    "upstream_tls": "500 Internal Server Error",
+}
 # Kinds that are also worth a line at debug level, where whole configurations are written too.
 _OF_DEBUG = {"gateway_error", "network_missing"}
+# Kinds without a text of their own.
+_UNKNOWN = {"other", "crash"}
+_KEY = ("kind", "subject_kind", "subject", "named", "cause")
 _GRAVE = {"warning", "error", "fatal", "panic"}
 _RANKS = {level: rank for rank, level in enumerate(LEVELS)}
 
@@ -165,8 +180,7 @@ _VARIABLE = re.compile(r"0x[0-9a-f]+|[0-9a-f]{12,}|\d+(?:[.:]\d+)*(?:[mµn]?s)?"
 def kind_of(said: str) -> str | None:
     """The kind of what an entry says, or None."""
     for kind, texts in _TEXTS:
-        found = (text in said for text in texts)
-        if all(found) if kind in _ALL_OF else any(found):
+        if any(text in said for text in texts) and _NEEDED.get(kind, "") in said:
             return kind
     if _REFERENCE.search(said):
         return "reference_missing"
@@ -189,45 +203,74 @@ class _Group:
     """Entries of one kind about one thing."""
 
     row: Row
+    latest: Entry
     count: int = 0
     first: dt.datetime | None = None
     last: dt.datetime | None = None
     level: str | None = None
-    latest: Entry | None = None
     containers: dict[str, None] = field(default_factory=dict)
 
     def add(self, entry: Entry, row: Row) -> None:
         self.row, self.latest = row, entry
-        self.count += 1
+        self.merge(1, entry.time, entry.time, entry.level, row["containers"])
+
+    def merge(
+        self,
+        count: int,
+        first: dt.datetime | None,
+        last: dt.datetime | None,
+        level: str | None,
+        containers: Iterable[str],
+    ) -> None:
+        self.count += count
         if len(self.containers) < MAX_LISTED:
-            self.containers |= dict.fromkeys(row["containers"])
-        self.first = min(filter(None, (self.first, entry.time)), default=None)
-        self.last = max(filter(None, (self.last, entry.time)), default=None)
-        self.level = max(filter(None, (self.level, entry.level)), key=lambda level: _RANKS[level], default=None)
+            self.containers |= dict.fromkeys(containers)
+        self.first = min(filter(None, (self.first, first)), default=None)
+        self.last = max(filter(None, (self.last, last)), default=None)
+        self.level = max(filter(None, (self.level, level)), key=lambda level: _RANKS[level], default=None)
 
 
 def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Row], int]:
     """Rows of `log_events`, and how many entries were in no row since there were too many sorts.
 
-    `names` gives the container of an identifier.
+    `names` gives the container of an identifier. Entries are grouped before secrets are taken out, which costs more
+    than all the rest, and again afterwards, since two messages may differ by their secrets only.
     """
-    groups: dict[tuple[str | None, ...], _Group] = {}
+    raw: dict[tuple[str | None, ...], _Group] = {}
     left_out = 0
     for entry in entries:
         kind = classify(entry)
         if kind is None:
             continue
         row = _about(kind, entry, names)
-        key = tuple(row[name] for name in ("kind", "subject_kind", "subject", "named", "cause"))
-        if key not in groups and len(groups) >= MAX_EVENTS:
+        key = tuple(row[name] for name in _KEY)
+        if key not in raw and len(raw) >= MAX_GROUPS:
             left_out += 1
             continue
-        groups.setdefault(key, _Group(row)).add(entry, row)
-    return [_row(group) for group in groups.values()], left_out
+        raw.setdefault(key, _Group(row, entry)).add(entry, row)
+    kept: dict[tuple[str | None, ...], _Group] = {}
+    for group in raw.values():
+        row = _without_secrets(group)
+        merged = kept.setdefault(tuple(row[name] for name in _KEY), _Group(row, group.latest))
+        merged.row, merged.latest = row, group.latest
+        merged.merge(group.count, group.first, group.last, group.level, row["containers"])
+    # The most frequent first: they are what is kept.
+    ordered = sorted(kept.values(), key=lambda group: -group.count)
+    left_out += sum(group.count for group in ordered[MAX_EVENTS:])
+    return [_row(group) for group in ordered[:MAX_EVENTS]], left_out
+
+
+def _without_secrets(group: _Group) -> Row:
+    row: Row = {name: _short(value) if isinstance(value, str) else value for name, value in group.row.items()}
+    row["containers"] = [_short(one) for one in group.containers]
+    row["domains"] = [_short(one) for one in group.row["domains"]]
+    if row["kind"] in _UNKNOWN:
+        # Redacted as it was written: a secret whose digits are gone would not be recognised.
+        row["named"] = _sense(_short(group.latest.said) or "")
+    return row
 
 
 def _row(group: _Group) -> Row:
-    assert group.latest is not None  # noqa: S101 - a group is made for an entry
     return {
         **group.row,
         "containers": list(group.containers),
@@ -239,8 +282,13 @@ def _row(group: _Group) -> Row:
     }
 
 
+def _sense(said: str) -> str | None:
+    """A message of no known kind without what makes it differ from others of its sort."""
+    return _VARIABLE.sub("…", " ".join(said.split())) or None
+
+
 def _about(kind: str, entry: Entry, names: Mapping[str, str]) -> Row:
-    """What an entry is about, as columns of `log_events`."""
+    """What an entry is about, as columns of `log_events`; nothing is redacted yet."""
     fields, said = entry.fields, _beginning(entry.said)
     containers = _containers(entry, names)
     domains = _domains(kind, entry)
@@ -270,26 +318,26 @@ def _about(kind: str, entry: Entry, names: Mapping[str, str]) -> Row:
     return {
         "kind": kind,
         "subject_kind": subject_kind,
-        "subject": _short(subjects[subject_kind]) if subject_kind else None,
+        "subject": subjects[subject_kind] if subject_kind else None,
         "named": _named(kind, entry, said),
         "cause": _cause(kind, said),
-        "provider": _short(provider),
-        "router": _short(router),
-        "containers": [_short(one) for one in containers],
+        "provider": provider,
+        "router": router or None,
+        "containers": containers,
         "domains": domains,
-        "file": _short(file),
+        "file": file or None,
         "line": int(next(filter(None, line.groups()))) if line else None,
     }
 
 
 def _named(kind: str, entry: Entry, said: str) -> str | None:
-    if kind in ("other", "crash"):
-        return _short(_VARIABLE.sub("…", " ".join((_short(said) or "").split())))
+    if kind in _UNKNOWN:
+        return _sense(said)
     if kind == "advice":
-        return _short(" ".join(entry.message.split()[:8]))
+        return " ".join(entry.message.split()[:8])
     if (pattern := _NAMED.get(kind)) and (found := pattern.search(said)):
-        return _short(next(filter(None, found.groups()), None))
-    return _short(next((entry.fields[name] for name in _NAMING_FIELDS.get(kind, ()) if name in entry.fields), None))
+        return next(filter(None, found.groups()), None)
+    return next((entry.fields[name] for name in _NAMING_FIELDS.get(kind, ()) if entry.fields.get(name)), None)
 
 
 def _cause(kind: str, said: str) -> str | None:

@@ -226,6 +226,10 @@ DOCUMENTED = [  # as Traefik's sources write them; version 2 puts the reason in 
         V2.format("debug", "'504 Gateway Timeout' caused by: dial tcp 172.18.0.2:80: i/o timeout", "x"),
         ("gateway_error", "provider", "x"),
     ),
+    (
+        V2.format("warning", "Error checking new version: Get https://update.traefik.io/: x509: certificate", "x"),
+        ("other", "provider", "x"),
+    ),
     ("panic: runtime error: invalid memory address\n\ngoroutine 1 [running]:\nmain.main()", ("crash", None, None)),
 ]
 
@@ -363,6 +367,11 @@ def test_too_many_sorts_are_counted() -> None:
     )
     rows, left_out = events(entries(text), {})
     assert (len(rows), left_out) == (MAX_EVENTS, 7)
+
+
+def test_messages_that_differ_by_a_secret_only_are_one_sort() -> None:
+    text = "\n".join(f"2026-11-23T06:50:1{i}Z ERR refused password=p{'x' * i} by r routerName=r@file" for i in range(5))
+    assert said(text, "named", "count") == [("refused password=[secret retiré] by r", 5)]
 
 
 def test_levels_that_are_no_event() -> None:
