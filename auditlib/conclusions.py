@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from auditlib import topology
+from auditlib import journal, topology
 from auditlib.findings import SEVERITIES_FR, WEIGHTS, Audit
 from auditlib.french import listing, number, plural, quoted
 from auditlib.inventory import ACTIVE, PARTLY, PASSIVE
 from auditlib.ports import EVERYWHERE
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable, Snapshot
+from auditlib.tables.logs import CAUSES, KINDS
 
 Chapter = Callable[..., Iterator[str]]
 
@@ -84,6 +85,48 @@ def routing(routes: pd.DataFrame) -> Iterator[str]:
     )
     if machine:
         yield f"Servis par un processus de la machine : {listing(machine)}."
+
+
+def journals(
+    log_events: pd.DataFrame, traefik: pd.DataFrame | None = None, access_stats: pd.DataFrame | None = None
+) -> Iterator[str]:
+    """What Traefik's own log complains of, whether certificates are renewed, and how requests end."""
+    events = records(log_events)
+    errors = journal.errors(events)
+    if errors:
+        total = sum(row["count"] for row in errors)
+        yield f"{plural(total, 'erreur')} dans le journal de Traefik : {_sorts(errors)}."
+    else:
+        yield "Aucune erreur dans le journal de Traefik."
+    warnings = [row for row in events if row["level"] == "warning" and row["kind"] not in journal.TOLD]
+    if warnings:
+        yield f"Avertissements : {_sorts(warnings)}."
+    acme = [row for row in errors if row["kind"] in journal.ACME]
+    if acme:
+        said = (f"{row['subject']} ({CAUSES.get(row['cause']) or KINDS[row['kind']]})" for row in acme)
+        yield f"ACME, échecs : {listing(dict.fromkeys(said))}."
+    elif any(row["kind"] == "acme_check" for row in events):
+        yield "ACME : les échéances des certificats sont vérifiées, sans erreur."
+    version = records(traefik)[0]["version"] if traefik is not None and len(traefik) else None
+    if newer := journal.newer_version(events, version):
+        yield f"Version plus récente de Traefik annoncée : {newer}."
+    if access_stats is not None:
+        stats = records(access_stats)
+        asked = sum(row["requests"] for row in stats)
+        share = 100 * (journal.share_of_5xx(stats) or 0)
+        failed = f", dont {number(share, 1)} % de 5xx" if asked else ""
+        yield f"{plural(asked, 'requête routée', 'requêtes routées')} au journal d’accès{failed}."
+
+
+def _sorts(events: list[Row]) -> str:
+    """Kinds of events with what they are about, the first few of each."""
+    about: dict[str, dict[str, None]] = {}
+    for row in events:
+        about.setdefault(row["kind"], {}).update({row["subject"]: None} if row["subject"] else {})
+    return listing(
+        f"{KINDS[kind]} ({listing([*names][:5])}{'…' if len(names) > 5 else ''})" if names else KINDS[kind]
+        for kind, names in about.items()
+    )
 
 
 def graph(

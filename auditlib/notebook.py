@@ -24,6 +24,7 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
     "inventory": conclusions.inventory,
     "ports": conclusions.ports,
     "routing": conclusions.routing,
+    "journals": conclusions.journals,
     "graph": conclusions.graph,
 }
 
@@ -111,7 +112,7 @@ def verdicts(facts: Snapshot) -> Shown:
 
 
 def conclude(facts: Snapshot, chapter: str) -> Shown:
-    """The conclusion of a chapter: "collection", "inventory", "ports", "routing", "graph" or "findings"."""
+    """The conclusion of a chapter: "findings", or one that `_CHAPTERS` names."""
     if chapter == "findings":
         return Sentences(conclusions.findings(findings.run(facts)))
     return Sentences(conclusions.conclude(facts, _CHAPTERS[chapter]))

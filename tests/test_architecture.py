@@ -25,7 +25,7 @@ FLOW = (
     ("collect", "ports", "runs"),
     ("inventory",),
     ("routing",),
-    ("topology",),
+    ("topology", "journal"),
     ("findings",),
     ("fixes",),
     ("checks", "conclusions", "display", "figures"),

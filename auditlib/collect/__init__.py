@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from auditlib.collect import containers, engine, host, listeners, traefik_api, traefik_static
+from auditlib.collect import containers, engine, host, listeners, logs, traefik_api, traefik_static
 from auditlib.collect.attribution import attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.parameters import Parameters
@@ -44,6 +44,7 @@ ALL: tuple[Source, ...] = (
         traefik_api.rows,
         after=("engine", "traefik_static"),
     ),
+    Source("logs", "journaux de Traefik", _tables("logs"), logs.fetch, logs.rows, after=("engine", "traefik_static")),
 )
 
 

@@ -36,7 +36,8 @@ _NAMED = ("entrypoints", "certificatesresolvers", "plugins", "localplugins")
 _SECRET_OPTION = re.compile(r"\.(?:eab\..*|headers(?:\..*)?|plugin\..*|.*users|email|username|cert|key|ca)$")
 
 # The words of Go's ParseBool.
-_BOOLEANS = {"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"}
+TRUE_WORDS = {"1", "t", "T", "TRUE", "true", "True"}
+_BOOLEANS = TRUE_WORDS | {"0", "f", "F", "FALSE", "false", "False"}
 
 
 class _Text(yaml.CSafeLoader):
@@ -109,10 +110,10 @@ def candidates(container: dict[str, Any]) -> list[str]:
     # Go leaves an unset variable empty: without XDG_CONFIG_HOME the second place is /traefik.
     places = ["/etc/traefik", environment.get("XDG_CONFIG_HOME", ""), f"{home}/.config", folder]
     found = [*given[-1:], *(f"{place}/traefik{extension}" for place in places for extension in EXTENSIONS)]
-    return list(dict.fromkeys(_joined(folder, path) for path in found))
+    return list(dict.fromkeys(joined(folder, path) for path in found))
 
 
-def _joined(folder: str, path: str) -> str:
+def joined(folder: str, path: str) -> str:
     """A path inside a container, as its process in `folder` means it."""
     return posixpath.normpath(posixpath.join("/", folder, path)).replace("//", "/")
 
@@ -123,7 +124,7 @@ def _file(client: ReadOnlyClient, container: str, path: str) -> str | None:
         member, content = _member(client, container, path)
         if member is None or not member.issym():
             return content
-        path = _joined(posixpath.dirname(path), member.linkname)
+        path = joined(posixpath.dirname(path), member.linkname)
     raise OSError(errno.ELOOP, "trop de liens symboliques")
 
 

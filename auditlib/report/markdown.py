@@ -88,6 +88,10 @@ def _routing(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield Sentences(conclusions.conclude(snapshot, conclusions.graph)).markdown()
     yield "### ACME"
     yield Notice("Stockage et certificats : non évaluable, cette version ne lit pas le stockage ACME.").markdown()
+    yield "### Journaux"
+    yield Sentences(conclusions.conclude(snapshot, conclusions.journals)).markdown()
+    told = ("kind", "subject", "named", "cause", "level", "count", "first", "last")
+    yield notebook.show(snapshot, "log_events", *told, empty="Aucun événement.").markdown()
 
 
 def _databases(snapshot: Snapshot, audit: Audit) -> Iterator[str]:

@@ -5,12 +5,27 @@ they are shown to the reader of an audit.
 """
 
 from auditlib.schema import Table
-from auditlib.tables import engine, machine, policy, sources, traefik
+from auditlib.tables import (
+    engine,
+    logs,
+    machine,
+    policy,
+    sources,
+    traefik,
+)
 from auditlib.tables.sources import SOURCES, STATUSES
 from auditlib.tables.traefik import LOADED
 
 __all__ = ["LOADED", "SOURCES", "STATUSES", "TABLES"]
 
-TABLES: dict[str, Table] = {
-    table.name: table for family in (sources, machine, engine, traefik, policy) for table in family.TABLES
-}
+# In the order in which they are shown.
+_FAMILIES = (
+    sources,
+    machine,
+    engine,
+    traefik,
+    logs,
+    policy,
+)
+
+TABLES: dict[str, Table] = {table.name: table for family in _FAMILIES for table in family.TABLES}

@@ -26,7 +26,7 @@ from .fake_engine import FakeEngine
 from .servers import GARBAGE, HANG, HTML, TRUNCATED, Reply, as_json
 
 OF_THE_MACHINE = {"host", "listeners"}
-OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api"}
+OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api", "logs"}
 
 
 def states(facts: Snapshot) -> dict[str, str]:
@@ -154,7 +154,7 @@ def test_an_engine_of_this_machine(on_this_machine: FakeEngine, address: str, tm
 def test_of_an_engine_elsewhere_the_facts_of_this_machine_are_left_out(address: str) -> None:
     facts = collect(Parameters(docker_host=address, traefik_api="http://127.0.0.1:9"))
     assert facts.hostname == "serveur"
-    assert_absent(facts, OF_THE_MACHINE | {"traefik_api"})
+    assert_absent(facts, OF_THE_MACHINE | {"traefik_api", "logs"})
     for source in OF_THE_MACHINE:
         assert states(facts)[source] == "absent"
         assert reasons(facts)[source] == "Le moteur Docker audité est sur une autre machine, serveur."
