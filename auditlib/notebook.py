@@ -24,6 +24,8 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
     "ports": conclusions.ports,
     "routing": conclusions.routing,
     "graph": conclusions.graph,
+    "certificates": conclusions.certificates,
+    "probes": conclusions.probes,
 }
 
 
@@ -104,7 +106,7 @@ def verdicts(facts: Snapshot, severities: Mapping[str, Severity] | None = None) 
 
 
 def conclude(facts: Snapshot, chapter: str, severities: Mapping[str, Severity] | None = None) -> Shown:
-    """The conclusion of a chapter: "collection", "inventory", "ports", "routing", "graph" or "findings"."""
+    """The conclusion of a chapter: one of those above, or "findings"."""
     if chapter == "findings":
         return Sentences(conclusions.findings(findings.run(facts, severities)))
     return Sentences(conclusions.conclude(facts, _CHAPTERS[chapter]))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from auditlib.parameters import ParameterError, Parameters, override, read
 
 SEVERITIES = "critical, high, medium, low ou info"
-SOURCES = "engine, host, listeners, traefik_api et traefik_static"
+SOURCES = "acme, engine, host, listeners, probes, tls, traefik_api et traefik_static"
 
 
 def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
@@ -35,9 +35,8 @@ def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
         ("require", "engine", "valeur « engine » refusée, attendu : une liste."),
         (
             "require",
-            ["engine", "acme"],
-            "valeur « ['engine', 'acme'] » refusée, "
-            f"attendu : des sources parmi {SOURCES} (« acme » n’en est pas une).",
+            ["engine", "x"],
+            f"valeur « ['engine', 'x'] » refusée, attendu : des sources parmi {SOURCES} (« x » n’en est pas une).",
         ),
         ("traefik_api", "ftp://h", "valeur refusée, attendu : « auto » ou une adresse http:// ou https://."),
         ("traefik_api", "", "valeur refusée, attendu : « auto » ou une adresse http:// ou https://."),
@@ -63,7 +62,8 @@ def test_a_wrong_part_of_a_value(values: dict[str, Any], sentence: str) -> None:
 
 
 def test_an_unknown_parameter() -> None:
-    names = "docker_host, traefik_api, traefik_auth_env, timeout_s, severities, fail_on, require, outputs et snapshot"
+    names = "docker_host, traefik_api, traefik_auth_env, probe_http, timeout_s, severities, fail_on, require, outputs "
+    names += "et snapshot"
     assert _refusal({"time\x1bout": 3}) == f"Paramètre inconnu : « time⟨1B⟩out ». Paramètres possibles : {names}."
 
 
