@@ -40,7 +40,7 @@ ALL: tuple[Source, ...] = (
     Source(
         "traefik_api",
         "API de Traefik",
-        (*_tables("traefik_api"), CERTIFICATES.name),
+        _tables("traefik_api"),  # and, from Traefik 3.7 on, rows of « certificates »
         traefik_api.fetch,
         traefik_api.rows,
         after=("engine", "traefik_static"),
