@@ -160,7 +160,7 @@ def parsed(content: bytes) -> dict[str, Any]:
         # A new file: Traefik makes it itself, or is given it, with nothing in it.
         return {"cause": None, "resolvers": {}}
     try:
-        document = json.loads(content)
+        document = json.loads(content.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         return {"cause": "JSON mal formé" + (f" (ligne {line})" if line else ""), "resolvers": {}}

@@ -129,6 +129,8 @@ class _Visitor:
                     connection.sock = line
                     _send(connection, target.url(port), asked, jar.get(target.domain, {}))
                     response = connection.getresponse()
+                    if time.monotonic() >= end:
+                        raise TimeoutError  # headers that were cut pass for whole ones
                     answer |= {"latency_ms": _milliseconds(started), **_told(response)}
                     _keep(jar.setdefault(target.domain, {}), response)
                     answer |= _body(response, end)
@@ -181,6 +183,8 @@ def _keep(cookies: dict[str, str], response: http.client.HTTPResponse) -> None:
 def _body(response: http.client.HTTPResponse, end: float) -> dict[str, Any]:
     try:
         body = response.read(MAX_BODY)
+        if response.length and len(body) < MAX_BODY:
+            raise http.client.IncompleteRead(body)
     except (OSError, ValueError, http.client.HTTPException):
         # A stream of events never ends: that is no fault of the route.
         return {} if time.monotonic() >= end else {"error": "réponse coupée"}

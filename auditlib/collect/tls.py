@@ -142,5 +142,5 @@ def covers(domain: str, names: list[str]) -> bool:
     try:
         ipaddress.ip_address(domain)
     except ValueError:
-        return bool(first) and f"*.{parent}" in names
+        return bool(first and parent) and f"*.{parent}" in names
     return False
