@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pandas as pd
 
@@ -193,6 +194,10 @@ def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
     sentences = [verdict(audit)]
     for chapter in (inventory, ports, routing):
         sentences += conclude(snapshot, chapter)[:1]
+    for told in (certificates, probes):
+        # What was not read is listed at the end.
+        with suppress(AbsentTable):
+            sentences += list(snapshot.call(told))[:1]
     grave = audit.at_least("high")
     sentences += [f"{finding.message}" for finding in grave[:5]]
     if len(grave) > 5:
