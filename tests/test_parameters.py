@@ -30,6 +30,8 @@ def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
         ("timeout_s", "vite", "valeur « vite » refusée, attendu : un nombre."),
         ("timeout_s", None, "valeur «  » refusée, attendu : un nombre."),
         ("timeout_s", [], "valeur « [] » refusée, attendu : un nombre."),
+        ("probe_http", "peut-être", "valeur « peut-être » refusée, attendu : true ou false."),
+        ("probe_http", [], "valeur « [] » refusée, attendu : true ou false."),
         ("fail_on", "always", f"valeur « always » refusée, attendu : never, {SEVERITIES}."),
         ("severities", "high", "valeur « high » refusée, attendu : des lignes « contrôle: gravité »."),
         ("require", "engine", "valeur « engine » refusée, attendu : une liste."),

@@ -69,6 +69,12 @@ def dial(
         line.close()
 
 
+def shown(address: Address) -> str:
+    """An address as it is written: `127.0.0.1:443`, `[::1]:443`."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def unverified() -> ssl.SSLContext:
     """TLS that accepts any certificate, to read it: only ever used by `dial`, towards this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -11,11 +11,10 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from auditlib.collect import proxy
-from auditlib.collect.dial import dial, each, fault, unverified
+from auditlib.collect.dial import dial, each, fault, shown, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
-from auditlib.collect.tls import gaps, note
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 from auditlib.version import __version__
@@ -118,7 +117,7 @@ class _Visitor:
         for address in self.found.gates[target.entrypoint].addresses:
             host, port = address
             started = time.monotonic()
-            answer = {"url": target.url(port), "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"}
+            answer = {"url": target.url(port), "address": shown(address)}
             try:
                 context = self.context if target.tls else None
                 with dial(address, self.found.own, max(0.01, end - started), context, target.domain) as line:
@@ -209,7 +208,7 @@ def _location(url: str, hop: Mapping[str, Any]) -> str | None:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `http_probes`; the router that answered is left to the access log."""
     table = {(row["url"], row["entrypoint"]): row for row in map(_row, payload["answers"])}
-    return Reading({"http_probes": list(table.values())}, gaps(payload), note=note(payload))
+    return Reading({"http_probes": list(table.values())}, proxy.gaps(payload), note=proxy.note(payload))
 
 
 def _row(answer: dict[str, Any]) -> Row:

@@ -11,6 +11,7 @@ from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Payloads, Unreadable
 from auditlib.collect.traefik_api import addresses
 from auditlib.collect.traefik_api import rows as api_rows
+from auditlib.french import listing, number
 from auditlib.rules import Place, RuleError, Syntax, parse, places
 from auditlib.schema import Row
 
@@ -125,6 +126,24 @@ def find(payloads: Payloads) -> Proxy:
         if row["protocol"] == "tcp"
     }
     return Proxy(gates, frozenset(_own(containers)), tables["traefik_routers"])
+
+
+def gaps(payload: dict[str, Any]) -> list[str]:
+    """What the bounds left out, as French clauses."""
+    late, beyond = payload["late"], payload["beyond"]
+    return [
+        *([f"questions au proxy non posées, faute de temps : {number(late)}"] if late else []),
+        *([f"questions au proxy non posées, au-delà du nombre permis : {number(beyond)}"] if beyond else []),
+    ]
+
+
+def note(payload: dict[str, Any]) -> str:
+    """The routers that no name leads to, as a French sentence."""
+    skipped = payload["skipped"]
+    if not skipped:
+        return ""
+    shown = [*skipped[:5], *([f"{number(len(skipped) - 5)} autres"] if len(skipped) > 5 else [])]
+    return f"Non interrogés, faute d’un nom et d’un chemin précis dans leur règle : {listing(shown)}."
 
 
 def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any] | None:

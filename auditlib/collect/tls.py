@@ -6,10 +6,9 @@ import time
 from typing import Any
 
 from auditlib.collect import certificates, proxy
-from auditlib.collect.dial import Address, dial, each, fault, unverified
+from auditlib.collect.dial import Address, dial, each, fault, shown, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.french import listing, number
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
@@ -63,11 +62,9 @@ def _handshake(
                 answer["untrusted"] = error.verify_code
                 break
             except (OSError, ValueError) as error:
-                refused = isinstance(error, ConnectionRefusedError)
-                shown = {"address": _shown(address), "error": fault(error)}
-                if not refused:
-                    return {**answer, **shown}
-                answer |= shown
+                answer |= {"address": shown(address), "error": fault(error)}
+                if not isinstance(error, ConnectionRefusedError):
+                    return answer
         else:
             return answer  # nothing listens at any address of this entry point
     return answer
@@ -77,12 +74,7 @@ def _read(address: Address, found: Proxy, seconds: float, context: ssl.SSLContex
     with dial(address, found.own, seconds, context, name) as line:
         assert isinstance(line, ssl.SSLSocket)  # noqa: S101 - what a context makes
         der = line.getpeercert(binary_form=True) or b""
-        return {"address": _shown(address), "error": None, "tls_version": line.version(), "der": der.hex()}
-
-
-def _shown(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return {"address": shown(address), "error": None, "tls_version": line.version(), "der": der.hex()}
 
 
 def rows(payload: dict[str, Any]) -> Reading:
@@ -94,25 +86,9 @@ def rows(payload: dict[str, Any]) -> Reading:
         if certificate:
             row = {"origin": "served", "domain": answer["domain"], **certificate}
             served[row["domain"], row.get("fingerprint")] = row
-    return Reading({"tls_probes": probes, "certificates": list(served.values())}, gaps(payload), note=note(payload))
-
-
-def gaps(payload: dict[str, Any]) -> list[str]:
-    """What the bounds left out, as French clauses."""
-    late, beyond = payload["late"], payload["beyond"]
-    return [
-        *([f"{number(late)} questions au proxy n’ont pas été posées, faute de temps"] if late else []),
-        *([f"{number(beyond)} questions au proxy n’ont pas été posées, au-delà du nombre permis"] if beyond else []),
-    ]
-
-
-def note(payload: dict[str, Any]) -> str:
-    """The routers that no name leads to, as a French sentence."""
-    skipped = payload["skipped"]
-    if not skipped:
-        return ""
-    shown = [*skipped[:5], *([f"{number(len(skipped) - 5)} autres"] if len(skipped) > 5 else [])]
-    return f"Non interrogés, faute d’un nom et d’un chemin précis dans leur règle : {listing(shown)}."
+    return Reading(
+        {"tls_probes": probes, "certificates": list(served.values())}, proxy.gaps(payload), note=proxy.note(payload)
+    )
 
 
 def _probe(answer: dict[str, Any], certificate: Row) -> Row:
