@@ -1,12 +1,14 @@
 """What each chapter of the audit concludes, in French sentences computed from the facts."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pandas as pd
 
 from auditlib import journal, topology
 from auditlib.findings import SEVERITIES_FR, WEIGHTS, Audit
-from auditlib.french import listing, number, plural, quoted
+from auditlib.french import day, listing, number, plural, quoted
 from auditlib.inventory import ACTIVE, PARTLY, PASSIVE
 from auditlib.ports import EVERYWHERE
 from auditlib.schema import Row, records
@@ -148,6 +150,68 @@ def graph(
         yield f"Hors du réseau désigné à Traefik : {listing(watched)}."
 
 
+def certificates(
+    certificates: pd.DataFrame, acme_storage: pd.DataFrame | None = None, tls_probes: pd.DataFrame | None = None
+) -> Iterator[str]:
+    """Where certificates are kept, which one ends first, and which domains are not served the right one."""
+    for row in records(acme_storage) if acme_storage is not None else []:
+        yield _storage(row)
+    known = [row for row in records(certificates) if row["not_after"] is not None and row["origin"] != "traefik_api"]
+    if known:
+        first = min(known, key=lambda row: row["not_after"])
+        yield f"Premier certificat à expirer : {first['domain'] or first['common_name']}, le {day(first['not_after'])}."
+    if tls_probes is None:
+        return
+    rows = records(tls_probes)
+    named = {
+        "Sans connexion TLS": [row for row in rows if not row["answered"]],
+        "Certificat par défaut de Traefik pour": [row for row in rows if row["default"]],
+        "Certificat d’un autre nom pour": [row for row in rows if row["covers"] is False and not row["default"]],
+        "Certificat que cette machine ne reconnaît pas pour": [
+            row for row in rows if row["trusted"] is False and row["covers"] and not row["default"]
+        ],
+    }
+    fit = {row["domain"] for row in rows if row["covers"]}
+    yield (
+        f"{plural(len(fit), 'domaine servi', 'domaines servis')} avec un certificat à leur nom, "
+        f"sur {len({row['domain'] for row in rows})}."
+    )
+    for words, concerned in named.items():
+        if concerned:
+            yield f"{words} : {listing(sorted({row['domain'] for row in concerned}))}."
+
+
+def _storage(row: Row) -> str:
+    where = f"Stockage ACME du résolveur {quoted(row['resolver'])} : {row['path']}"
+    if not row["persistent"]:
+        where += ", qui n’est pas sur un montage persistant"
+    if row["exists"] is None:
+        return f"{where}, qui n’a pas pu être lu."
+    if not row["exists"]:
+        return f"{where}, absent."
+    held = plural(row["certificates"], "certificat") if row["certificates"] is not None else "illisible"
+    cause = f" ({row['cause']})" if row["cause"] else ""
+    return f"{where}, droits {row['mode']}, propriétaire {row['owner']}, {held}{cause}."
+
+
+def probes(http_probes: pd.DataFrame) -> Iterator[str]:
+    """What the local proxy answered, and where it did not."""
+    rows = records(http_probes)
+    statuses = Counter(str(row["status"]) for row in rows if row["status"] is not None)
+    told = [f"{count} fois {status}" for status, count in sorted(statuses.items())]
+    yield f"{plural(len(rows), 'sonde')} à travers le proxy local : {listing(told) or 'aucune réponse'}."
+    down = [f"{row['url']} ({row['error'] or row['status']})" for row in rows if _down(row)]
+    if down:
+        yield f"Sans réponse utile : {listing(down)}."
+    loops = [row["url"] for row in rows if row["loop"]]
+    if loops:
+        yield f"Redirections qui tournent en rond : {listing(loops)}."
+
+
+def _down(row: Row) -> bool:
+    return row["status"] is None or row["status"] in (502, 503, 504) or row["error"] is not None
+
+
 def findings(audit: Audit) -> list[str]:
     """How many findings of each severity, and how far the verdict can be trusted."""
     counts = {severity: sum(finding.severity == severity for finding in audit.live) for severity in WEIGHTS}
@@ -179,6 +243,12 @@ def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
     sentences = [verdict(audit)]
     # One reason often keeps several chapters silent; it is said once.
     sentences += dict.fromkeys(conclude(snapshot, chapter)[0] for chapter in (inventory, ports, routing))
+    for chapter in (inventory, ports, routing):
+        sentences += conclude(snapshot, chapter)[:1]
+    for told in (certificates, probes):
+        # What was not read is listed at the end.
+        with suppress(AbsentTable):
+            sentences += list(snapshot.call(told))[:1]
     grave = audit.at_least("high")
     sentences += [f"{finding.message}" for finding in grave[:5]]
     if len(grave) > 5:

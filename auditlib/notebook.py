@@ -26,6 +26,8 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
     "routing": conclusions.routing,
     "journals": conclusions.journals,
     "graph": conclusions.graph,
+    "certificates": conclusions.certificates,
+    "probes": conclusions.probes,
 }
 
 

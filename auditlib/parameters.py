@@ -53,6 +53,7 @@ class Parameters(BaseModel):
     docker_host: str = Field("", description="Adresse du moteur Docker ; vide : celle du client Docker.")
     traefik_api: str = Field("auto", description="Adresse de l’API de Traefik ; auto : trouvée par le moteur Docker.")
     traefik_auth_env: str = Field("", description="Variable d’environnement qui contient utilisateur:mot de passe.")
+    probe_http: bool = Field(True, description="Demander au proxy local chaque domaine et chemin vivants (GET).")
     timeout_s: float = Field(20.0, gt=0, le=3600, description="Délai accordé à chaque source, en secondes.")
     severities: dict[str, Severity] = Field({}, description="Gravités imposées, par contrôle.")
     waivers: list[Waiver] = Field([], description="Constats acceptés, ou le fichier qui les contient.")
@@ -200,6 +201,8 @@ def _sentence(problem: Any) -> str:
     expected = {
         "literal_error": f"attendu : {_words(context.get('expected', ''))}",
         "string_type": "attendu : un texte",
+        "bool_type": "attendu : true ou false",
+        "bool_parsing": "attendu : true ou false",
         "list_type": "attendu : une liste",
         "dict_type": "attendu : des lignes « nom: valeur »",
         "model_type": "attendu : des lignes « nom: valeur »",

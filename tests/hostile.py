@@ -23,6 +23,7 @@ ATTACKS = (
 # What must stay what it is for the facts to hold together: kinds, states, addresses, protocols and numbers.
 _NAMES = {"image", "process", "user", "label", "value", "rule", "reason", "os", "kernel", "version", "folder", "tags"}
 _NAMES |= {"compose_dir", "middlewares", "errors", "aliases", "mountpoint", "source_path", "start_error"}
+_NAMES |= {"resolver", "issuer", "common_name", "redirects", "server", "content_type", "csp", "cause", "error"}
 
 
 def hostile_names(facts: Snapshot) -> Snapshot:

@@ -5,16 +5,19 @@ from typing import Any
 import pytest
 
 from auditlib import checks, conclusions, findings, routing  # noqa: F401 - some for what they register
+from auditlib.collect import ALL
 from auditlib.conclusions import Chapter, conclude, executive, verdict
 from auditlib.findings import Audit, Finding, Fix, Result, Severity, Verdict
 from auditlib.snapshot import Snapshot
 from tests.conftest import snapshot_of
 
+ALL_READ = f"{len(ALL)} sources lues entièrement sur {len(ALL)}."
+
 
 @pytest.mark.parametrize(
     ("chapter", "faulty_says", "healthy_says"),
     [
-        (conclusions.collection, ["6 sources lues entièrement sur 6."], ["5 sources lues entièrement sur 5."]),
+        (conclusions.collection, [ALL_READ], [ALL_READ]),
         (
             conclusions.inventory,
             [
@@ -69,6 +72,8 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
+        "Stockage ACME du résolveur « letsencrypt » : /certs/acme.json, droits 600, propriétaire root, 4 certificats.",
+        "12 sondes à travers le proxy local : 5 fois 200, 4 fois 301, 1 fois 401, 1 fois 404 et 1 fois 426.",
         *graver,
     ]
     assert executive(healthy, findings.run(healthy))[0] == (
@@ -79,6 +84,75 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
 @pytest.mark.parametrize("chapter", [conclusions.inventory, conclusions.routing, conclusions.graph])
 def test_what_was_not_read_is_said(chapter: Chapter) -> None:
     assert conclude(snapshot_of(), chapter) == ["Non évaluable : elle n’a pas été lue."]
+
+
+STORAGE = {"container": "t", "resolver": "le", "path": "/acme.json", "mode": "644", "owner": "root"}
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"persistent": True, "exists": True, "valid": True, "certificates": 1},
+         "/acme.json, droits 644, propriétaire root, 1 certificat."),
+        ({"persistent": False, "exists": True, "valid": False, "cause": "JSON mal formé (ligne 2)"},
+         "/acme.json, qui n’est pas sur un montage persistant, droits 644, propriétaire root, illisible "
+         "(JSON mal formé (ligne 2))."),
+        ({"persistent": True, "exists": False}, "/acme.json, absent."),
+        ({"persistent": True}, "/acme.json, qui n’a pas pu être lu."),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_storage(row: dict[str, Any], sentence: str) -> None:
+    facts = snapshot_of(acme_storage=[{**STORAGE, **row}], certificates=[])
+    assert conclude(facts, conclusions.certificates) == [f"Stockage ACME du résolveur « le » : {sentence}"]
+
+
+def test_certificates_that_are_not_the_right_ones() -> None:
+    served = {"entrypoint": "s", "answered": True, "default": False, "trusted": True, "covers": True}
+    kept = {"origin": "acme", "resolver": "le", "valid": True}
+    facts = snapshot_of(
+        certificates=[
+            {**kept, "domain": "b.fr", "not_after": "2027-03-01T10:00:00Z", "fingerprint": "1"},
+            {**kept, "domain": "a.fr", "not_after": "2027-02-01T10:00:00Z", "fingerprint": "2"},
+            {**kept, "domain": "c.fr", "valid": False, "cause": "certificat X.509 mal formé"},
+        ],
+        tls_probes=[
+            {**served, "domain": "a.fr"},
+            {**served, "domain": "b.fr", "covers": False, "trusted": False, "default": True},
+            {**served, "domain": "c.fr", "covers": False},
+            {**served, "domain": "d.fr", "trusted": False},
+            {"entrypoint": "s", "domain": "e.fr", "answered": False},
+        ],
+    )
+    assert conclude(facts, conclusions.certificates) == [
+        "Premier certificat à expirer : a.fr, le 1er février 2027.",
+        "2 domaines servis avec un certificat à leur nom, sur 5.",
+        "Sans connexion TLS : e.fr.",
+        "Certificat par défaut de Traefik pour : b.fr.",
+        "Certificat d’un autre nom pour : c.fr.",
+        "Certificat que cette machine ne reconnaît pas pour : d.fr.",
+    ]
+
+
+def test_what_the_proxy_answered() -> None:
+    def probe(path: str, **told: Any) -> dict[str, Any]:
+        return {"url": f"https://a.fr{path}", "entrypoint": "s", **told}
+
+    facts = snapshot_of(
+        http_probes=[
+            probe("/", status=200),
+            probe("/b", status=502),
+            probe("/c", error="délai dépassé", latency_ms=5000),
+            probe("/d", status=302, loop=True),
+        ]
+    )
+    assert conclude(facts, conclusions.probes) == [
+        "4 sondes à travers le proxy local : 1 fois 200, 1 fois 302 et 1 fois 502.",
+        "Sans réponse utile : https://a.fr/b (502) et https://a.fr/c (délai dépassé).",
+        "Redirections qui tournent en rond : https://a.fr/d.",
+    ]
+    assert conclude(snapshot_of(http_probes=[]), conclusions.probes) == [
+        "0 sonde à travers le proxy local : aucune réponse."
+    ]
 
 
 def test_sources_that_were_not_read_and_what_would_mend_them() -> None:

@@ -9,10 +9,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditlib.collect import ALL
+from auditlib.french import listing
 from auditlib.parameters import ParameterError, Parameters, override, read
 
 SEVERITIES = "critical, high, medium, low ou info"
-SOURCES = "engine, host, listeners, logs, traefik_api et traefik_static"
+SOURCES = listing(sorted(source.name for source in ALL))
 
 
 def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
@@ -32,14 +34,15 @@ def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
         ("timeout_s", "vite", "valeur « vite » refusée, attendu : un nombre."),
         ("timeout_s", None, "valeur «  » refusée, attendu : un nombre."),
         ("timeout_s", [], "valeur « [] » refusée, attendu : un nombre."),
+        ("probe_http", "peut-être", "valeur « peut-être » refusée, attendu : true ou false."),
+        ("probe_http", [], "valeur « [] » refusée, attendu : true ou false."),
         ("fail_on", "always", f"valeur « always » refusée, attendu : never, {SEVERITIES}."),
         ("severities", "high", "valeur « high » refusée, attendu : des lignes « nom: valeur »."),
         ("require", "engine", "valeur « engine » refusée, attendu : une liste."),
         (
             "require",
-            ["engine", "acme"],
-            "valeur « ['engine', 'acme'] » refusée, "
-            f"attendu : des sources parmi {SOURCES} (« acme » n’en est pas une).",
+            ["engine", "x"],
+            f"valeur « ['engine', 'x'] » refusée, attendu : des sources parmi {SOURCES} (« x » n’en est pas une).",
         ),
         ("traefik_api", "ftp://h", "valeur refusée, attendu : « auto » ou une adresse http:// ou https://."),
         ("traefik_api", "", "valeur refusée, attendu : « auto » ou une adresse http:// ou https://."),
@@ -65,8 +68,7 @@ def test_a_wrong_part_of_a_value(values: dict[str, Any], sentence: str) -> None:
 
 
 def test_an_unknown_parameter() -> None:
-    names = "docker_host, traefik_api, traefik_auth_env, timeout_s, severities, waivers, expected, cis, fail_on, "
-    names += "require, outputs et snapshot"
+    names = listing(Parameters.model_fields)
     assert _refusal({"time\x1bout": 3}) == f"Paramètre inconnu : « time⟨1B⟩out ». Paramètres possibles : {names}."
 
 

@@ -9,13 +9,25 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from auditlib.collect import containers, engine, host, listeners, logs, traefik_api, traefik_static
+from auditlib.collect import (
+    acme,
+    containers,
+    engine,
+    host,
+    listeners,
+    logs,
+    probes,
+    tls,
+    traefik_api,
+    traefik_static,
+)
 from auditlib.collect.attribution import attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 from auditlib.snapshot import Snapshot
 from auditlib.tables import SOURCES, TABLES
+from auditlib.tables.web import CERTIFICATES
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +51,31 @@ ALL: tuple[Source, ...] = (
     Source(
         "traefik_api",
         "API de Traefik",
-        _tables("traefik_api"),
+        _tables("traefik_api"),  # and, from Traefik 3.7 on, rows of « certificates »
         traefik_api.fetch,
         traefik_api.rows,
         after=("engine", "traefik_static"),
     ),
     Source("logs", "journaux de Traefik", _tables("logs"), logs.fetch, logs.rows, after=("engine", "traefik_static")),
+    Source("acme", "stockage ACME", _tables("acme"), acme.fetch, acme.rows, after=("engine", "traefik_static")),
+    Source(
+        "tls",
+        "certificats servis",
+        (*_tables("tls"), CERTIFICATES.name),
+        tls.fetch,
+        tls.rows,
+        after=("engine", "traefik_api"),
+        local=True,
+    ),
+    Source(
+        "probes",
+        "sondes HTTP",
+        _tables("probes"),
+        probes.fetch,
+        probes.rows,
+        after=("engine", "traefik_api"),
+        local=True,
+    ),
 )
 
 
@@ -74,13 +105,18 @@ def assemble(
                 outcome.status, outcome.tables = "absent", {}
                 outcome.reason = f"Le moteur Docker audité est sur une autre machine, {elsewhere}."
                 outcome.remedy = "Lancez l’audit sur cette machine."
-    read = attribute({name: rows for outcome in outcomes.values() for name, rows in outcome.tables.items()})
+    said: dict[str, list[Row]] = {}
+    for outcome in outcomes.values():
+        for name, rows in outcome.tables.items():
+            # Several sources tell of certificates.
+            said[name] = [*said.get(name, []), *rows]
+    read = attribute(said)
     read[SOURCES.name] = [_record(outcome) for outcome in outcomes.values()]
     absent = {
         name: _clause(outcome.reason) or "non lue"
         for outcome in outcomes.values()
         for name in outcome.source.tables
-        if name not in outcome.tables
+        if name not in read
     }
     frames = {name: table.frame(read[name]) for name, table in TABLES.items() if name in read}
     names = [row["name"] for row in read.get("host", [])]

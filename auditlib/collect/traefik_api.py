@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from auditlib.collect.certificates import of_api
 from auditlib.collect.containers import label_value, name
 from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
@@ -133,7 +134,7 @@ def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) ->
         return
     if options.get("api.insecure", "false") != "false" or not options:
         port = _port(options.get("entrypoints.traefik.address", ":8080"))
-        yield from (Door(f"http://{address}") for address in _addresses(container, port))
+        yield from (Door(f"http://{address}") for address in addresses(container, port))
     labels = {
         key.lower(): label_value(key, value) or "" for key, value in (container["Config"].get("Labels") or {}).items()
     }
@@ -143,7 +144,7 @@ def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) ->
             yield from _routed(router[1], labels, options, container)
 
 
-def _addresses(container: dict[str, Any], port: str) -> Iterator[str]:
+def addresses(container: dict[str, Any], port: str) -> Iterator[str]:
     """Where a port of a container answers: as it is published, on this machine itself, at the container's address."""
     settings = container["NetworkSettings"] or {}
     yield from (_reachable(binding) for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or [])
@@ -168,7 +169,7 @@ def _routed(router: str, labels: dict[str, str], options: dict[str, str], contai
         prefix = f"entrypoints.{entrypoint}"
         tls = own_tls or any(key.startswith(f"{prefix}.http.tls") for key in options)
         port = _port(options.get(f"{prefix}.address", ""))
-        for address in _addresses(container, port) if port else []:
+        for address in addresses(container, port) if port else []:
             yield from (Door(f"{'https' if tls else 'http'}://{address}", host, verify=False) for host in hosts)
 
 
@@ -195,13 +196,26 @@ def _ask(door: Door, auth: tuple[str, str] | None, timeout_s: float) -> dict[str
         trust_env=False,
         limits=limits,
     ) as client:
+        version = _get(client, door, "/api/version", dict)
         return {
             "url": door.shown,
-            "version": _get(client, door, "/api/version", dict),
+            "version": version,
             "rawdata": _get(client, door, "/api/rawdata", dict),
             "entrypoints": _get(client, door, "/api/entrypoints?per_page=10000", list),
             "overview": _get(client, door, "/api/overview", dict),
+            **_certificates(client, door, version["Version"]),
         }
+
+
+def _certificates(client: httpx.Client, door: Door, version: str) -> dict[str, Any]:
+    """The certificates that Traefik holds: 3.7.0 and later tell them; nothing but that answer depends on it."""
+    number = re.match(r"v?(\d+)\.(\d+)", version)
+    if number is None or (int(number[1]), int(number[2])) < (3, 7):
+        return {}
+    try:
+        return {"certificates": _get(client, door, "/api/certificates?per_page=10000", list)}
+    except Unreadable as shut:
+        return {"certificates": None, "shut": shut.reason}
 
 
 def _get(client: httpx.Client, door: Door, path: str, kind: type[Any]) -> Any:
@@ -270,8 +284,10 @@ def rows(payload: dict[str, Any]) -> Reading:
                 tables["traefik_servers"] += [
                     {"protocol": protocol, **server} for name, one in objects.items() for server in _servers(name, one)
                 ]
+    if payload.get("certificates") is not None:
+        tables["certificates"] = [of_api(one) for one in payload["certificates"]]
     if not version.removeprefix("v").startswith("2."):
-        return Reading(tables)
+        return Reading(tables, [payload["shut"]] if "shut" in payload else [])
     # Version 2 knows one syntax and does not name it.
     tables["traefik_routers"] = [{**row, "rule_syntax": "v2"} for row in tables["traefik_routers"]]
     note = "Traefik 2 : lu selon la forme documentée de son API, sans vérification sur un vrai Traefik 2."

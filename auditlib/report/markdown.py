@@ -87,7 +87,18 @@ def _routing(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield notebook.show(snapshot, "routes", *columns).markdown()
     yield Sentences(conclusions.conclude(snapshot, conclusions.graph)).markdown()
     yield "### ACME"
-    yield Notice("Stockage et certificats : non évaluable, cette version ne lit pas le stockage ACME.").markdown()
+    storage = ("resolver", "path", "host_path", "mode", "owner", "size", "valid", "certificates", "challenge")
+    yield notebook.show(snapshot, "acme_storage", *storage).markdown()
+    yield "### Certificats"
+    certificate = ("origin", "domain", "domains", "issuer", "not_before", "not_after", "key_type", "key_size")
+    yield notebook.show(snapshot, "certificates", *certificate).markdown()
+    served = ("domain", "entrypoint", "tls_version", "covers", "default", "trusted", "untrusted", "error")
+    yield notebook.show(snapshot, "tls_probes", *served).markdown()
+    yield Sentences(conclusions.conclude(snapshot, conclusions.certificates)).markdown()
+    yield "### Sondes HTTP"
+    probe = ("url", "entrypoint", "status", "latency_ms", "redirects", "final_status", "authentication", "error")
+    yield notebook.show(snapshot, "http_probes", *probe).markdown()
+    yield Sentences(conclusions.conclude(snapshot, conclusions.probes)).markdown()
     yield "### Journaux"
     yield Sentences(conclusions.conclude(snapshot, conclusions.journals)).markdown()
     told = ("kind", "subject", "named", "cause", "level", "count", "first", "last")

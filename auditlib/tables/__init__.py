@@ -12,6 +12,7 @@ from auditlib.tables import (
     policy,
     sources,
     traefik,
+    web,
 )
 from auditlib.tables.sources import SOURCES, STATUSES
 from auditlib.tables.traefik import LOADED
@@ -24,6 +25,7 @@ _FAMILIES = (
     machine,
     engine,
     traefik,
+    web,
     logs,
     policy,
 )

@@ -27,6 +27,7 @@ class FakeEngine:
         self.payload = payload
         self.replies: dict[str, Reply] = {}
         self.files: dict[str, bytes | str | None] = {}
+        self.modes: dict[str, int] = {}
         self.web = Web(self.respond, tls)
 
     @contextmanager
@@ -82,6 +83,7 @@ class FakeEngine:
             return as_json({"message": f"Could not find the file {path} in container"}, 404)
         content = self.files[path]
         member = tarfile.TarInfo(Path(path).name)
+        member.mode = self.modes.get(path, 0o600)
         if content is None:
             member.type = tarfile.DIRTYPE
         elif isinstance(content, str):

@@ -25,8 +25,9 @@ from tests.conftest import MOMENT, payload
 from .fake_engine import FakeEngine
 from .servers import GARBAGE, HANG, HTML, TRUNCATED, Reply, as_json
 
-OF_THE_MACHINE = {"host", "listeners"}
-OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api", "logs"}
+OF_THE_MACHINE = {"host", "listeners", "tls", "probes"}
+OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api", "acme", "logs"}
+OF_THE_PROXY = {"tls", "probes"}  # local, and silent without the routes of Traefik
 
 
 def states(facts: Snapshot) -> dict[str, str]:
@@ -38,9 +39,9 @@ def reasons(facts: Snapshot) -> dict[str, str]:
 
 
 def assert_absent(facts: Snapshot, sources: set[str]) -> None:
-    """The tables of these sources, and no others, are absent, with a reason that is a clause."""
+    """The tables that only these sources tell, and no others, are absent, with a reason that is a clause."""
     for name, table in ((n, t) for n, t in TABLES.items() if t.source or n == "sources"):
-        if table.source in sources:
+        if table.source and {source.name for source in ALL if name in source.tables} <= sources:
             with pytest.raises(AbsentTable) as absent:
                 getattr(facts, name)
             assert absent.value.reason[0].islower()
@@ -86,8 +87,8 @@ def test_every_source_hung(every_fetch: Any, tmp_path: Path) -> None:
     every_fetch(lambda *given: released.wait(30))
     facts = collect(Parameters(timeout_s=0.2))
     released.set()
-    # The engine, then the file, then the API: each costs its timeout.
-    assert 0.6 <= facts.duration_s < 2
+    # The engine, then the file, then the API, then the proxy: each costs its timeout.
+    assert 0.8 <= facts.duration_s < 2
     assert states(facts) == dict.fromkeys((source.name for source in ALL), "failed")
     assert set(reasons(facts).values()) == {"Aucune réponse complète en 0,2 s."}
     assert_absent(facts, OF_THE_MACHINE | OF_THE_ENGINE)
@@ -111,7 +112,8 @@ def test_one_source_fails_and_the_others_go_on(source: str) -> None:
     outcomes[source] = Outcome(broken, "failed", "Elle a échoué.", "La réparer.", duration_s=1.23456)
     facts = assemble(outcomes, None, MOMENT, duration_s=2, zone="UTC")
     assert_absent(facts, {source})
-    assert facts.absent == dict.fromkeys(broken.tables, "elle a échoué")
+    alone = [name for name in broken.tables if not any(name in one.tables for one in ALL if one is not broken)]
+    assert facts.absent == dict.fromkeys(alone, "elle a échoué")
     [row] = [row for row in records(facts.sources) if row["source"] == source]
     assert (row["status"], row["reason"], row["remedy"]) == ("failed", "Elle a échoué.", "La réparer.")
     assert (row["duration_s"], row["rows"]) == (1.235, None)
@@ -121,8 +123,10 @@ def test_a_source_that_was_read_counts_its_rows() -> None:
     outcomes = {one.name: interpret(one, payload("faulty", one.name)) for one in ALL}
     facts = assemble(outcomes, None, MOMENT, duration_s=2, zone="UTC")
     for row in records(facts.sources):
-        made = [len(frame) for name, frame in facts.tables.items() if TABLES[name].source == row["source"]]
-        assert (row["status"], row["reason"], row["rows"]) == ("ok", None, sum(made))
+        made = sum(len(rows) for rows in outcomes[row["source"]].tables.values())
+        assert (row["status"], row["reason"], row["rows"]) == ("ok", None, made)
+    made = sum(len(rows) for outcome in outcomes.values() for rows in outcome.tables.values())
+    assert made == sum(len(frame) for name, frame in facts.tables.items() if name != "sources")
     assert (facts.hostname, facts.collected, facts.duration_s) == ("serveur", MOMENT, 2)
 
 
@@ -147,7 +151,7 @@ def test_an_engine_of_this_machine(on_this_machine: FakeEngine, address: str, tm
     )
     assert facts.hostname == records(facts.host)[0]["name"]
     assert abs(dt.datetime.now(dt.UTC) - facts.collected) < dt.timedelta(minutes=1)
-    assert_absent(facts, {"traefik_api"})
+    assert_absent(facts, {"traefik_api"} | OF_THE_PROXY)
     assert_kept(facts, tmp_path / "instantane")
 
 
@@ -197,7 +201,7 @@ def test_whatever_the_engine_answers(
     assert states(facts)["engine"] == state
     assert {states(facts)[name] for name in ("traefik_static", "traefik_api")} == {"absent"}
     assert states(facts)["host"] == "ok"
-    assert_absent(facts, OF_THE_ENGINE)
+    assert_absent(facts, OF_THE_ENGINE | OF_THE_PROXY)
     assert_kept(facts, tmp_path / "instantane")
 
 
@@ -205,7 +209,7 @@ def test_whatever_the_engine_answers(
 def test_a_malformed_address_does_not_prevent_the_rest(url: str) -> None:
     facts = collect(Parameters(docker_host=url))
     assert states(facts)["engine"] == "failed"
-    assert_absent(facts, OF_THE_ENGINE)
+    assert_absent(facts, OF_THE_ENGINE | OF_THE_PROXY)
 
 
 @pytest.fixture

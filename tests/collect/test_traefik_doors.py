@@ -206,6 +206,29 @@ def test_at_the_published_port(traefik: FakeTraefik, parts: dict[str, Any]) -> N
     assert {request.headers["user-agent"].partition("/")[0] for request in traefik.web.requests} == {"auditlib"}
 
 
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [("3.7.15", True), ("v3.10.0", True), ("4.0.0", True), ("3.6.15", False), ("2.11.53", False), ("dev", False)],
+)
+def test_certificates_are_asked_of_those_that_tell_them(
+    traefik: FakeTraefik, parts: dict[str, Any], version: str, known: bool
+) -> None:
+    traefik.parts = {**parts, "version": {**parts["version"], "Version": version}, "certificates": [{"name": "ab"}]}
+    with traefik.web.over_tcp() as port:
+        answers = ask(around(container(ports=published(port)), INSECURE))
+    assert ("/api/certificates" in {request.path for request in traefik.web.requests}) is known
+    assert answers.get("certificates") == ([{"name": "ab"}] if known else None)
+
+
+def test_certificates_that_are_refused_leave_the_rest(traefik: FakeTraefik, parts: dict[str, Any]) -> None:
+    traefik.parts = {**parts, "version": {**parts["version"], "Version": "3.7.15"}}
+    with traefik.web.over_tcp() as port:
+        answers = ask(around(container(ports=published(port)), INSECURE))
+    assert answers["rawdata"] == parts["rawdata"]
+    said = f"l’API de Traefik à l’adresse http://127.0.0.1:{port} répond HTTP 404 à /api/certificates?per_page=10000"
+    assert traefik_api.rows(answers).gaps == [said]
+
+
 def test_at_the_address_of_the_container(traefik: FakeTraefik) -> None:
     with traefik.web.over_tcp("127.0.0.2") as port:
         options = {**INSECURE, "entrypoints.traefik.address": f":{port}"}

@@ -15,7 +15,9 @@ from auditlib.collect.source import Unreadable
 from auditlib.parameters import Parameters
 from tests.live.conftest import Run, audit
 from tests.testbed.canaries import CANARIES, private_keys
-from tests.testbed.paths import DOCKER_HOST, SOCKET
+from tests.testbed.certificates import DOMAINS
+from tests.testbed.paths import ACME_STORAGE, DOCKER_HOST, SOCKET
+from tests.testbed.server import ROUTES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,6 +71,32 @@ def test_its_routes_are_those_that_traefik_serves(run: Run) -> None:
     } <= served
 
 
+def test_every_route_is_asked_through_the_proxy(run: Run) -> None:
+    probes = run.facts.http_probes.set_index("url")
+    expected = {url: status for url, status in ROUTES.items() if "traefik." not in url}
+    expected["https://traefik.4lb.ca/"] = 401  # the audit was given no password of it
+    assert probes.loc[list(expected), "status"].to_dict() == expected
+    clear = probes[probes["entrypoint"] == "web"]
+    assert {url.removeprefix("http://") for url in clear.index} == {f"{domain}/" for domain in DOMAINS}
+    assert set(clear["status"]) == {301}
+    assert not probes["loop"].any()
+    assert probes["error"].isna().all()
+
+
+def test_certificates_are_those_of_the_storage_and_those_that_are_served(run: Run) -> None:
+    [storage] = run.facts.acme_storage.to_dict("records")
+    assert (storage["path"], storage["host_path"]) == ("/certs/acme.json", str(ACME_STORAGE))
+    assert (storage["mode"], storage["owner"], storage["certificates"]) == ("600", "root", len(DOMAINS))
+    assert (storage["valid"], storage["persistent"]) == (True, True)
+    certificates = run.facts.certificates
+    stored, served = (certificates[certificates["origin"] == origin] for origin in ("acme", "served"))
+    assert set(stored["domain"]) == set(served["domain"]) == set(DOMAINS)
+    assert set(stored["fingerprint"]) == set(served["fingerprint"])
+    left = (stored["not_after"] - run.facts.collected).dt.days
+    assert left.between(55, 60).all()
+    assert run.facts.tls_probes["covers"].all()
+
+
 def test_no_secret_is_anywhere_in_what_it_wrote(run: Run) -> None:
     secrets = {**CANARIES, **{f"key {number}": key for number, key in enumerate(private_keys())}}
     assert len(secrets) > 10
@@ -119,9 +147,12 @@ def test_without_root_the_audit_says_what_it_cannot_know(tmp_path: Path) -> None
     assert "est interdit à cet utilisateur" in refused.told
     states = dict(zip(refused.facts.sources["source"], refused.facts.sources["status"], strict=True))
     assert states == {
+        "acme": "absent",
         "engine": "refused",
         "host": "ok",
         "listeners": "partial",
+        "probes": "absent",
+        "tls": "absent",
         "traefik_api": "absent",
         "traefik_static": "absent",
     }

@@ -1,0 +1,172 @@
+"""The local proxy as a client finds it: where its entry points answer on this machine, and what is alive there."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from auditlib.collect.dial import Address
+from auditlib.collect.secrets import REMOVED
+from auditlib.collect.source import Payloads, Unreadable
+from auditlib.collect.traefik_api import addresses
+from auditlib.collect.traefik_api import rows as api_rows
+from auditlib.french import listing, number
+from auditlib.rules import Place, RuleError, Syntax, parse, places
+from auditlib.schema import Row
+
+# A name that can be asked for: no wildcard, no pattern, nothing that a header or a handshake could not carry.
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
+_LABEL = 63
+# What may stand in a path as it is; the rest is escaped. A % that a rule writes is already an escape.
+_SAFE = "/%:@!$&'()*+,;=-._~"
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One entry point, and where it answers on this machine: published, on the machine itself, or at a container."""
+
+    entrypoint: str
+    addresses: tuple[Address, ...]
+    tls: bool
+    redirects: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """One question to the proxy: a name and a path, through an entry point, with or without TLS."""
+
+    entrypoint: str
+    tls: bool
+    domain: str
+    path: str
+
+    def url(self, port: int) -> str:
+        """The address that a browser would be given to ask this of a port."""
+        scheme = "https" if self.tls else "http"
+        shown = "" if port == _PORTS[scheme] else f":{port}"
+        return f"{scheme}://{self.domain}{shown}{self.path}"
+
+
+@dataclass
+class Proxy:
+    """The local proxy: its gates by entry point, and every address that is this machine's own."""
+
+    gates: dict[str, Gate]
+    own: frozenset[str]
+    routers: list[Row]
+    skipped: set[str] = field(default_factory=set)  # routers whose rule names nothing that can be asked
+
+    def http(self) -> list[Target]:
+        """What every HTTP router answers to; each name is also asked at the root of the gates that redirect."""
+        targets = []
+        for router, gate, place in self._alive("http"):
+            tls = bool(router["tls"]) or gate.tls
+            targets.append(Target(gate.entrypoint, tls, place.domain or "", quote(place.path or "/", safe=_SAFE)))
+        gates = [gate for gate in self.gates.values() if gate.redirects and gate.addresses]
+        for domain in dict.fromkeys(target.domain for target in targets):
+            targets += [Target(gate.entrypoint, gate.tls, domain, "/") for gate in gates]
+        return list(dict.fromkeys(targets))
+
+    def tls(self) -> list[Target]:
+        """Every name that a TLS router serves, once for each entry point."""
+        alive = (found for protocol in ("http", "tcp") for found in self._alive(protocol))
+        names = [(gate.entrypoint, place.domain or "") for router, gate, place in alive if router["tls"] or gate.tls]
+        return [Target(entrypoint, True, domain, "/") for entrypoint, domain in dict.fromkeys(names)]
+
+    def _alive(self, protocol: str) -> Iterator[tuple[Row, Gate, Place]]:
+        for router in self.routers:
+            if router["protocol"] != protocol or router["status"] == "disabled":
+                continue
+            gates = [self.gates[name] for name in router["entrypoints"] if name in self.gates]
+            for place in _places(router):
+                if _askable(place):
+                    yield from ((router, gate, place) for gate in gates if gate.addresses)
+                elif not router["router"].endswith("@internal"):
+                    self.skipped.add(router["router"])
+
+
+def _places(router: Row) -> Iterable[Place]:
+    syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
+    try:
+        return places(parse(router["rule"] or "", "tcp" if router["protocol"] == "tcp" else syntax))
+    except RuleError:
+        return [Place(None, None)]
+
+
+def _askable(place: Place) -> bool:
+    domain, path = place.domain or "", place.path or ""
+    named = _NAME.fullmatch(domain) and all(len(label) <= _LABEL for label in domain.split("."))
+    return bool(named) and not path.startswith("~") and "{" not in path and REMOVED not in path
+
+
+def find(payloads: Payloads) -> Proxy:
+    """The proxy that the payloads of the engine and of Traefik's API describe.
+
+    Raises Unreadable when there is none on this machine, or when it tells nothing of its routers.
+    """
+    engine, api = payloads["engine"], payloads["traefik_api"]
+    if api is None:
+        remedy = "rendre l’API de Traefik lisible, ou donner traefik_api"
+        raise Unreadable("absent", "les routes de Traefik n’ont pas été lues", remedy)
+    if engine is not None and not engine["local"]:
+        elsewhere = "le moteur Docker audité est sur une autre machine"
+        raise Unreadable("absent", elsewhere, "lancer l’audit sur cette machine")
+    containers = engine["containers"] if engine is not None else []
+    bearer = _bearer(api["container"], containers)
+    if bearer is None and (urlsplit(api["url"]).hostname or "") not in ("127.0.0.1", "localhost", "::1"):
+        raise Unreadable("absent", "Traefik n’est pas sur cette machine", "lancer l’audit sur la machine de Traefik")
+    tables = api_rows(api).tables
+    gates = {
+        row["entrypoint"]: Gate(
+            row["entrypoint"], tuple(_addresses(bearer, row["port"])), row["tls"], row["redirect_to"] is not None
+        )
+        for row in tables["traefik_entrypoints"]
+        if row["protocol"] == "tcp"
+    }
+    return Proxy(gates, frozenset(_own(containers)), tables["traefik_routers"])
+
+
+def gaps(payload: dict[str, Any]) -> list[str]:
+    """What the bounds left out, as French clauses."""
+    late, beyond = payload["late"], payload["beyond"]
+    return [
+        *([f"questions au proxy non posées, faute de temps : {number(late)}"] if late else []),
+        *([f"questions au proxy non posées, au-delà du nombre permis : {number(beyond)}"] if beyond else []),
+    ]
+
+
+def note(payload: dict[str, Any]) -> str:
+    """The routers that no name leads to, as a French sentence."""
+    skipped = payload["skipped"]
+    if not skipped:
+        return ""
+    shown = [*skipped[:5], *([f"{number(len(skipped) - 5)} autres"] if len(skipped) > 5 else [])]
+    return f"Non interrogés, faute d’un nom et d’un chemin précis dans leur règle : {listing(shown)}."
+
+
+def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The container whose addresses the proxy has: itself, or the one whose network it joined."""
+    container = next((one for one in containers if one["Name"] == f"/{name}"), None)
+    mode, _, joined = str(((container or {}).get("HostConfig") or {}).get("NetworkMode") or "").partition(":")
+    if mode != "container":
+        return container
+    return next((one for one in containers if joined in (one["Id"], one["Name"][1:])), container)
+
+
+def _addresses(bearer: dict[str, Any] | None, port: int) -> Iterator[Address]:
+    found = addresses(bearer, str(port)) if bearer is not None else iter([f"127.0.0.1:{port}"])
+    for address in found:
+        host, _, number = address.rpartition(":")
+        yield host.strip("[]"), int(number)
+
+
+def _own(containers: list[dict[str, Any]]) -> Iterator[str]:
+    """The addresses of the local containers, and those of this machine where they are published."""
+    for container in containers:
+        settings = container["NetworkSettings"] or {}
+        for end in (settings.get("Networks") or {}).values():
+            yield from (end[key] for key in ("IPAddress", "GlobalIPv6Address") if end.get(key))
+        for bindings in (settings.get("Ports") or {}).values():
+            yield from (binding["HostIp"] for binding in bindings or [] if binding.get("HostIp"))
