@@ -129,7 +129,7 @@ def _listeners(spaces: _Spaces) -> Iterator[Row]:
             if one.peer is None:
                 yield {
                     "container": spaces.actor(space, one.pid).name,
-                    "network_of": ", ".join(space.names),
+                    "network_of": ", ".join(sorted(space.names)),
                     "protocol": one.protocol,
                     "family": one.family,
                     "address": one.address,
@@ -202,8 +202,8 @@ def _server(
     if place is None:
         return _unseen(address, port, spaces)
     found = place.listener(one.protocol, address, port)
-    if not place.names and (not found or spaces.process(found.pid) in PORT_HOLDERS):
-        # Docker's proxy holds the port, or its rules take the packets away before anything listens.
+    if not place.names and (not found or spaces.process(found.pid) in {*PORT_HOLDERS, None}):
+        # Docker's proxy holds the port (whose process only root sees), or its rules take the packets before anything.
         if published := spaces.publication(one.protocol, address, port):
             return Actor("container", published[0]), database(spaces.images.get(published[0]), published[1])
     if found is None and place is space:
