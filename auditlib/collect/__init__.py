@@ -9,7 +9,21 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from auditlib.collect import containers, dependencies, engine, host, listeners, namespaces, traefik_api, traefik_static
+from auditlib.collect import (
+    containers,
+    dependencies,
+    disks,
+    docker_access,
+    engine,
+    host,
+    listeners,
+    namespaces,
+    network,
+    systemd,
+    traefik_api,
+    traefik_static,
+    usage,
+)
 from auditlib.collect.attribution import attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.parameters import Parameters
@@ -52,6 +66,20 @@ ALL: tuple[Source, ...] = (
         dependencies.rows,
         after=("engine",),
         local=True,
+    ),
+    Source("network", "réseau de la machine", _tables("network"), network.fetch, network.rows, local=True),
+    Source("disks", "disques", _tables("disks"), disks.fetch, disks.rows, after=("engine",), local=True),
+    Source("engine_usage", "place utilisée par Docker", _tables("engine_usage"), usage.fetch, usage.rows),
+    Source(
+        "docker_access",
+        "accès à Docker",
+        _tables("docker_access"),
+        docker_access.fetch,
+        docker_access.rows,
+        local=True,
+    ),
+    Source(
+        "systemd", "unités systemd", _tables("systemd"), systemd.fetch, systemd.rows, after=("listeners",), local=True
     ),
 )
 

@@ -91,7 +91,9 @@ class _Spaces:
         self.machine = {*payload["addresses"], *engine["gateways"]}
         self.ephemeral = payload["ephemeral"]
         self.of_container = {name: space for space in self.all for name in space.names}
-        self.of_machine = next((space for space in self.all if not space.names), _Space({"containers": [], "sockets": []}))
+        self.of_machine = next(
+            (space for space in self.all if not space.names), _Space({"containers": [], "sockets": []})
+        )
         self.by_address: dict[str, set[str]] = {}
         for end in engine["container_networks"]:
             for address in filter(None, (end["ipv4"], end["ipv6"])):
@@ -103,7 +105,8 @@ class _Spaces:
 
     def process(self, pid: int | None) -> str | None:
         """The name of a process."""
-        return self.processes.get(pid, {}).get("name")
+        name: str | None = self.processes.get(pid, {}).get("name")
+        return name
 
     def actor(self, space: _Space, pid: int | None) -> Actor:
         """Who a process of a namespace is; without it, a namespace of one container tells that container."""
@@ -194,18 +197,16 @@ def _place(address: str, one: Socket, space: _Space, spaces: _Spaces) -> _Space 
     return spaces.of_machine if address in spaces.machine else None
 
 
-def _server(
-    address: str, port: int, one: Socket, space: _Space, spaces: _Spaces
-) -> tuple[Actor, str | None] | None:
+def _server(address: str, port: int, one: Socket, space: _Space, spaces: _Spaces) -> tuple[Actor, str | None] | None:
     """Who answers at the other end, and the kind of database it is; None for what stays inside a namespace, unknown."""
     place = _place(address, one, space, spaces)
     if place is None:
         return _unseen(address, port, spaces)
     found = place.listener(one.protocol, address, port)
-    if not place.names and (not found or spaces.process(found.pid) in {*PORT_HOLDERS, None}):
+    relayed = not place.names and (not found or spaces.process(found.pid) in {*PORT_HOLDERS, None})
+    if relayed and (published := spaces.publication(one.protocol, address, port)):
         # Docker's proxy holds the port (whose process only root sees), or its rules take the packets before anything.
-        if published := spaces.publication(one.protocol, address, port):
-            return Actor("container", published[0]), database(spaces.images.get(published[0]), published[1])
+        return Actor("container", published[0]), database(spaces.images.get(published[0]), published[1])
     if found is None and place is space:
         return None
     actor = spaces.actor(place, found.pid if found else None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from auditlib.collect import containers, sockets
+from auditlib.collect import containers, processes, sockets
 from auditlib.collect.listeners import own_processes, owner, process_facts
 from auditlib.collect.network import ephemeral_ports, interface_addresses
 from auditlib.collect.source import Payloads, Unreadable
@@ -45,7 +45,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     truncated = _read_sockets(found, lost, proc)
     own = own_processes()
     inodes = {one.inode for namespace in found for one in namespace["sockets"]} - {0}
-    held = sockets.holders(inodes, proc)
+    held = processes.holders(inodes, proc)
     facts: dict[int, dict[str, Any]] = {}
     for namespace in found:
         namespace["sockets"] = [*_held(namespace, held, own, facts)]
@@ -67,8 +67,8 @@ def _namespaces(running: list[Row], proc: Path) -> tuple[list[Namespace], list[R
     lost = [{"container": row["name"], "reason": "process"} for row in running if row not in theirs]
     machine = {"containers": [], "pid": "self"}
     # Who may follow the links (root) is told the truth by the kernel; others believe the network mode.
-    identities = {row["id"]: _identity(proc / str(row["pid"])) for row in theirs}
-    own = _identity(proc / "self")
+    identities: dict[str, int | str | None] = {row["id"]: _identity(proc / str(row["pid"])) for row in theirs}
+    own: int | str | None = _identity(proc / "self")
     if own is None or None in identities.values():
         identities = {row["id"]: _owner_by_mode(row, running) for row in theirs}
         own = "host"
@@ -150,11 +150,11 @@ def _held(
             if pid not in facts:
                 facts[pid] = process_facts(pid)
         inside = [pid for pid in pids if owner(facts[pid].get("cgroup") or "")[1]]
-        pid = next(iter(inside or pids), None)
+        holder = next(iter(inside or pids), None)
         # The engine asks name servers on behalf of its containers, inside their namespaces.
-        if namespace["containers"] and pid and facts[pid].get("name") in PORT_HOLDERS:
+        if namespace["containers"] and holder and facts[holder].get("name") in PORT_HOLDERS:
             continue
-        yield [*one[:-1], pid]
+        yield [*one[:-1], holder]
 
 
 def _told(known: dict[str, list[Row]]) -> dict[str, Any]:

@@ -1,13 +1,20 @@
-"""The machine's own network: addresses of its interfaces, routes, ports that the kernel gives to clients."""
+"""The machine's own network: addresses of its interfaces, routes, firewalls, ports that the kernel gives to clients."""
 
+import contextlib
 import ipaddress
+import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from auditlib.collect import firewall
 from auditlib.collect.sockets import Order
+from auditlib.collect.source import PATIENCE, Payloads, Reading
+from auditlib.french import listing
+from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
 _UP, _REJECT = 0x1, 0x200  # linux/route.h
@@ -51,10 +58,8 @@ def routes(proc: Path) -> list[Row]:
     Raises OSError when the kernel does not show them.
     """
     found = list(ipv4_routes((proc / "net/route").read_text("ascii")))
-    try:
+    with contextlib.suppress(FileNotFoundError):  # IPv6 is switched off
         found += ipv6_routes((proc / "net/ipv6_route").read_text("ascii"))
-    except FileNotFoundError:  # IPv6 is switched off
-        pass
     return found[:MAX_ROUTES]
 
 
@@ -64,7 +69,7 @@ def ipv4_routes(text: str, order: Order = sys.byteorder) -> list[Row]:
     for line in text.splitlines()[1:]:
         interface, destination, gateway, flags, _, _, metric, mask, *_ = line.split()
         if int(flags, 16) & _UP and not int(flags, 16) & _REJECT:
-            network = ipaddress.ip_network((_ipv4(destination, order), _ipv4(mask, order)), strict=False)
+            network = ipaddress.ip_network(f"{_ipv4(destination, order)}/{_ipv4(mask, order)}", strict=False)
             found.append(_route("ipv4", str(network), _ipv4(gateway, order), interface, int(metric)))
     return found
 
@@ -96,3 +101,33 @@ def _route(family: str, destination: str, gateway: str, interface: str, metric: 
         "interface": interface,
         "metric": metric,
     }
+
+
+def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) -> dict[str, Any]:
+    """Addresses, routes and firewalls of this machine, whose system is below `root`."""
+    try:
+        found = routes(root / "proc")
+    except OSError:
+        found = None
+    return {
+        "addresses": interface_addresses(),
+        "routes": found,
+        "firewalls": firewall.fetch(PATIENCE * parameters.timeout_s / 2, root),
+        "root": os.geteuid() == 0,
+    }
+
+
+def rows(payload: dict[str, Any]) -> Reading:
+    """Rows of `host_addresses`, `host_routes` and `firewalls`."""
+    told = [row for row in payload["addresses"] if not ipaddress.ip_address(row["address"]).is_link_local]
+    tables = {"host_addresses": told, "firewalls": list(firewall.rows(payload["firewalls"]))}
+    gaps = []
+    if payload["routes"] is None:
+        gaps.append("le noyau ne montre pas les routes")
+    else:
+        # Every interface has one to its own link: they tell nothing.
+        tables["host_routes"] = [row for row in payload["routes"] if row["destination"] != "fe80::/64"]
+    unknown = [row["name"] for row in tables["firewalls"] if row["active"] is None]
+    if unknown and not payload["root"]:  # root may lack the program: the table says that it is unknown
+        gaps.append(f"sans root, l’état de {listing(unknown)} reste inconnu")
+    return Reading(tables, gaps, "" if payload["root"] or not gaps else "Relancez avec sudo.")

@@ -5,10 +5,9 @@ The form of the lines is the kernel's (Documentation/networking/proc_net_tcp.rst
 port is a plain number.
 """
 
-import os
 import socket
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -93,27 +92,3 @@ def read(folder: Path, limit: int) -> tuple[list[Socket], bool]:
             if file == "tcp":
                 raise
     return found, False
-
-
-def holders(inodes: Container[int], proc: Path) -> dict[int, list[int]]:
-    """The processes that hold each of these sockets, lowest number first. Those of other users are not seen."""
-    held: dict[int, list[int]] = {}
-    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdecimal()):
-        for inode in {*_open_sockets(proc / str(pid) / "fd")}:
-            if inode in inodes:
-                held.setdefault(inode, []).append(pid)
-    return held
-
-
-def _open_sockets(folder: Path) -> Iterator[int]:
-    try:
-        descriptors = os.listdir(folder)
-    except OSError:  # gone, or another user's
-        return
-    for descriptor in descriptors:
-        try:
-            target = os.readlink(f"{folder}/{descriptor}")
-        except OSError:  # closed since
-            continue
-        if target.startswith("socket:["):
-            yield int(target[8:-1])

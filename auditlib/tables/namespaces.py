@@ -17,7 +17,9 @@ CONTAINER_LISTENERS = Table(
     "le noyau les montre. Les conteneurs du réseau de la machine sont dans ses écoutes ; le DNS de Docker est omis.",
     ("network_of", "protocol", "family", "address", "port", "pid", "uid"),
     (
-        text("container", "Conteneur", "Celui qui écoute ; inconnu si plusieurs partagent ce réseau sans qu’on le sache."),
+        text(
+            "container", "Conteneur", "Celui qui écoute ; inconnu si plusieurs partagent ce réseau sans qu’on le sache."
+        ),
         text("network_of", "Réseau de", "Le conteneur, ou les conteneurs, dont c’est l’espace réseau."),
         text("protocol", "Protocole"),
         text("family", "Famille", "ipv4 ou ipv6."),

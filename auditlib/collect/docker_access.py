@@ -1,0 +1,240 @@
+"""Who may command Docker, and how its daemon is set: group, sockets, `/etc/docker/daemon.json`, flags of `dockerd`.
+
+A setting stands either in the file or on the command line: `dockerd` refuses to start with one in both
+(`daemon/config/config.go`, `findConfigurationConflicts`).
+"""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from auditlib.collect.processes import named
+from auditlib.collect.secrets import redact
+from auditlib.collect.source import Payloads, Reading
+from auditlib.french import listing
+from auditlib.parameters import Parameters
+from auditlib.schema import Row
+
+CONFIG = "/etc/docker/daemon.json"
+MAX_FILE = 1_000_000  # bytes; a daemon's configuration is a few hundred
+
+_SOCKETS = {
+    "run/docker.sock": "docker",
+    "var/run/docker.sock": "docker",
+    "run/containerd/containerd.sock": "containerd",
+}
+_ROOTLESS = "run/user/*/docker.sock"
+
+# Options by the name of their column: flags are singular where the file's key is plural.
+_FLAGS = {"tls", "tlsverify", "live-restore", "icc", "iptables", "ip6tables", "userland-proxy"}
+_FLAGS |= {"no-new-privileges", "experimental"}
+_TEXTS = {"data-root", "group", "log-driver", "log-level", "userns-remap", "storage-driver"}
+_TEXTS |= {"cgroup-parent", "seccomp-profile"}
+_LISTS = {"hosts", "insecure-registries", "authorization-plugins"}
+_SINGULAR = {
+    "host": "hosts",
+    "insecure-registry": "insecure-registries",
+    "authorization-plugin": "authorization-plugins",
+}
+_SHORT = {"-H": "host", "-G": "group", "-g": "data-root", "-l": "log-level", "-s": "storage-driver"}
+_OLD = {"graph": "data-root"}
+
+
+def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) -> dict[str, Any]:
+    """Accounts, sockets, running daemons and their files, of the system that is below `root`."""
+    daemons = [*_daemons(root / "proc")]
+    paths = {_option(daemon["arguments"], "config-file") or CONFIG for daemon in daemons} or {CONFIG}
+    sockets = [*_sockets(root, daemons)]
+    return {
+        "group": _text(root / "etc/group"),
+        "passwd": _text(root / "etc/passwd"),
+        "sockets": sockets,
+        "daemons": [{"pid": one["pid"], "settings": _settings(one["arguments"])} for one in daemons],
+        "files": {path: _configuration(root / path.lstrip("/")) for path in sorted(paths)},
+        "config_files": {one["pid"]: _option(one["arguments"], "config-file") or CONFIG for one in daemons},
+    }
+
+
+def _text(path: Path) -> str | None:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(MAX_FILE)
+    except OSError:
+        return None
+
+
+def _daemons(proc: Path) -> Iterator[dict[str, Any]]:
+    """The running `dockerd`s with their arguments."""
+    for pid in named(proc, "dockerd"):
+        try:
+            line = (proc / str(pid) / "cmdline").read_bytes().decode("utf-8", "replace")
+        except OSError:  # gone
+            continue
+        yield {"pid": pid, "arguments": line.rstrip("\0").split("\0")[1:]}
+
+
+def _sockets(root: Path, daemons: list[dict[str, Any]]) -> Iterator[Row]:
+    """The sockets at the usual places, and where the daemons listen; each file once."""
+    wanted = {**_SOCKETS, **{str(path.relative_to(root)): "docker" for path in root.glob(_ROOTLESS)}}
+    for daemon in daemons:
+        for host in _settings(daemon["arguments"]).get("hosts", []):
+            if host.startswith("unix://"):
+                wanted[host.removeprefix("unix://").lstrip("/")] = "docker"
+        if containerd := _option(daemon["arguments"], "containerd"):
+            wanted[containerd.removeprefix("unix://").lstrip("/")] = "containerd"
+    seen = set()
+    for path, daemon_name in wanted.items():
+        try:
+            told = (root / path).stat()
+        except OSError:
+            continue
+        if stat.S_ISSOCK(told.st_mode) and (told.st_dev, told.st_ino) not in seen:
+            seen.add((told.st_dev, told.st_ino))
+            place = {"path": f"/{path}", "daemon": daemon_name}
+            yield {**place, "mode": f"{stat.S_IMODE(told.st_mode):o}", "uid": told.st_uid, "gid": told.st_gid}
+
+
+def _option(arguments: list[str], name: str) -> str | None:
+    """The value of `--name value` or `--name=value`."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == f"--{name}":
+            return following
+        if argument.startswith(f"--{name}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _settings(arguments: list[str]) -> dict[str, Any]:
+    """The options of a `dockerd` command line that the audit uses, under the names of the file."""
+    settings: dict[str, Any] = {}
+    following = iter(arguments)
+    for argument in following:
+        name, equals, value = argument.partition("=")
+        if not argument.startswith("--") and argument[:2] in _SHORT:
+            # -H tcp://…, -H=tcp://…, -Htcp://…
+            name, value = _SHORT[argument[:2]], argument[2:].removeprefix("=")
+            value = value or next(following, "")
+        elif argument.startswith("--"):
+            name = _OLD.get(name[2:], name[2:])
+            if name in _FLAGS:
+                settings[name] = value.lower() in ("1", "t", "true") if equals else True
+                continue
+            value = value if equals else next(following, "")
+        else:
+            continue
+        _add(settings, _SINGULAR.get(name, name), value)
+    return settings
+
+
+def _add(settings: dict[str, Any], name: str, value: str) -> None:
+    if name in _LISTS:
+        settings[name] = [*settings.get(name, []), redact(value)]
+    elif name in _TEXTS:
+        settings[name] = redact(value)
+    elif name == "log-opt" and value.partition("=")[0] in ("max-size", "max-file"):
+        settings.setdefault("log-opts", {})[value.partition("=")[0]] = value.partition("=")[2]
+    elif name == "default-ulimit":
+        settings.setdefault("default-ulimits", []).append(value.partition("=")[0])
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    """The settings of a configuration file that the audit uses; `error` says why there are none."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            return {"exists": True, "error": "trop gros"}
+        read = json.loads(path.read_text("utf-8-sig") or "{}")
+    except FileNotFoundError:
+        return {"exists": False}
+    except PermissionError:
+        return {"exists": None, "error": "interdit à cet utilisateur"}
+    except (OSError, ValueError, RecursionError):
+        return {"exists": True, "error": "illisible, ou ce n’est pas du JSON"}
+    if not isinstance(read, dict):
+        return {"exists": True, "error": "illisible, ou ce n’est pas du JSON"}
+    return {"exists": True, "settings": _allowed(read)}
+
+
+def _allowed(read: dict[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for key, value in read.items():
+        name = _OLD.get(key, key)
+        if name in _FLAGS and isinstance(value, bool):
+            settings[name] = value
+        elif name in _TEXTS and isinstance(value, str):
+            settings[name] = redact(value)
+        elif name in _LISTS and isinstance(value, list):
+            settings[name] = [redact(str(item)) for item in value]
+        elif name == "log-opts" and isinstance(value, dict):
+            settings[name] = {option: str(value[option]) for option in ("max-size", "max-file") if option in value}
+        elif name == "default-ulimits" and isinstance(value, dict):
+            settings[name] = sorted(value)
+    return settings
+
+
+def rows(payload: dict[str, Any]) -> Reading:
+    """Rows of `docker_group`, `docker_sockets` and `docker_daemon`."""
+    users = {int(uid): name for name, uid in _accounts(payload["passwd"], 2)}
+    groups = {int(gid): name for name, gid in _accounts(payload["group"], 2)}
+    sockets = [
+        {
+            "path": one["path"],
+            "daemon": one["daemon"],
+            "mode": one["mode"],
+            "owner": users.get(one["uid"], str(one["uid"])),
+            "group": groups.get(one["gid"], str(one["gid"])),
+        }
+        for one in payload["sockets"]
+    ]
+    tables: dict[str, list[Row]] = {"docker_sockets": sockets}
+    gaps = [f"le fichier {path} est {told['error']}" for path, told in payload["files"].items() if "error" in told]
+    tables["docker_daemon"] = [*_daemon_rows(payload)]
+    if payload["group"] is None or payload["passwd"] is None:
+        gaps.append(f"{listing(f'/etc/{name}' for name in ('group', 'passwd') if payload[name] is None)} illisible")
+    else:
+        holders = {"docker", *(one["group"] for one in sockets if one["daemon"] == "docker")} - {"root"}
+        tables["docker_group"] = [*_members(payload["group"], payload["passwd"], holders)]
+    return Reading(tables, gaps, "Relancez avec sudo, ou corrigez ces fichiers." if gaps else "")
+
+
+def _accounts(text: str | None, number: int) -> Iterator[tuple[str, str]]:
+    """The name and the given number of each line of `/etc/passwd` or `/etc/group`."""
+    for line in (text or "").splitlines():
+        fields = line.split(":")
+        if len(fields) > number and fields[number].isdecimal():
+            yield fields[0], fields[number]
+
+
+def _members(group_text: str, passwd: str, wanted: set[str]) -> Iterator[Row]:
+    """The accounts of some groups, root aside: those a group lists, and those whose main group it is."""
+    uids = {name: int(uid) for name, uid in _accounts(passwd, 2)}
+    main: dict[str, list[str]] = {}
+    for name, gid in _accounts(passwd, 3):
+        main.setdefault(gid, []).append(name)
+    for line in group_text.splitlines():
+        group, _, gid, listed = [*line.split(":"), "", "", ""][:4]
+        if group not in wanted:
+            continue
+        primary = set(main.get(gid, []))
+        for user in sorted({*filter(None, listed.split(",")), *primary} - {"root"}):
+            yield {"group": group, "user": user, "uid": uids.get(user), "primary": user in primary}
+
+
+def _daemon_rows(payload: dict[str, Any]) -> Iterator[Row]:
+    files = payload["files"]
+    daemons = payload["daemons"] or [{"pid": None, "settings": {}}]
+    # JSON makes text of the numbers that name things.
+    config_files = {str(pid): path for pid, path in payload["config_files"].items()}
+    for daemon in daemons:
+        path = config_files.get(str(daemon["pid"]), CONFIG)
+        settings = {**files[path].get("settings", {}), **daemon["settings"]}
+        logs = settings.pop("log-opts", {})
+        yield {
+            "config_file": path,
+            "config_exists": files[path]["exists"],
+            "pid": daemon["pid"],
+            **{name.replace("-", "_"): value for name, value in settings.items()},
+            "log_max_size": logs.get("max-size"),
+            "log_max_file": logs.get("max-file"),
+        }
