@@ -13,7 +13,6 @@ from typing import Any
 from auditlib.collect.processes import named
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import Payloads, Reading
-from auditlib.french import listing
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
@@ -48,8 +47,7 @@ def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) ->
     paths = {_option(daemon["arguments"], "config-file") or CONFIG for daemon in daemons} or {CONFIG}
     sockets = [*_sockets(root, daemons)]
     return {
-        "group": _text(root / "etc/group"),
-        "passwd": _text(root / "etc/passwd"),
+        "accounts": _accounts(root / "etc", sockets),
         "sockets": sockets,
         "daemons": [{"pid": one["pid"], "settings": _settings(one["arguments"])} for one in daemons],
         "files": {path: _configuration(root / path.lstrip("/")) for path in sorted(paths)},
@@ -57,12 +55,29 @@ def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) ->
     }
 
 
-def _text(path: Path) -> str | None:
+def _accounts(folder: Path, sockets: list[Row]) -> dict[str, list[Row]] | None:
+    """The local groups and accounts that the sockets concern, and no other; None when their files cannot be read."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(MAX_FILE)
+        passwd = [line.split(":") for line in (folder / "passwd").read_text("utf-8", "replace").splitlines()]
+        group = [line.split(":") for line in (folder / "group").read_text("utf-8", "replace").splitlines()]
     except OSError:
         return None
+    owners, holders = {str(one["uid"]) for one in sockets}, {str(one["gid"]) for one in sockets}
+    groups: list[Row] = [
+        {"name": name, "gid": int(gid), "members": [*filter(None, members.split(","))]}
+        for name, _, gid, members in (fields for fields in group if len(fields) == 4 and fields[2].isdecimal())
+        if name == "docker" or gid in holders
+    ]
+    gids, members = {one["gid"] for one in groups}, {name for one in groups for name in one["members"]}
+    users = [
+        {"name": fields[0], "uid": int(fields[2]), "gid": int(fields[3])}
+        for fields in passwd
+        if len(fields) == 7
+        and fields[2].isdecimal()
+        and fields[3].isdecimal()
+        and (fields[2] in owners or fields[0] in members or int(fields[3]) in gids)
+    ]
+    return {"groups": groups, "users": users}
 
 
 def _daemons(proc: Path) -> Iterator[dict[str, Any]]:
@@ -175,50 +190,40 @@ def _allowed(read: dict[str, Any]) -> dict[str, Any]:
 
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `docker_group`, `docker_sockets` and `docker_daemon`."""
-    users = {int(uid): name for name, uid in _accounts(payload["passwd"], 2)}
-    groups = {int(gid): name for name, gid in _accounts(payload["group"], 2)}
-    sockets = [
-        {
-            "path": one["path"],
-            "daemon": one["daemon"],
-            "mode": one["mode"],
-            "owner": users.get(one["uid"], str(one["uid"])),
-            "group": groups.get(one["gid"], str(one["gid"])),
-        }
-        for one in payload["sockets"]
-    ]
-    tables: dict[str, list[Row]] = {"docker_sockets": sockets}
+    accounts = payload["accounts"]
+    users = {one["uid"]: one["name"] for one in accounts["users"]} if accounts else {}
+    groups = {one["gid"]: one["name"] for one in accounts["groups"]} if accounts else {}
+    tables: dict[str, list[Row]] = {
+        "docker_sockets": [
+            {
+                "path": one["path"],
+                "daemon": one["daemon"],
+                "mode": one["mode"],
+                "owner": users.get(one["uid"], str(one["uid"])),
+                "group": groups.get(one["gid"], str(one["gid"])),
+            }
+            for one in payload["sockets"]
+        ],
+        "docker_daemon": [*_daemon_rows(payload)],
+    }
     gaps = [f"le fichier {path} est {told['error']}" for path, told in payload["files"].items() if "error" in told]
-    tables["docker_daemon"] = [*_daemon_rows(payload)]
-    if payload["group"] is None or payload["passwd"] is None:
-        gaps.append(f"{listing(f'/etc/{name}' for name in ('group', 'passwd') if payload[name] is None)} illisible")
+    if accounts is None:
+        gaps.append("/etc/passwd et /etc/group sont illisibles")
     else:
-        holders = {"docker", *(one["group"] for one in sockets if one["daemon"] == "docker")} - {"root"}
-        tables["docker_group"] = [*_members(payload["group"], payload["passwd"], holders)]
+        commanding = {one["gid"] for one in payload["sockets"] if one["daemon"] == "docker"}
+        tables["docker_group"] = [*_members(accounts, commanding)]
     return Reading(tables, gaps, "Relancez avec sudo, ou corrigez ces fichiers." if gaps else "")
 
 
-def _accounts(text: str | None, number: int) -> Iterator[tuple[str, str]]:
-    """The name and the given number of each line of `/etc/passwd` or `/etc/group`."""
-    for line in (text or "").splitlines():
-        fields = line.split(":")
-        if len(fields) > number and fields[number].isdecimal():
-            yield fields[0], fields[number]
-
-
-def _members(group_text: str, passwd: str, wanted: set[str]) -> Iterator[Row]:
-    """The accounts of some groups, root aside: those a group lists, and those whose main group it is."""
-    uids = {name: int(uid) for name, uid in _accounts(passwd, 2)}
-    main: dict[str, list[str]] = {}
-    for name, gid in _accounts(passwd, 3):
-        main.setdefault(gid, []).append(name)
-    for line in group_text.splitlines():
-        group, _, gid, listed = [*line.split(":"), "", "", ""][:4]
-        if group not in wanted:
+def _members(accounts: dict[str, list[Row]], commanding: set[int]) -> Iterator[Row]:
+    """The accounts of Docker's groups, root aside: those a group lists, and those whose main group it is."""
+    uids = {one["name"]: one["uid"] for one in accounts["users"]}
+    for group in accounts["groups"]:
+        if group["name"] == "root" or not (group["name"] == "docker" or group["gid"] in commanding):
             continue
-        primary = set(main.get(gid, []))
-        for user in sorted({*filter(None, listed.split(",")), *primary} - {"root"}):
-            yield {"group": group, "user": user, "uid": uids.get(user), "primary": user in primary}
+        primary = {one["name"] for one in accounts["users"] if one["gid"] == group["gid"]}
+        for user in sorted({*group["members"], *primary} - {"root"}):
+            yield {"group": group["name"], "user": user, "uid": uids.get(user), "primary": user in primary}
 
 
 def _daemon_rows(payload: dict[str, Any]) -> Iterator[Row]:

@@ -31,7 +31,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     Raises Unreadable on a machine that systemd does not run, or where it does not answer.
     """
     if not BOOTED.is_dir():
-        raise Unreadable("absent", "systemd ne gère pas cette machine")
+        raise Unreadable("absent", "la machine n’est pas gérée par systemd")
     patience = PATIENCE * parameters.timeout_s / 2
     options = ["--failed", "--all", "--plain", "--full", "--no-legend", "--no-pager"]
     failed = [*_failed(_systemctl(patience, "list-units", *options))]
