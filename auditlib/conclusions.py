@@ -7,6 +7,7 @@ import pandas as pd
 from auditlib import topology
 from auditlib.findings import SEVERITIES_FR, WEIGHTS, Audit
 from auditlib.french import listing, number, plural, quoted
+from auditlib.inside import silent_ports
 from auditlib.inventory import ACTIVE, PARTLY, PASSIVE
 from auditlib.ports import EVERYWHERE
 from auditlib.schema import Row, records
@@ -69,11 +70,7 @@ def ports(
     unknown = [f"{row['port']}/{row['protocol']}" for row in rows if row["kind"] == "inconnu"]
     if unknown:
         yield f"Sans propriétaire connu : {listing(unknown)}."
-    silent = [
-        f"{row['container']} {row['port']}/{row['protocol']}"
-        for row in (records(container_ports) if container_ports is not None else [])
-        if row["published"] and row["listening"] is False
-    ]
+    silent = [] if container_ports is None else silent_ports(container_ports)
     if silent:
         yield f"Publiés, mais rien n’y écoute dans le conteneur : {listing(silent)}."
 

@@ -62,6 +62,15 @@ def container_ports(
         }
 
 
+def silent_ports(container_ports: pd.DataFrame) -> list[str]:
+    """The published ports that nothing listens on, as people write them: `api 8000/tcp`."""
+    return [
+        f"{row['container']} {row['port']}/{row['protocol']}"
+        for row in records(container_ports)
+        if row["published"] and row["listening"] is False
+    ]
+
+
 def _declared(container: Row) -> Iterator[tuple[str, int, str]]:
     mode = container["network_mode"] or ""
     if container["state"] != "running" or mode == "host" or mode.startswith("container:"):

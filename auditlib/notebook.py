@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-# `checks`, `inside` and `routing` are imported for what they register: the checks, and the views computed from tables.
-from auditlib import checks, conclusions, findings, french, inside, routing, runs, snapshot, topology  # noqa: F401
+# `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
+from auditlib import checks, conclusions, findings, french, routing, runs, snapshot, topology  # noqa: F401
 from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
 from auditlib.parameters import Severity, read
 from auditlib.schema import VIEWS

@@ -192,8 +192,7 @@ def _place(address: str, one: Socket, space: _Space, spaces: _Spaces) -> _Space 
     if address == plain(one.address) or ipaddress.ip_address(address).is_loopback:
         return space
     if names := spaces.by_address.get(address):
-        found = {id(place): place for name in names if (place := spaces.of_container.get(name))}
-        return next(iter(found.values())) if len(found) == 1 else None
+        return spaces.of_container.get(next(iter(names))) if len(names) == 1 else None
     return spaces.of_machine if address in spaces.machine else None
 
 

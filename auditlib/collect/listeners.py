@@ -139,6 +139,7 @@ def process_facts(pid: int) -> dict[str, str | None]:
         process = psutil.Process(pid)
         with process.oneshot():
             told |= {"name": process.name(), "user": process.username()}
+    with contextlib.suppress(OSError):
         told["cgroup"] = Path(f"{psutil.PROCFS_PATH}/{pid}/cgroup").read_text()
     return told
 
