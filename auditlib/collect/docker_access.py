@@ -39,6 +39,7 @@ _SINGULAR = {
 }
 _SHORT = {"-H": "host", "-G": "group", "-g": "data-root", "-l": "log-level", "-s": "storage-driver"}
 _OLD = {"graph": "data-root"}
+_VALUED = {*_TEXTS, *_SINGULAR, "log-opt", "default-ulimit"}
 
 
 def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _sockets(root: Path, daemons: list[dict[str, Any]]) -> Iterator[Row]:
 
 def _option(arguments: list[str], name: str) -> str | None:
     """The value of `--name value` or `--name=value`."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if argument == f"--{name}":
             return following
         if argument.startswith(f"--{name}="):
@@ -136,7 +137,8 @@ def _settings(arguments: list[str]) -> dict[str, Any]:
             if name in _FLAGS:
                 settings[name] = value.lower() in ("1", "t", "true") if equals else True
                 continue
-            value = value if equals else next(following, "")
+            # Another option may be a switch: what follows it is not its value.
+            value = value if equals or name not in _VALUED else next(following, "")
         else:
             continue
         _add(settings, _SINGULAR.get(name, name), value)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
 BOOTED = Path("/run/systemd/system")  # sd_booted(3)
+PATH = "/usr/bin:/bin:/run/current-system/sw/bin"  # where distributions have systemctl
 ALWAYS = ("docker.service", "docker.socket", "containerd.service")
 MAX_UNITS = 500
 
@@ -49,14 +51,15 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
 
 def _systemctl(timeout_s: float, *arguments: str) -> str:
     """The output of a `systemctl` command that only reads."""
+    program = shutil.which("systemctl", path=PATH)
+    if not program:
+        raise Unreadable("absent", "la commande systemctl n’existe pas", "installer systemctl")
     try:
         done = subprocess.run(  # noqa: S603 - fixed words, and unit names behind "--"
-            ["systemctl", *arguments],  # noqa: S607 - where the distribution has it
+            [program, *arguments],
             capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s, check=False,
-            env={"LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": "/usr/bin:/bin", "SYSTEMD_COLORS": "0"},
+            env={"LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": PATH, "SYSTEMD_COLORS": "0"},
         )  # fmt: skip
-    except FileNotFoundError:
-        raise Unreadable("absent", "la commande systemctl n’existe pas", "installer systemctl") from None
     except (OSError, subprocess.SubprocessError):
         raise Unreadable("failed", "systemctl ne répond pas à temps", "augmenter timeout_s") from None
     if done.returncode and not done.stdout:
