@@ -30,8 +30,9 @@ def _summary(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield "### Sources"
     yield notebook.show(snapshot, "sources").markdown()
     yield "### La machine"
-    for table in ("disks", "firewalls", "docker_sockets", "docker_group"):
+    for table in ("disks", "firewalls", "docker_sockets"):
         yield notebook.show(snapshot, table).markdown()
+    yield notebook.show(snapshot, "docker_group", empty="Aucun compte local dans le groupe de Docker.").markdown()
 
 
 def _inventory(snapshot: Snapshot, audit: Audit) -> Iterator[str]:

@@ -39,7 +39,7 @@ FIREWALLS = Table(
     (
         text("name", "Pare-feu", "ufw, firewalld, nftables ou iptables."),
         flag("installed", "Installé"),
-        flag("active", "Actif", "Inconnu si rien de lisible ne le dit."),
+        flag("active", "Actif", "Inconnu si rien de lisible ne le dit.", missing="inconnu"),
         text("input_policy", "Politique d’entrée", "drop, reject ou accept, par défaut."),
         text("evidence", "D’après"),
     ),

@@ -196,7 +196,7 @@ def test_whatever_the_engine_answers(
     engine: FakeEngine, address: str, tmp_path: Path, route: str, reply: Reply, state: str
 ) -> None:
     engine.replies[route] = reply
-    facts = collect(Parameters(docker_host=address, timeout_s=0.5 if reply is HANG else 5))
+    facts = collect(Parameters(docker_host=address, timeout_s=1.5 if reply is HANG else 5))
     assert states(facts)["engine"] == state
     assert {states(facts)[name] for name in ("traefik_static", "traefik_api")} == {"absent"}
     assert states(facts)["host"] == "ok"
