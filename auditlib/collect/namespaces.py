@@ -110,8 +110,7 @@ def _owner_by_mode(row: Row, running: Iterable[Row]) -> str:
 def _read_sockets(found: list[Namespace], lost: list[Row], proc: Path) -> bool:
     """Put its sockets into each namespace; take away those that are gone. Whether some sockets were left.
 
-    For each list the kernel walks the hash table of the whole machine (7 ms a namespace with 262 144 buckets), outside
-    Python's lock: several at a time cost less.
+    The kernel takes some milliseconds for each, outside Python's lock: several at a time cost less.
     """
     left, truncated = MAX_SOCKETS, False
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -5,6 +5,7 @@ The form of the lines is the kernel's (Documentation/networking/proc_net_tcp.rst
 port is a plain number.
 """
 
+import contextlib
 import socket
 import sys
 from collections.abc import Iterable, Iterator
@@ -74,6 +75,20 @@ def plain(address: str) -> str:
     return socket.inet_ntop(socket.AF_INET, packed[12:]) if packed.startswith(_MAPPED) else address
 
 
+def _idle(folder: Path) -> set[str]:
+    """Which of `FILES` would hold no socket that we keep, as the namespace's own counters say.
+
+    To write one of the TCP lists the kernel walks a hash table of the whole machine (3.5 ms with 262 144 buckets),
+    and most containers use one family: the counters (`sockstat_seq_show`) halve the cost.
+    """
+    counts: dict[str, str] = {}
+    for name in ("sockstat", "sockstat6"):
+        with contextlib.suppress(OSError):
+            lines = (folder / name).read_text("ascii", "replace").splitlines()
+            counts |= {kind.lower(): told for kind, _, told in (line.partition(":") for line in lines)}
+    return {file for file in FILES if counts.get(file, "").split()[:2] == ["inuse", "0"]}
+
+
 def read(folder: Path, limit: int) -> tuple[list[Socket], bool]:
     """The sockets of the network namespace whose `/proc/PID/net` is `folder`; whether more than `limit` were left.
 
@@ -81,7 +96,10 @@ def read(folder: Path, limit: int) -> tuple[list[Socket], bool]:
     cannot be read: the process is gone, or hidden.
     """
     found: list[Socket] = []
+    idle = _idle(folder)
     for file in FILES:
+        if file in idle:
+            continue
         try:
             with (folder / file).open(encoding="ascii", errors="replace") as lines:
                 for one in parse(lines, file):

@@ -125,6 +125,14 @@ def test_a_namespace_of_too_many_sockets(tmp_path: Path) -> None:
     assert sockets.read(tmp_path / "net", 5)[1] is False
 
 
+def test_a_list_that_the_counters_call_empty_is_not_asked_for(tmp_path: Path) -> None:
+    counters = "sockets: used 9\nTCP: inuse 3 orphan 0 tw 1 alloc 4 mem 1\nUDP: inuse 0 mem 0\nUDPLITE: inuse 0\n"
+    folder = _proc(tmp_path / "net", tcp=TCP, udp=UDP, tcp6=TCP6, sockstat=counters)
+    assert {(one.protocol, one.family) for one in sockets.read(folder, 100)[0]} == {("tcp", "ipv4"), ("tcp", "ipv6")}
+    _proc(folder, sockstat6="TCP6: inuse 0\nUDP6: inuse 0\n")
+    assert {(one.protocol, one.family) for one in sockets.read(folder, 100)[0]} == {("tcp", "ipv4")}
+
+
 def test_a_namespace_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sockets.read(tmp_path / "net", 100)
