@@ -9,6 +9,7 @@ import pandas as pd
 from auditlib import journal, topology
 from auditlib.findings import SEVERITIES_FR, WEIGHTS, Audit
 from auditlib.french import day, listing, number, plural, quoted
+from auditlib.inside import silent_ports
 from auditlib.inventory import ACTIVE, PARTLY, PASSIVE
 from auditlib.ports import EVERYWHERE
 from auditlib.schema import Row, records
@@ -36,7 +37,9 @@ def collection(sources: pd.DataFrame) -> Iterator[str]:
             yield " ".join(filter(None, [row["reason"], row["remedy"]]))
 
 
-def inventory(stacks: pd.DataFrame, host_services: pd.DataFrame | None = None) -> Iterator[str]:
+def inventory(
+    stacks: pd.DataFrame, host_services: pd.DataFrame | None = None, units: pd.DataFrame | None = None
+) -> Iterator[str]:
     """What is active and what is not."""
     rows = records(stacks)
     by_state = {state: [row for row in rows if row["state"] == state] for state in (ACTIVE, PARTLY, PASSIVE)}
@@ -53,10 +56,16 @@ def inventory(stacks: pd.DataFrame, host_services: pd.DataFrame | None = None) -
     if host_services is not None:
         names = [row["service"] for row in records(host_services) if row["service"] != "inconnu"]
         yield f"Hors de Docker, à l’écoute sur la machine : {listing(dict.fromkeys(names)) or 'rien'}."
+    failed = [row["unit"] for row in (records(units) if units is not None else []) if row["active"] == "failed"]
+    if failed:
+        yield f"Unités systemd en échec : {listing(failed)}."
 
 
 def ports(
-    host_ports: pd.DataFrame, listeners: pd.DataFrame | None = None, publications: pd.DataFrame | None = None
+    host_ports: pd.DataFrame,
+    listeners: pd.DataFrame | None = None,
+    publications: pd.DataFrame | None = None,
+    container_ports: pd.DataFrame | None = None,
 ) -> Iterator[str]:
     """How many ports, how many open to all."""
     rows = records(host_ports)
@@ -69,6 +78,9 @@ def ports(
     unknown = [f"{row['port']}/{row['protocol']}" for row in rows if row["kind"] == "inconnu"]
     if unknown:
         yield f"Sans propriétaire connu : {listing(unknown)}."
+    silent = [] if container_ports is None else silent_ports(container_ports)
+    if silent:
+        yield f"Publiés, mais rien n’y écoute dans le conteneur : {listing(silent)}."
 
 
 def routing(routes: pd.DataFrame) -> Iterator[str]:

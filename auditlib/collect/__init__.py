@@ -12,14 +12,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from auditlib.collect import (
     acme,
     containers,
+    dependencies,
+    disks,
+    docker_access,
     engine,
     host,
     listeners,
     logs,
+    namespaces,
+    network,
     probes,
+    systemd,
     tls,
     traefik_api,
     traefik_static,
+    usage,
 )
 from auditlib.collect.attribution import attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
@@ -75,6 +82,29 @@ ALL: tuple[Source, ...] = (
         probes.rows,
         after=("engine", "traefik_api"),
         local=True,
+    ),
+    Source(
+        "namespaces",
+        "intérieur des conteneurs",
+        _tables("namespaces"),
+        namespaces.fetch,
+        dependencies.rows,
+        after=("engine",),
+        local=True,
+    ),
+    Source("network", "réseau de la machine", _tables("network"), network.fetch, network.rows, local=True),
+    Source("disks", "disques", _tables("disks"), disks.fetch, disks.rows, after=("engine",), local=True),
+    Source("engine_usage", "place utilisée par Docker", _tables("engine_usage"), usage.fetch, usage.rows),
+    Source(
+        "docker_access",
+        "accès à Docker",
+        _tables("docker_access"),
+        docker_access.fetch,
+        docker_access.rows,
+        local=True,
+    ),
+    Source(
+        "systemd", "unités systemd", _tables("systemd"), systemd.fetch, systemd.rows, after=("listeners",), local=True
     ),
 )
 

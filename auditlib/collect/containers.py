@@ -124,6 +124,8 @@ def _container(raw: dict[str, Any]) -> Row:
         "nano_cpus": _positive(host.get("NanoCpus")),
         "pids_limit": _positive(host.get("PidsLimit")),
         "log_driver": (host.get("LogConfig") or {}).get("Type"),
+        # The engine wrote its own defaults there when the container was created.
+        "log_max_size": ((host.get("LogConfig") or {}).get("Config") or {}).get("max-size"),
         "exposed_ports": sorted(config.get("ExposedPorts") or {}),
     }
 

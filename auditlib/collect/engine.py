@@ -100,7 +100,7 @@ def _of_context(name: str) -> dict[str, Any]:
 
 def connect(where: Address, timeout_s: float) -> ReadOnlyClient:
     """A read-only client of the engine at `where`. Raises Unreadable when it does not answer."""
-    with _explained(where):
+    with explained(where):
         # The system's ssh knows the user's keys, configuration and jump hosts; paramiko does not.
         return ReadOnlyClient(
             version="auto",
@@ -120,7 +120,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """
     where = address(parameters.docker_host)
     client = connect(where, PATIENCE * parameters.timeout_s)
-    with contextlib.closing(client), _explained(where):
+    with contextlib.closing(client), explained(where):
         payload: dict[str, Any] = {"endpoint": where.shown, "version": client.version(), "gaps": []}
         listed = _shaped(client.containers(all=True), list)
         parts: dict[str, Callable[[], Any]] = {
@@ -184,7 +184,7 @@ def here(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(where: Address) -> Iterator[None]:
+def explained(where: Address) -> Iterator[None]:
     """Turn what docker-py raises into one French sentence."""
     try:
         yield

@@ -2,10 +2,12 @@
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from auditlib.collect.network import ephemeral_ports
 from auditlib.collect.source import Payloads, Reading
 from auditlib.parameters import Parameters
 
@@ -16,13 +18,18 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         system = platform.freedesktop_os_release().get("PRETTY_NAME")
     except OSError:
         system = None
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     return {
         "name": platform.node(),
         "os": system or platform.system(),
         "kernel": platform.release(),
         "architecture": platform.machine(),
         "cpus": os.cpu_count(),
-        "memory": psutil.virtual_memory().total,
+        "memory": memory.total,
+        "memory_available": memory.available,
+        "swap": swap.total,
+        "swap_free": swap.free,
+        "ephemeral": ephemeral_ports(Path(psutil.PROCFS_PATH)),
         "booted": psutil.boot_time(),
         "root": os.geteuid() == 0,
     }
@@ -30,4 +37,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
 
 def rows(payload: dict[str, Any]) -> Reading:
     """The row of `host`."""
-    return Reading({"host": [{**payload, "booted": int(payload["booted"]) * 1_000_000_000}]})
+    first, last = payload["ephemeral"] or (None, None)
+    told = {name: value for name, value in payload.items() if name != "ephemeral"}
+    booted = int(payload["booted"]) * 1_000_000_000
+    return Reading({"host": [{**told, "booted": booted, "ephemeral_first": first, "ephemeral_last": last}]})

@@ -42,7 +42,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         for c in connections
         if c.laddr
     ]
-    processes = [{"pid": pid, **_process(pid)} for pid in sorted({c.pid for c in connections if c.pid})]
+    processes = [{"pid": pid, **process_facts(pid)} for pid in sorted({c.pid for c in connections if c.pid})]
     hidden = any(one["pid"] is None for one in sockets) and os.geteuid() != 0
     return {
         "sockets": sockets,
@@ -132,14 +132,15 @@ def _listens(connection: Any) -> bool:
     return not connection.raddr
 
 
-def _process(pid: int) -> dict[str, str | None]:
+def process_facts(pid: int) -> dict[str, str | None]:
     """Name, user and cgroup of a process; what cannot be read is missing."""
     told: dict[str, str | None] = {}
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
         with process.oneshot():
             told |= {"name": process.name(), "user": process.username()}
-        told["cgroup"] = Path(f"/proc/{pid}/cgroup").read_text()
+    with contextlib.suppress(OSError):
+        told["cgroup"] = Path(f"{psutil.PROCFS_PATH}/{pid}/cgroup").read_text()
     return told
 
 

@@ -29,6 +29,10 @@ def _summary(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield Sentences(conclusions.executive(snapshot, audit)).markdown()
     yield "### Sources"
     yield notebook.show(snapshot, "sources").markdown()
+    yield "### La machine"
+    for table in ("disks", "firewalls", "docker_sockets"):
+        yield notebook.show(snapshot, table).markdown()
+    yield notebook.show(snapshot, "docker_group", empty="Aucun compte local dans le groupe de Docker.").markdown()
 
 
 def _inventory(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
@@ -44,6 +48,10 @@ def _inventory(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield Notice("Fichiers compose sur le disque : non évaluable, cette version ne les lit pas.").markdown()
     yield "### Hors de Docker"
     yield notebook.show(snapshot, "host_services").markdown()
+    columns = ("unit", "active", "enabled", "result", "listens", "fragment")
+    yield notebook.show(snapshot, "units", *columns).markdown()
+    yield "### Dépendances observées"
+    yield notebook.show(snapshot, "connections", empty="Aucune connexion établie au moment de la collecte.").markdown()
 
 
 def _stack(row: Row) -> str:
@@ -67,6 +75,8 @@ def _ports(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield notebook.show(snapshot, "host_ports", *columns).markdown()
     yield "### Ports internes, non exposés sur l’hôte"
     yield notebook.show(snapshot, "internal_ports").markdown()
+    yield "### Ports écoutés dans les conteneurs"
+    yield notebook.show(snapshot, "container_ports").markdown()
     yield "### Collisions réelles et potentielles"
     yield from _checked(audit, "PORT-001", "PORT-002")
 

@@ -9,8 +9,10 @@ from auditlib.tables import (
     engine,
     logs,
     machine,
+    namespaces,
     policy,
     sources,
+    system,
     traefik,
     web,
 )
@@ -23,7 +25,9 @@ __all__ = ["LOADED", "SOURCES", "STATUSES", "TABLES"]
 _FAMILIES = (
     sources,
     machine,
+    system,
     engine,
+    namespaces,
     traefik,
     web,
     logs,

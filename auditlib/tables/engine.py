@@ -81,6 +81,7 @@ CONTAINERS = Table(
         integer("nano_cpus", "Limite CPU", "En milliardièmes de processeur.", missing="aucune"),
         integer("pids_limit", "Limite de processus", missing="aucune"),
         text("log_driver", "Journaux", "Pilote de journalisation."),
+        text("log_max_size", "Taille des journaux", "Option max-size du pilote ; inconnue si elle n’est pas réglée."),
         several("exposed_ports", "Ports internes", "Ports déclarés par l’image ou le conteneur (EXPOSE)."),
     ),
     source="engine",

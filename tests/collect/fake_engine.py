@@ -63,6 +63,7 @@ class FakeEngine:
             "/networks": self.payload["networks"],
             "/volumes": {"Volumes": self.payload["volumes"], "Warnings": None},
             "/images/json": self.payload["images"],
+            "/system/df": {"LayersSize": 0, "Images": [], "Containers": [], "Volumes": [], "BuildCache": None},
             "/containers/json": [{"Id": one["Id"]} for one in self._listed(request)],
         }
         if route in whole:

@@ -13,6 +13,7 @@ import pytest
 from auditlib.collect import engine
 from auditlib.collect.source import Unreadable
 from auditlib.parameters import Parameters
+from auditlib.schema import records
 from tests.live.conftest import Run, audit
 from tests.testbed.canaries import CANARIES, private_keys
 from tests.testbed.certificates import DOMAINS
@@ -32,7 +33,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_run_is_complete_and_every_source_was_read(run: Run) -> None:
     assert run.code == 0, run.told
-    assert set(run.facts.sources["status"]) == {"ok"}
+    # The testbed's machine may have systemd or not.
+    unread = {row["source"]: row["status"] for row in records(run.facts.sources) if row["status"] != "ok"}
+    assert unread in ({}, {"systemd": "absent"})
     assert run.constats["coverage"] == 1
     assert (run.folder.parent / "latest").resolve() == run.folder
 
@@ -56,6 +59,13 @@ def test_it_sees_the_host_behind_its_ports(run: Run) -> None:
     assert backend["process"].startswith("python")
     assert set(listeners[listeners["port"] == 8002]["container"]) == {"ai-orchestrator-frontend"}
     assert set(listeners[listeners["port"] == 3306]["unit"]) == {"mariadb.service"}
+
+
+def test_it_sees_inside_the_containers(run: Run) -> None:
+    heard = run.facts.container_listeners
+    assert set(heard[heard["container"] == "traefik"]["port"]) == {80, 443, 8080}
+    connections = run.facts.connections
+    assert set(connections[connections["source"] == "media-api"]["target"]) == {"redis"}
 
 
 def test_its_routes_are_those_that_traefik_serves(run: Run) -> None:

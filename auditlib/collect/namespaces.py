@@ -1,0 +1,172 @@
+"""The sockets inside the containers, without entering them: the kernel shows each network namespace in `/proc`.
+
+A network namespace is read once, through the first process of one of its containers, whose number the engine tells;
+containers may share one (`container:<id>`), and those on the machine's own are read with the machine.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from auditlib.collect import containers, processes, sockets
+from auditlib.collect.listeners import own_processes, owner, process_facts
+from auditlib.collect.network import ephemeral_ports, interface_addresses
+from auditlib.collect.source import Payloads, Unreadable
+from auditlib.parameters import Parameters
+from auditlib.schema import Row
+from auditlib.software import PORT_HOLDERS
+
+# Over all namespaces; a server of a hundred containers has some thousands.
+MAX_SOCKETS = 100_000
+# Namespaces under way at once.
+WORKERS = 4
+
+Namespace = dict[str, Any]
+
+
+def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
+    """The sockets of the machine's namespace and of each running container's, and who holds them.
+
+    With them, what the engine says of addresses and publications, by which the other ends are told.
+    Raises Unreadable when the engine was not read or runs elsewhere.
+    """
+    engine = payloads["engine"]
+    if engine is None:
+        raise Unreadable("absent", "le moteur Docker n’a pas été lu", "rendre le moteur Docker lisible")
+    if not engine["local"]:
+        raise Unreadable("absent", "le moteur Docker est sur une autre machine", "lancer l’audit sur cette machine")
+    known = containers.rows(engine).tables
+    proc = Path(psutil.PROCFS_PATH)
+    found, lost = _namespaces([row for row in known["containers"] if row["pid"]], proc)
+    truncated = _read_sockets(found, lost, proc)
+    own = own_processes()
+    inodes = {one.inode for namespace in found for one in namespace["sockets"]} - {0}
+    held = processes.holders(inodes, proc)
+    facts: dict[int, dict[str, Any]] = {}
+    for namespace in found:
+        namespace["sockets"] = [*_held(namespace, held, own, facts)]
+    return {
+        "engine": _told(known),
+        "addresses": [row["address"] for row in interface_addresses()],
+        "ephemeral": ephemeral_ports(proc),
+        "root": os.geteuid() == 0,
+        "namespaces": found,
+        "processes": [{"pid": pid, **told} for pid, told in sorted(facts.items())],
+        "lost": lost,
+        "truncated": truncated,
+    }
+
+
+def _namespaces(running: list[Row], proc: Path) -> tuple[list[Namespace], list[Row]]:
+    """The machine's namespace, then those of the containers, and the containers whose process is not theirs."""
+    theirs = [row for row in running if _named(proc / str(row["pid"]), row["id"])]
+    lost = [{"container": row["name"], "reason": "process"} for row in running if row not in theirs]
+    machine = {"containers": [], "pid": "self"}
+    # Who may follow the links (root) is told the truth by the kernel; others believe the network mode.
+    identities: dict[str, int | str | None] = {row["id"]: _identity(proc / str(row["pid"])) for row in theirs}
+    own: int | str | None = _identity(proc / "self")
+    if own is None or None in identities.values():
+        identities = {row["id"]: _owner_by_mode(row, running) for row in theirs}
+        own = "host"
+    groups: dict[Any, Namespace] = {}
+    for row in theirs:
+        if identities[row["id"]] != own:
+            group = groups.setdefault(identities[row["id"]], {"containers": [], "pid": row["pid"]})
+            group["containers"].append(row["name"])
+    return [machine, *groups.values()], lost
+
+
+def _named(process: Path, identifier: str) -> bool:
+    """Whether a process is still the container's: a number is used again once its process is gone."""
+    try:
+        return owner((process / "cgroup").read_text("utf-8", "replace"))[1] == identifier
+    except OSError:
+        return False
+
+
+def _identity(process: Path) -> int | None:
+    try:
+        return (process / "ns/net").stat().st_ino
+    except OSError:
+        return None
+
+
+def _owner_by_mode(row: Row, running: Iterable[Row]) -> str:
+    """Whose namespace a container is in, as its network mode says: an id, or "host"."""
+    mode = row["network_mode"] or ""
+    if mode == "host" or not mode.startswith("container:"):
+        return mode if mode == "host" else str(row["id"])
+    asked = mode.removeprefix("container:")
+    for other in running:
+        if other is not row and (other["id"].startswith(asked) or other["name"] == asked):
+            return _owner_by_mode(other, [one for one in running if one is not row])
+    return asked
+
+
+def _read_sockets(found: list[Namespace], lost: list[Row], proc: Path) -> bool:
+    """Put its sockets into each namespace; take away those that are gone. Whether some sockets were left.
+
+    The kernel takes some milliseconds for each, outside Python's lock: several at a time cost less.
+    """
+    left, truncated = MAX_SOCKETS, False
+    with ThreadPoolExecutor(WORKERS) as pool:
+        lists = list(pool.map(lambda one: _sockets(proc / str(one.pop("pid")) / "net"), found))
+    for namespace, (read, cut) in zip([*found], lists, strict=True):
+        if read is None:
+            found.remove(namespace)
+            lost += [{"container": name, "reason": "sockets"} for name in namespace["containers"] or [None]]
+            continue
+        namespace["sockets"] = read[:left]
+        truncated |= cut or len(read) > left
+        left -= len(namespace["sockets"])
+    return truncated
+
+
+def _sockets(folder: Path) -> tuple[list[sockets.Socket] | None, bool]:
+    """The sockets of a namespace, or None when its process is gone."""
+    try:
+        return sockets.read(folder, MAX_SOCKETS)
+    except OSError:
+        return None, False
+
+
+def _held(
+    namespace: Namespace, held: dict[int, list[int]], own: set[int], facts: dict[int, dict[str, Any]]
+) -> Iterator[list[Any]]:
+    """The sockets of a namespace with the process that holds each; those of the audit and of Docker's DNS are left out.
+
+    `facts` is filled with what is known of these processes.
+    """
+    for one in namespace["sockets"]:
+        pids = held.get(one.inode, [])
+        if own & {*pids} or (namespace["containers"] and one.address == "127.0.0.11"):
+            continue
+        for pid in pids:
+            if pid not in facts:
+                facts[pid] = process_facts(pid)
+        inside = [pid for pid in pids if owner(facts[pid].get("cgroup") or "")[1]]
+        holder = next(iter(inside or pids), None)
+        # The engine asks name servers on behalf of its containers, inside their namespaces.
+        if namespace["containers"] and holder and facts[holder].get("name") in PORT_HOLDERS:
+            continue
+        yield [*one[:-1], holder]
+
+
+def _told(known: dict[str, list[Row]]) -> dict[str, Any]:
+    """What the resolution of addresses needs of the engine's tables."""
+    kept = {
+        "containers": ("id", "name", "image"),
+        "container_networks": ("container", "ipv4", "ipv6"),
+        "publications": ("container", "protocol", "container_port", "host_ip", "host_port"),
+    }
+    bridges = [row for row in known.get("networks", []) if row["driver"] == "bridge"]
+    live = {**known, "publications": [row for row in known["publications"] if row["live"]]}
+    return {
+        **{name: [{column: row[column] for column in columns} for row in live[name]] for name, columns in kept.items()},
+        # Of the other drivers the gateway is a router, not this machine.
+        "gateways": [gateway for row in bridges for gateway in row["gateways"]],
+    }

@@ -1,0 +1,110 @@
+"""What Docker's objects take on the disk: `GET /system/df`, which may be slow, and so stands alone."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from auditlib.collect.engine import address, connect, explained
+from auditlib.collect.source import PATIENCE, Payloads, Reading
+from auditlib.parameters import Parameters
+from auditlib.schema import Row
+
+# Engine API 1.52 counts by itself, under these names; older ones list the objects.
+_COUNTED = {
+    "images": "ImageUsage",
+    "containers": "ContainerUsage",
+    "volumes": "VolumeUsage",
+    "build_cache": "BuildCacheUsage",
+}
+_UP = ("running", "paused", "restarting")
+
+
+def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
+    """What the engine says of its disk usage: sizes and counts, no names."""
+    where = address(parameters.docker_host)
+    client = connect(where, PATIENCE * parameters.timeout_s)
+    with contextlib.closing(client), explained(where):
+        return {"df": _sizes(client.df())}
+
+
+def _sizes(told: dict[str, Any]) -> dict[str, Any]:
+    """The answer without what names or describes an object."""
+    kept = ("Size", "SharedSize", "Containers", "SizeRw", "State", "UsageData", "InUse", "Shared")
+    lists: dict[str, Any] = {
+        name: [{key: one[key] for key in kept if key in one} for one in told.get(name) or []]
+        for name in ("Images", "Containers", "Volumes", "BuildCache")
+        if name in told
+    }
+    counted = {
+        name: {key: value for key, value in told[name].items() if isinstance(value, int)}
+        for name in _COUNTED.values()
+        if isinstance(told.get(name), dict)
+    }
+    return {"LayersSize": told.get("LayersSize"), **lists, **counted}
+
+
+def rows(payload: dict[str, Any]) -> Reading:
+    """Rows of `docker_usage`; a sort that the engine says nothing of has no row."""
+    df = payload["df"]
+    found = [{"kind": kind, **_of_counts(df[name])} for kind, name in _COUNTED.items() if name in df]
+    told = {row["kind"] for row in found}
+    makers: dict[str, tuple[str, Callable[[list[Row]], Row]]] = {
+        "images": ("Images", lambda listed: {**_images(listed), "size": df.get("LayersSize")}),
+        "containers": ("Containers", _containers),
+        "volumes": ("Volumes", _volumes),
+        "build_cache": ("BuildCache", _build_cache),
+    }
+    found += [
+        {"kind": kind, **make(df[name])} for kind, (name, make) in makers.items() if name in df and kind not in told
+    ]
+    missing = len(_COUNTED) - len(found)
+    gaps = ["le moteur Docker ne dit pas la place de toutes les sortes d’objets"] if missing else []
+    return Reading({"docker_usage": found}, gaps)
+
+
+def _of_counts(counts: dict[str, int]) -> Row:
+    names = {"count": "TotalCount", "active": "ActiveCount", "size": "TotalSize", "reclaimable": "Reclaimable"}
+    return {column: counts.get(name) for column, name in names.items()}
+
+
+def _images(listed: list[Row]) -> Row:
+    """`docker system df` also calls reclaimable the layers that used images share with one another: not here."""
+    unused = [one for one in listed if not one.get("Containers")]
+    return {
+        "count": len(listed),
+        "active": len(listed) - len(unused),
+        "reclaimable": sum(one["Size"] - max(one.get("SharedSize", 0), 0) for one in unused),
+    }
+
+
+def _containers(listed: list[Row]) -> Row:
+    stopped = [one for one in listed if one.get("State") not in _UP]
+    return {
+        "count": len(listed),
+        "active": len(listed) - len(stopped),
+        "size": sum(one.get("SizeRw") or 0 for one in listed),
+        "reclaimable": sum(one.get("SizeRw") or 0 for one in stopped),
+    }
+
+
+def _volumes(listed: list[Row]) -> Row:
+    usages = [one.get("UsageData") or {} for one in listed]
+    unused = [usage for usage in usages if usage.get("RefCount") == 0]
+    return {
+        "count": len(listed),
+        "active": sum((usage.get("RefCount") or 0) > 0 for usage in usages),
+        # -1: this driver does not tell.
+        "size": sum(max(usage.get("Size", 0), 0) for usage in usages),
+        "reclaimable": sum(max(usage.get("Size", 0), 0) for usage in unused),
+    }
+
+
+def _build_cache(listed: list[Row]) -> Row:
+    idle = [one for one in listed if not one.get("InUse")]
+    return {
+        "count": len(listed),
+        "active": len(listed) - len(idle),
+        # A shared record is part of an image, and counted there.
+        "size": sum(one.get("Size", 0) for one in listed if not one.get("Shared")),
+        "reclaimable": sum(one.get("Size", 0) for one in idle if not one.get("Shared")),
+    }
