@@ -28,6 +28,7 @@ class Parameters(BaseModel):
     docker_host: str = Field("", description="Adresse du moteur Docker ; vide : celle du client Docker.")
     traefik_api: str = Field("auto", description="Adresse de l’API de Traefik ; auto : trouvée par le moteur Docker.")
     traefik_auth_env: str = Field("", description="Variable d’environnement qui contient utilisateur:mot de passe.")
+    exec_checks: bool = Field(True, description="Questions posées aux bases par docker exec, en lecture seule.")
     timeout_s: float = Field(20.0, gt=0, le=3600, description="Délai accordé à chaque source, en secondes.")
     severities: dict[str, Severity] = Field({}, description="Gravités imposées, par contrôle.")
     fail_on: Literal["never", "critical", "high", "medium", "low", "info"] = Field(
@@ -118,6 +119,8 @@ def _sentence(problem: Any) -> str:
         "string_type": "attendu : un texte",
         "list_type": "attendu : une liste",
         "dict_type": "attendu : des lignes « contrôle: gravité »",
+        "bool_type": "attendu : true ou false",
+        "bool_parsing": "attendu : true ou false",
         "float_type": "attendu : un nombre",
         "float_parsing": "attendu : un nombre",
         "greater_than": f"attendu : plus de {number(context.get('gt', 0))}",
