@@ -101,6 +101,42 @@ def graph(
         yield f"Hors du réseau désigné à Traefik : {listing(watched)}."
 
 
+def databases(
+    databases: pd.DataFrame, database_reach: pd.DataFrame, connection_strings: pd.DataFrame | None = None
+) -> Iterator[str]:
+    """Which databases there are, whether they answer, who can reach them without a password, and what is lost."""
+    rows = records(databases)
+    named = [
+        f"{row['database']} ({' '.join(filter(None, [row['product'] or row['kind'], row['version']]))})" for row in rows
+    ]
+    alive = sum(row["answers"] is True for row in rows)
+    yield (
+        f"{plural(len(rows), 'base de données', 'bases de données')}{' : ' if named else ''}{listing(named)}"
+        + (f" ; {plural(alive, 'répond', 'répondent')}." if rows else ".")
+    )
+    wide = {row["database"] for row in records(database_reach) if row["exposure"] == EVERYWHERE}
+    facts = {
+        "Ne répondent pas": [row["database"] for row in rows if row["answers"] is False],
+        "Sans réponse connue": [row["database"] for row in rows if row["answers"] is None],
+        "Répondent sans mot de passe, vues de cette machine": [
+            row["database"] for row in rows if row["authentication"] == "none"
+        ],
+        "Ouvertes sur toutes les interfaces de la machine": sorted(wide),
+        "Sans contrôle de santé": [
+            row["database"] for row in rows if row["container"] and row["running"] and not row["healthcheck"]
+        ],
+        "Données perdues avec le conteneur": [row["database"] for row in rows if row["persistent"] is False],
+    }
+    yield from (f"{said} : {listing(names)}." for said, names in facts.items() if names)
+    if connection_strings is not None:
+        strings = records(connection_strings)
+        lost = [row for row in strings if row["target"] in ("unresolved", "several")]
+        yield (
+            f"{plural(len(strings), 'chaîne de connexion', 'chaînes de connexion')} dans l’environnement des "
+            f"conteneurs, dont {len(lost)} vers un nom qui n’existe pas ou qui désigne plusieurs conteneurs."
+        )
+
+
 def findings(audit: Audit) -> list[str]:
     """How many findings of each severity, and how far the verdict can be trusted."""
     counts = {severity: sum(finding.severity == severity for finding in audit.findings) for severity in WEIGHTS}
@@ -128,7 +164,7 @@ def verdict(audit: Audit) -> str:
 def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
     """The summary: what runs, what is served, what is wrong, what was not seen."""
     sentences = [verdict(audit)]
-    for chapter in (inventory, ports, routing):
+    for chapter in (inventory, ports, routing, databases):
         sentences += conclude(snapshot, chapter)[:1]
     grave = audit.at_least("high")
     sentences += [f"{finding.message}" for finding in grave[:5]]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-# `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
-from auditlib import checks, conclusions, findings, french, routing, runs, snapshot, topology  # noqa: F401
+# `checks`, `databases` and `routing` are imported for what they register: the checks, and the views of tables.
+from auditlib import checks, conclusions, databases, findings, french, routing, runs, snapshot, topology  # noqa: F401
 from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
 from auditlib.parameters import Severity, read
 from auditlib.schema import VIEWS
@@ -24,6 +24,7 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
     "ports": conclusions.ports,
     "routing": conclusions.routing,
     "graph": conclusions.graph,
+    "databases": conclusions.databases,
 }
 
 
@@ -104,7 +105,7 @@ def verdicts(facts: Snapshot, severities: Mapping[str, Severity] | None = None) 
 
 
 def conclude(facts: Snapshot, chapter: str, severities: Mapping[str, Severity] | None = None) -> Shown:
-    """The conclusion of a chapter: "collection", "inventory", "ports", "routing", "graph" or "findings"."""
+    """The conclusion of a chapter: "findings", or one of `_CHAPTERS`."""
     if chapter == "findings":
         return Sentences(conclusions.findings(findings.run(facts, severities)))
     return Sentences(conclusions.conclude(facts, _CHAPTERS[chapter]))

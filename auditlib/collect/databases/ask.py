@@ -33,6 +33,7 @@ class _Line:
 
     link: socket.socket
     deadline: float
+    secured: bool = False
 
     def send(self, raw: bytes) -> None:
         self._patience()
@@ -54,6 +55,14 @@ class _Line:
             got += piece
         return got
 
+    def secure(self) -> None:
+        """Go on in TLS, whatever the certificate: nothing secret is sent."""
+        self._patience()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.link = context.wrap_socket(self.link)
+        self.secured = True
+
     def _patience(self) -> None:
         left = self.deadline - time.monotonic()
         if left <= 0:
@@ -67,7 +76,14 @@ def ask(kind: str, door: Door, limit_s: float = LIMIT_S) -> Transcript:
     `source` is this machine's address as the database sees it. `fault` is a French clause, `reached` whether a
     connection was made at all, unknown (None) when the address cannot be reached from here.
     """
-    told: Transcript = {"door": door.plain(), "source": None, "replies": [], "reached": False, "fault": ""}
+    told: Transcript = {
+        "door": door.plain(),
+        "source": None,
+        "replies": [],
+        "reached": False,
+        "secured": False,
+        "fault": "",
+    }
     deadline = time.monotonic() + limit_s
     try:
         with _connected(door, deadline) as line:
@@ -75,7 +91,10 @@ def ask(kind: str, door: Door, limit_s: float = LIMIT_S) -> Transcript:
             again = _TALKS[kind](line, told["replies"])
         if again:
             with _connected(door, deadline) as line:
-                again(line, told["replies"])
+                try:
+                    again(line, told["replies"])
+                finally:
+                    told["secured"] = line.secured
     except OSError as error:
         told["fault"] = connection_fault(error) or "connexion coupée"
         if not told["reached"] and _unreachable(error):
@@ -105,9 +124,7 @@ def _postgres(line: _Line, replies: list[bytes]) -> None:
     line.send(wire.SSL_REQUEST)
     replies.append(line.receive(lambda got: len(got) >= 1))
     if replies[0][:1] == b"S":
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing secret is sent
-        line.link = context.wrap_socket(line.link)
+        line.secure()
     elif replies[0][:1] != b"N":
         return
     line.send(wire.startup())
@@ -119,7 +136,18 @@ def _mysql(line: _Line, replies: list[bytes]) -> None:
     replies.append(line.receive(wire.mysql_whole))
 
 
-def _redis(line: _Line, replies: list[bytes]) -> None:
+def _redis(line: _Line, replies: list[bytes]) -> "_Talk | None":
+    """Ask in clear; gives what to say on a second connection when a server that wants TLS closes this one."""
+    try:
+        line.send(wire.REDIS)
+        replies.append(line.receive(wire.redis_told))
+    except ConnectionError:
+        replies.append(b"")
+    return None if replies[0] else _redis_secured
+
+
+def _redis_secured(line: _Line, replies: list[bytes]) -> None:
+    line.secure()
     line.send(wire.REDIS)
     replies.append(line.receive(wire.redis_told))
 
@@ -159,10 +187,12 @@ def understand(kind: str, transcript: Transcript) -> Answer:
     if kind == "ChromaDB":
         return chroma.chroma(raw)
     raw += [b""] * (3 - len(raw))
+    if kind == "Redis" and transcript["secured"]:
+        return wire.redis_secured(raw[1])
     if not raw[0]:
         return Answer(note=FOREIGN.note if transcript["reached"] and not transcript["fault"] else "")
     if kind == "PostgreSQL":
         return wire.postgres(raw[0], raw[1])
     if kind == "MongoDB":
         return mongo.mongo(*raw[:3])
-    return {"MySQL": wire.mysql, "Redis": wire.redis}[kind](raw[0])
+    return wire.mysql(raw[0]) if kind == "MySQL" else wire.redis(raw[0])

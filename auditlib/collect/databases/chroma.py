@@ -51,7 +51,8 @@ def requests(api: str, host: str) -> bytes:
 
 def replies(raw: bytes) -> list[Reply]:
     """The HTTP answers at the start of `raw`, up to the first that is cut or is none."""
-    source, found = _Bytes(raw), []
+    source = _Bytes(raw)
+    found: list[Reply] = []
     while source.tell() < len(raw) and len(found) < len(_COLLECTIONS) + 1:
         response = http.client.HTTPResponse(source, method="GET")  # type: ignore[arg-type]  # only its makefile is used
         try:

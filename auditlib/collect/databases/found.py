@@ -74,6 +74,7 @@ class Door:
 
     @property
     def shown(self) -> str:
+        """The address as it is written: `127.0.0.1:5432`, `[::1]:5432`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def plain(self) -> Row:
@@ -104,6 +105,10 @@ def find(containers: list[Container], listeners: list[Row], *, local: bool) -> l
     """
     known = {c["Id"]: c for c in containers}
     found = [one for c in containers if (one := _of_container(c, known, local=local))]
+    for one in found:
+        if one.facts["published"] is None:
+            heard = [row for row in listeners if row["container"] == one.container_id and row["port"] == one.port]
+            one.facts["addresses"] = [Door(row["address"], one.port, "host").shown for row in heard]
     taken = {one.name for one in found}
     published = {
         number
@@ -139,8 +144,9 @@ def _of_container(container: Container, known: dict[str, Container], *, local: b
     bindings = list(_published(container, port))
     facts = {
         "image": container["Config"].get("Image"),
-        "addresses": [shown for shown, _ in bindings] or ([str(port)] if _on_host(container) else []),
-        "published": bool(bindings) or _on_host(container),
+        "addresses": [shown for shown, _ in bindings],
+        # On the machine's own network nothing is published: the listeners tell its addresses.
+        "published": None if _on_host(container) else bool(bindings),
         "data_dir": folder,
         "volume": _source(mount),
         "persistent": mount is not None and mount["Type"] in ("volume", "bind"),

@@ -47,10 +47,11 @@ def read(check: Mapping[str, Any] | None, environment: Mapping[str, str]) -> tup
         try:
             words = shlex.split(" ".join(test[1:]))
         except ValueError:
-            words = (" ".join(test[1:])).split()[:1] + [HIDDEN]
+            words = [*" ".join(test[1:]).split()[:1], HIDDEN]
     else:
         words = test[1:]
-    shown, found = list(_shown(words, environment)), {}
+    shown = list(_shown(words, environment))
+    found: dict[str, str] = {}
     for option, value in _pairs(shown):
         for name, options in (("user", _USER_OPTIONS), ("database", _DATABASE_OPTIONS)):
             if option in options and value and SIMPLE.fullmatch(value):

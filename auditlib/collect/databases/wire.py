@@ -8,7 +8,7 @@ Redis 7.0 are verified on recorded answers of the real programs; MySQL and Valke
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from auditlib.collect.secrets import redact
@@ -96,7 +96,8 @@ def postgres(ssl: bytes, raw: bytes) -> Answer:
         return FOREIGN
     known: dict[str, Any] = {"speaks": True, "product": "PostgreSQL", "tls": tls}
     if method:
-        return Answer(**known, authentication=NONE if method == "trust" else REQUIRED, method=method)
+        note = _POSTGRES_NOTES.get(code or "", "")
+        return Answer(**known, authentication=NONE if method == "trust" else REQUIRED, method=method, note=note)
     if code == "28000":
         note = "pg_hba.conf n’admet pas un compte inconnu depuis cette adresse"
         return Answer(**known, authentication=REFUSED, method="pg_hba.conf", note=note)
@@ -232,6 +233,13 @@ def redis(raw: bytes) -> Answer:
         read_only={"master": False, "slave": True}.get(master or ""),
         note="le compte par défaut est restreint" if limited else "",
     )
+
+
+def redis_secured(raw: bytes) -> Answer:
+    """Redis asked over TLS, after it closed a connection in clear; it is silent to who has no certificate."""
+    if raw:
+        return replace(redis(raw), tls=True)
+    return Answer(speaks=True, authentication=REQUIRED, method="certificat", tls=True, note="elle ne parle qu’en TLS")
 
 
 def word(value: str | None) -> str | None:
