@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auditlib import checks, conclusions, findings, routing  # noqa: F401 - some for what they register
+from auditlib import checks, conclusions, databases, findings, routing  # noqa: F401 - some for what they register
 from auditlib.conclusions import Chapter, conclude, executive, verdict
 from auditlib.findings import Audit, Finding, Fix, Result, Severity, Verdict
 from auditlib.snapshot import Snapshot
@@ -14,7 +14,7 @@ from tests.conftest import snapshot_of
 @pytest.mark.parametrize(
     ("chapter", "faulty_says", "healthy_says"),
     [
-        (conclusions.collection, ["5 sources lues entièrement sur 5."], ["5 sources lues entièrement sur 5."]),
+        (conclusions.collection, ["6 sources lues entièrement sur 6."], ["5 sources lues entièrement sur 5."]),
         (
             conclusions.inventory,
             [
@@ -69,6 +69,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
+        conclude(faulty, conclusions.databases)[0],
         *graver,
     ]
     assert executive(healthy, findings.run(healthy))[0] == (
@@ -96,7 +97,7 @@ def test_sources_that_were_not_read_and_what_would_mend_them() -> None:
     ]
     summary = executive(facts, findings.run(facts))
     assert summary[0] == "Aucun contrôle n’a pu être évalué : l’audit ne donne pas de note."
-    assert summary[1:4] == ["Non évaluable : elle n’a pas été lue."] * 3
+    assert summary[1:5] == ["Non évaluable : elle n’a pas été lue."] * 4
     assert summary[-1] == "Non lu, ou en partie : listeners (Sans root) et traefik_api (Aucun Traefik)."
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from auditlib.parameters import ParameterError, Parameters, override, read
 
 SEVERITIES = "critical, high, medium, low ou info"
-SOURCES = "engine, host, listeners, traefik_api et traefik_static"
+SOURCES = "databases, engine, host, listeners, traefik_api et traefik_static"
 
 
 def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
@@ -30,6 +30,8 @@ def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
         ("timeout_s", "vite", "valeur « vite » refusée, attendu : un nombre."),
         ("timeout_s", None, "valeur «  » refusée, attendu : un nombre."),
         ("timeout_s", [], "valeur « [] » refusée, attendu : un nombre."),
+        ("exec_checks", "peut-être", "valeur « peut-être » refusée, attendu : true ou false."),
+        ("exec_checks", [], "valeur « [] » refusée, attendu : true ou false."),
         ("fail_on", "always", f"valeur « always » refusée, attendu : never, {SEVERITIES}."),
         ("severities", "high", "valeur « high » refusée, attendu : des lignes « contrôle: gravité »."),
         ("require", "engine", "valeur « engine » refusée, attendu : une liste."),
@@ -63,7 +65,8 @@ def test_a_wrong_part_of_a_value(values: dict[str, Any], sentence: str) -> None:
 
 
 def test_an_unknown_parameter() -> None:
-    names = "docker_host, traefik_api, traefik_auth_env, timeout_s, severities, fail_on, require, outputs et snapshot"
+    names = "docker_host, traefik_api, traefik_auth_env, exec_checks, timeout_s, severities, fail_on, require, outputs "
+    names += "et snapshot"
     assert _refusal({"time\x1bout": 3}) == f"Paramètre inconnu : « time⟨1B⟩out ». Paramètres possibles : {names}."
 
 

@@ -103,7 +103,7 @@ EXEC_COMMANDS = Table(
         text("command", "Commande"),
         text("outcome", "Issue", words=EXECUTED),
         integer("exit_code", "Code de sortie"),
-        text("output", "Réponse"),
+        several("output", "Réponse", "Ses premières lignes."),
         prose("reason", "Motif"),
         seconds("duration_s", "Durée"),
     ),

@@ -21,10 +21,10 @@ from auditlib.collect.databases.executions import Execution
 from auditlib.collect.databases.found import Door, Found, find
 from auditlib.collect.databases.strings import strings
 from auditlib.collect.databases.wire import Answer
-from auditlib.collect.engine import address
+from auditlib.collect.engine import address, here
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.french import listing, plural
+from auditlib.french import listing
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
@@ -32,6 +32,8 @@ WORKERS = 4  # databases asked at once
 MAX_DOORS = 3  # addresses tried for one database
 MAX_OUTPUT = 500  # characters of a command's answer that are kept
 MAX_NAMES = 200  # databases of one server that are named
+
+_READABLE = "rendre le moteur Docker lisible"
 
 # What the audit reads of a container's inspection.
 _CONFIG = ("Image", "Env", "ExposedPorts", "Healthcheck")
@@ -44,9 +46,9 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """
     engine, heard = payloads["engine"], payloads["listeners"]
     if engine is None and heard is None:
-        raise Unreadable(
-            "absent", "ni le moteur Docker ni les écoutes de la machine n’ont été lus", "rendre l’un ou l’autre lisible"
-        )
+        raise Unreadable("absent", "ni le moteur Docker ni les écoutes de la machine n’ont été lus", _READABLE)
+    if engine is None and _elsewhere(parameters.docker_host):
+        raise Unreadable("absent", "le moteur Docker audité est sur une autre machine et n’a pas été lu", _READABLE)
     payload: dict[str, Any] = {
         "containers": [_trimmed(one) for one in engine["containers"]] if engine else None,
         "local": engine is None or engine["local"],
@@ -69,6 +71,14 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         _execute(parameters, payload, found, deadline)
     payload["exec_checks"] = parameters.exec_checks
     return payload
+
+
+def _elsewhere(docker_host: str) -> bool:
+    """Whether the engine's address is another machine's: then what listens on this one is none of its facts."""
+    try:
+        return not here(address(docker_host).url)
+    except Unreadable:
+        return False
 
 
 def _trimmed(container: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def _run(
 
 
 def rows(payload: dict[str, Any]) -> Reading:
-    """Rows of `databases`, `exec_commands` and `connection_strings` (absent without the engine)."""
+    """Rows of `databases` and, with the engine, of `exec_commands` and `connection_strings`."""
     told: dict[str, dict[str, str]] = {}
     for one in payload["executions"]:
         if one["exit_code"] == 0:
@@ -153,16 +163,16 @@ def rows(payload: dict[str, Any]) -> Reading:
     gaps = list(payload["gaps"])
     if payload["containers"] is not None:
         tables["connection_strings"] = strings(payload["containers"])
+        tables["exec_commands"] = [_execution(one) for one in payload["executions"]]
     else:
         gaps.append("le moteur Docker n’a pas été lu : seules les bases de la machine sont connues")
     if payload["listeners"] is None and payload["local"]:
         gaps.append("les écoutes de la machine n’ont pas été lues : seules les bases des conteneurs sont connues")
-    tables["exec_commands"] = [_execution(one) for one in payload["executions"]]
     return Reading(tables, gaps, note=_note(payload))
 
 
 def _note(payload: dict[str, Any]) -> str:
-    """What is said of the commands of docker exec, whose absence takes nothing from the audit."""
+    """What is said when there are no commands of docker exec, whose absence takes little from the audit."""
     if not payload["exec_checks"]:
         return "Sans docker exec (exec_checks est faux) : les bases sont interrogées par leur protocole seulement."
     if payload.get("refused"):
@@ -170,8 +180,7 @@ def _note(payload: dict[str, Any]) -> str:
             f"Le moteur Docker refuse docker exec (HTTP {payload['refused']}) : les bases sont interrogées par leur "
             "protocole seulement."
         )
-    ran = len(payload["executions"])
-    return f"{plural(ran, 'commande exécutée', 'commandes exécutées')} par docker exec." if ran else ""
+    return ""
 
 
 def _database(one: Found, asked: list[Transcript], told: dict[str, str]) -> Row:
@@ -253,7 +262,6 @@ _OUTCOMES = {401: "refused", 403: "refused", 405: "refused"}
 
 
 def _execution(one: Execution) -> Row:
-    output = redact(one["output"].strip())[:MAX_OUTPUT]
     outcome = _OUTCOMES.get(one["status"] or 0) or (
         "skipped"
         if one["duration_s"] is None
@@ -269,7 +277,7 @@ def _execution(one: Execution) -> Row:
         "command": shlex.join(["docker", "exec", one["container"], *one["command"]]),
         "outcome": outcome,
         "exit_code": one["exit_code"],
-        "output": output or None,
+        "output": redact(one["output"].strip())[:MAX_OUTPUT].splitlines(),
         "reason": f"{one['fault'][:1].upper()}{one['fault'][1:]}." if one["fault"] else None,
         "duration_s": one["duration_s"],
     }

@@ -184,13 +184,13 @@ _TALKS: dict[str, _Talk] = {
 def understand(kind: str, transcript: Transcript) -> Answer:
     """What a transcript says, whatever came."""
     raw = [bytes.fromhex(reply) for reply in transcript["replies"]]
-    if kind == "ChromaDB":
-        return chroma.chroma(raw)
     raw += [b""] * (3 - len(raw))
     if kind == "Redis" and transcript["secured"]:
         return wire.redis_secured(raw[1])
-    if not raw[0]:
+    if not any(raw):
         return Answer(note=FOREIGN.note if transcript["reached"] and not transcript["fault"] else "")
+    if kind == "ChromaDB":
+        return chroma.chroma(raw)
     if kind == "PostgreSQL":
         return wire.postgres(raw[0], raw[1])
     if kind == "MongoDB":

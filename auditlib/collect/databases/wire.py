@@ -133,7 +133,7 @@ def mysql(raw: bytes) -> Answer:
     """The greeting of MySQL or MariaDB, which comes unasked; whether an account has no password stays unknown."""
     size = int.from_bytes(raw[:3], "little")
     packet = raw[4 : 4 + size]
-    if len(raw) < 7 or raw[3] != 0 or len(packet) < size:
+    if len(raw) < 7 or size < 3 or raw[3] != 0 or len(packet) < size:
         return FOREIGN
     if packet[0] == 0xFF:
         code = int.from_bytes(packet[1:3], "little")
@@ -168,6 +168,7 @@ def mysql(raw: bytes) -> Answer:
 REDIS = b"PING\r\nINFO server\r\nINFO replication\r\nQUIT\r\n"
 _REDIS_COMMANDS = 4
 _REDIS_REQUIRED = re.compile(rb"-(?:NOAUTH|ERR operation not permitted|WRONGPASS)")
+_REDIS_SHUT = (b"-DENIED", b"-ERR max number of clients")  # and nothing more
 _REDIS_NOTES = (
     (rb"-DENIED", "le mode protégé n’admet que cette machine"),
     (rb"-LOADING", "elle charge ses données"),
@@ -195,7 +196,9 @@ def redis_replies(raw: bytes) -> Iterator[bytes]:
 
 
 def redis_told(raw: bytes) -> bool:
-    """Whether every command has its reply, or what came is none."""
+    """Whether every command has its reply, the connection was refused, or what came is no reply."""
+    if raw.startswith(_REDIS_SHUT) and b"\r\n" in raw:
+        return True
     return len(list(redis_replies(raw))) >= _REDIS_COMMANDS or (raw[:1] not in b"+-$" and bool(raw))
 
 
