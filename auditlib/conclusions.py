@@ -130,11 +130,17 @@ def databases(
     yield from (f"{said} : {listing(names)}." for said, names in facts.items() if names)
     if connection_strings is not None:
         strings = records(connection_strings)
-        lost = [row for row in strings if row["target"] in ("unresolved", "several")]
-        yield (
-            f"{plural(len(strings), 'chaîne de connexion', 'chaînes de connexion')} dans l’environnement des "
-            f"conteneurs, dont {len(lost)} vers un nom qui n’existe pas ou qui désigne plusieurs conteneurs."
+        lost = [
+            f"{row['container']} {row['variable']}" for row in strings if row["target"] in ("unresolved", "several")
+        ]
+        said = (
+            f". Vers un nom inconnu, ou commun à plusieurs conteneurs : {listing(lost)}."
+            if lost
+            else ", toutes résolues."
         )
+        if strings:
+            count = plural(len(strings), "chaîne de connexion", "chaînes de connexion")
+            yield f"{count} dans l’environnement des conteneurs{said}"
 
 
 def findings(audit: Audit) -> list[str]:

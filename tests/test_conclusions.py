@@ -60,6 +60,46 @@ def test_the_reference_server(
     assert conclude(healthy, chapter) == healthy_says
 
 
+def test_databases_of_the_reference_server(faulty: Snapshot) -> None:
+    first, *rest = conclude(faulty, conclusions.databases)
+    assert first.startswith("4 bases de données : chromadb (ChromaDB ")
+    assert first.endswith(" ; 4 répondent.")
+    assert rest == [
+        "Répondent sans mot de passe, vues de cette machine : chromadb et redis.",
+        "Ouvertes sur toutes les interfaces de la machine : chromadb.",
+        "2 chaînes de connexion dans l’environnement des conteneurs, toutes résolues.",
+    ]
+
+
+def test_databases_in_every_state() -> None:
+    base = {"kind": "Redis", "running": True, "container": "x", "persistent": True, "healthcheck": "redis-cli ping"}
+    facts = snapshot_of(
+        databases=[
+            {**base, "database": "muette", "answers": False, "healthcheck": None},
+            {**base, "database": "inconnue", "answers": None, "persistent": False},
+            {**base, "database": "ouverte", "answers": True, "authentication": "none", "addresses": ["[::]:6379"]},
+        ],
+        connection_strings=[
+            {"container": "a", "variable": "X_URL", "host": "nulle-part", "port": 1, "target": "unresolved"},
+            {"container": "a", "variable": "Y_URL", "host": "deux", "port": 1, "target": "several"},
+            {"container": "a", "variable": "Z_URL", "target": None},
+        ],
+    )
+    assert conclude(facts, conclusions.databases) == [
+        "3 bases de données : inconnue (Redis), muette (Redis) et ouverte (Redis) ; 1 répond.",
+        "Ne répondent pas : muette.",
+        "Sans réponse connue : inconnue.",
+        "Répondent sans mot de passe, vues de cette machine : ouverte.",
+        "Ouvertes sur toutes les interfaces de la machine : ouverte.",
+        "Sans contrôle de santé : muette.",
+        "Données perdues avec le conteneur : inconnue.",
+        "3 chaînes de connexion dans l’environnement des conteneurs. Vers un nom inconnu, ou commun à plusieurs "
+        "conteneurs : a X_URL et a Y_URL.",
+    ]
+    none = snapshot_of(databases=[], connection_strings=[])
+    assert conclude(none, conclusions.databases) == ["0 base de données."]
+
+
 def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot) -> None:
     audit = findings.run(faulty)
     graver = [finding.message for finding in audit.findings if finding.severity in ("critical", "high")]

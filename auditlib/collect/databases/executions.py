@@ -15,6 +15,7 @@ from typing import Any
 
 import requests
 from docker.errors import APIError, DockerException
+from urllib3.exceptions import HTTPError
 
 from auditlib.collect.databases.found import Found
 from auditlib.collect.databases.health import SIMPLE
@@ -138,10 +139,13 @@ def _run(client: ExecutionDoor, container: str, words: list[str], limit_s: float
     try:
         environment = _BOUNDS if words[0] == "psql" else {}
         created = client.exec_create(container, words, stdout=True, stderr=True, environment=environment)
-        with _output(client, created["Id"]) as stream:
-            output = _read(stream, started + limit_s)
+        with _output(client, created["Id"], limit_s) as response:
+            output = _read(response, started + limit_s)
         told["output"] = output.decode("utf-8", "replace")
         inspected = client.exec_inspect(created["Id"])
+        while inspected.get("Running") and time.monotonic() < started + limit_s:
+            time.sleep(0.05)  # the outputs end a moment before the engine knows the code
+            inspected = client.exec_inspect(created["Id"])
         told["exit_code"] = inspected.get("ExitCode")
         if inspected.get("Running"):
             told["fault"] = "délai dépassé"
@@ -158,33 +162,34 @@ def _run(client: ExecutionDoor, container: str, words: list[str], limit_s: float
 
 
 @contextlib.contextmanager
-def _output(client: ExecutionDoor, identifier: str) -> Iterator[Any]:
-    """The socket that the outputs of an execution come through."""
-    stream = client.exec_start(identifier, socket=True)
+def _output(client: ExecutionDoor, identifier: str, limit_s: float) -> Iterator[requests.Response]:
+    """The answer that carries the outputs of an execution, until its end.
+
+    docker-py's own `exec_start` asks for an upgrade, then reads the bare socket: what came with the headers is lost.
+    """
+    url = f"{client.base_url}/v{client.api_version}/exec/{identifier}/start"
+    response = client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=limit_s)
     try:
-        yield stream
+        client._raise_for_status(response)
+        yield response
     finally:
-        stream.close()
+        response.close()
 
 
-def _read(stream: Any, deadline: float) -> bytes:
-    """The two outputs, joined, until their end, the deadline or the limit: frames of 8 bytes, then their content."""
-    link = getattr(stream, "_sock", stream)
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The two outputs, joined, until their end, the deadline or the limit."""
     raw = bytearray()
-    while len(raw) < MAX_OUTPUT and (left := deadline - time.monotonic()) > 0:
-        link.settimeout(left)
-        try:
-            piece = link.recv(4096)
-        except TimeoutError:
-            break
-        if not piece:
-            break
-        raw += piece
+    with contextlib.suppress(HTTPError, OSError):  # cut or late: what came is kept
+        while len(raw) < MAX_OUTPUT and time.monotonic() < deadline:
+            piece = response.raw.read1(4096)
+            if not piece:
+                break
+            raw += piece
     return unframed(bytes(raw))
 
 
 def unframed(raw: bytes) -> bytes:
-    """The content of the engine's frames (type 1, zeros 3, length 4); what is cut is kept as far as it goes."""
+    """The content of the engine's frames (type 1, zeros 3, length 4, in bytes), as far as it goes."""
     joined, position = bytearray(), 0
     while len(raw) >= position + 8 and raw[position] in (0, 1, 2) and raw[position + 1 : position + 4] == b"\0\0\0":
         size = int.from_bytes(raw[position + 4 : position + 8], "big")

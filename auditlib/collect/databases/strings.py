@@ -56,6 +56,9 @@ _EVERY = {"0.0.0.0", "::", "*", "%"}  # noqa: S104 - what a server listens on, n
 
 _WITHOUT_DNS = ("bridge", "host", "none")  # Docker's own networks
 
+# Names that Docker Desktop gives; on a server only `extra_hosts` does.
+_DESKTOP = ".docker.internal"
+
 MAX_HOSTS = 20
 
 
@@ -191,7 +194,7 @@ def resolve(container: Container, host: str | None, containers: list[Container])
     if found:
         kind = "container" if len(found) == 1 else "several"
         return Target(kind, found, sorted({network for _, network in alive}))
-    if "." in host:
+    if "." in host and not host.endswith(_DESKTOP):
         return Target("external", [], [])
     # A name of one word on the machine's own network is the machine's business: its hosts file, its domain.
     return Target(None if on_host else "unresolved", [], [])

@@ -24,7 +24,9 @@ def told(kind: str, port: int, limit_s: float = 2) -> tuple[dict[str, Any], Answ
     return transcript, understand(kind, transcript)
 
 
-@pytest.mark.parametrize("name", [name for name, one in RECORDED.items() if one["replies"] and not EXPECTED[name].get("tls")])
+@pytest.mark.parametrize(
+    "name", [name for name, one in RECORDED.items() if one["replies"] and not EXPECTED[name].get("tls")]
+)
 def test_recorded_servers(name: str) -> None:
     recorded = RECORDED[name]
     replies = [bytes.fromhex(reply) for reply in recorded["replies"]]

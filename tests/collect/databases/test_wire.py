@@ -14,9 +14,7 @@ from auditlib.collect.databases.wire import FOREIGN, Answer
 from tests.conftest import PAYLOADS
 
 RECORDED: dict[str, dict[str, Any]] = json.loads((PAYLOADS / "databases.json").read_text("utf-8"))
-MONGO = {
-    name: bytes.fromhex(raw) for name, raw in json.loads((PAYLOADS / "mongo.json").read_text("utf-8")).items()
-}
+MONGO = {name: bytes.fromhex(raw) for name, raw in json.loads((PAYLOADS / "mongo.json").read_text("utf-8")).items()}
 PG = {"speaks": True, "product": "PostgreSQL"}
 REDIS = {"speaks": True, "product": "Redis", "version": "7.0.15", "authentication": "none"}
 MARIADB = {"speaks": True, "product": "MariaDB"}
@@ -147,7 +145,7 @@ def test_real_answers_with_a_changed_byte_are_understood(data: st.DataObject) ->
 
 
 def test_the_questions_hold_no_password_and_an_account_that_nobody_has() -> None:
-    assert wire.SSL_REQUEST == bytes.fromhex("0000000804d2162f")
+    assert bytes.fromhex("0000000804d2162f") == wire.SSL_REQUEST
     body = wire.startup()
     assert struct.unpack_from("!II", body) == (len(body), 196608)
     assert body[8:].split(b"\0") == [
@@ -244,7 +242,9 @@ def test_mongo_documents_that_are_cut_or_changed(name: str, data: st.DataObject)
 
 
 def _http(status: int, body: str) -> bytes:
-    return f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+    return (
+        f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+    )
 
 
 ALIVE = _http(200, '{"nanosecond heartbeat":1795599729467153053}')
