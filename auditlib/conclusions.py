@@ -133,14 +133,12 @@ def databases(
         lost = [
             f"{row['container']} {row['variable']}" for row in strings if row["target"] in ("unresolved", "several")
         ]
-        said = (
-            f". Vers un nom inconnu, ou commun à plusieurs conteneurs : {listing(lost)}."
-            if lost
-            else ", toutes résolues."
-        )
+        said = ", toutes résolues" if all(row["target"] for row in strings) else ""
+        if lost:
+            said = f". Vers un nom inconnu, ou commun à plusieurs conteneurs : {listing(lost)}"
         if strings:
             count = plural(len(strings), "chaîne de connexion", "chaînes de connexion")
-            yield f"{count} dans l’environnement des conteneurs{said}"
+            yield f"{count} dans l’environnement des conteneurs{said}."
 
 
 def findings(audit: Audit) -> list[str]:

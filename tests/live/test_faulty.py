@@ -118,6 +118,7 @@ def test_without_root_the_audit_says_what_it_cannot_know(tmp_path: Path) -> None
     assert "est interdit à cet utilisateur" in refused.told
     states = dict(zip(refused.facts.sources["source"], refused.facts.sources["status"], strict=True))
     assert states == {
+        "databases": "partial",
         "engine": "refused",
         "host": "ok",
         "listeners": "partial",

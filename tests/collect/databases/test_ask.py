@@ -19,7 +19,7 @@ KINDS = ["PostgreSQL", "MySQL", "Redis", "MongoDB", "ChromaDB"]
 LIMIT = 0.3
 
 
-def told(kind: str, port: int, limit_s: float = 2) -> tuple[dict[str, Any], Answer]:
+def told(kind: str, port: int, limit_s: float = 10) -> tuple[dict[str, Any], Answer]:
     transcript = ask(kind, Door("127.0.0.1", port, "host"), limit_s)
     return transcript, understand(kind, transcript)
 
