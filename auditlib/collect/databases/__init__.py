@@ -29,6 +29,7 @@ from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
 WORKERS = 4  # databases asked at once
+_LEFT_FOR_ENGINE = 0.2  # of the source's time: an engine that hangs takes that long to be given up
 MAX_DOORS = 3  # addresses tried for one database
 MAX_OUTPUT = 500  # characters of a command's answer that are kept
 MAX_NAMES = 200  # databases of one server that are named
@@ -68,7 +69,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     if not payload["local"]:
         payload["gaps"].append("le moteur Docker est sur une autre machine : ses bases ne sont pas interrogées d’ici")
     elif parameters.exec_checks and engine:
-        _execute(parameters, payload, found, deadline)
+        _execute(parameters, payload, found, deadline - _LEFT_FOR_ENGINE * parameters.timeout_s)
     payload["exec_checks"] = parameters.exec_checks
     return payload
 
@@ -118,13 +119,14 @@ def _execute(parameters: Parameters, payload: dict[str, Any], found: list[Found]
     if not any(list(executions.commands(one)) for one in inside):
         return
     try:
-        with executions.door(address(parameters.docker_host), executions.LIMIT_S) as client:
+        limit_s = min(executions.LIMIT_S, parameters.timeout_s / 4)
+        with executions.door(address(parameters.docker_host), parameters.timeout_s / 10) as client:
             for one in inside:
                 for command, words in executions.commands(one):
                     if time.monotonic() > deadline:
                         payload["gaps"].append("le temps a manqué pour toutes les commandes de docker exec")
                         return
-                    told = _run(client, one, command, words)
+                    told = _run(client, one, command, words, limit_s)
                     payload["executions"].append(told)
                     if told["status"] in (401, 403, 405):
                         payload["refused"] = told["status"]
@@ -140,13 +142,13 @@ def _hangs(one: Found, told: list[Transcript]) -> bool:
 
 
 def _run(
-    client: executions.ExecutionDoor, one: Found, command: executions.Command, words: list[str] | None
+    client: executions.ExecutionDoor, one: Found, command: executions.Command, words: list[str] | None, limit_s: float
 ) -> Execution:
     if words is None:
         told = {"name": one.name, "container": one.container, "tells": command.tells, "command": list(command.words)}
         fault = "le nom de l’utilisateur ou de la base n’est pas un nom simple"
         return {**told, "output": "", "exit_code": None, "fault": fault, "status": None, "duration_s": None}
-    return executions.run(client, one, command, words)
+    return executions.run(client, one, command, words, limit_s)
 
 
 def rows(payload: dict[str, Any]) -> Reading:
