@@ -149,7 +149,7 @@ def _run(client: ExecutionDoor, container: str, words: list[str], limit_s: float
         told["exit_code"] = inspected.get("ExitCode")
         if inspected.get("Running"):
             told["fault"] = "délai dépassé"
-        # The runtime says so instead of the program, on the standard output and with its code (Docker 20.10 to 29).
+        # The runtime says so in the program's place, on its output (verified on Docker 20.10).
         told["missing"] = "executable file not found" in told["output"] or "no such file" in told["output"].lower()
     except APIError as error:
         told["status"] = error.status_code

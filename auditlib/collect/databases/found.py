@@ -141,12 +141,13 @@ def _of_container(container: Container, known: dict[str, Container], *, local: b
     mount = _mount(container, folder)
     check, user, base = health.read(container["Config"].get("Healthcheck"), environment)
     running = bool(container["State"].get("Running"))
-    bindings = list(_published(container, port))
+    owner = namespace(container, known)
+    bindings = list(_published(owner, port))
     facts = {
         "image": container["Config"].get("Image"),
         "addresses": [shown for shown, _ in bindings],
         # On the machine's own network nothing is published: the listeners tell its addresses.
-        "published": None if _on_host(container) else bool(bindings),
+        "published": None if _on_host(owner) else bool(bindings),
         "data_dir": folder,
         "volume": _source(mount),
         "persistent": mount is not None and mount["Type"] in ("volume", "bind"),
@@ -164,7 +165,7 @@ def _of_container(container: Container, known: dict[str, Container], *, local: b
         name(container),
         container["Id"],
         facts,
-        tuple(_doors(container, known, port, bindings)) if running and local else (),
+        tuple(_doors(owner, port, bindings)) if running and local else (),
     )
 
 
@@ -294,14 +295,12 @@ def reachable(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}.get(address, address)  # noqa: S104 - recognised
 
 
-def _doors(
-    container: Container, known: dict[str, Container], port: int, bindings: list[tuple[str, Door]]
-) -> Iterator[Door]:
-    """Where to ask: at the container's own addresses, as another container does; then as it is published."""
-    if _on_host(container):
+def _doors(owner: Container, port: int, bindings: list[tuple[str, Door]]) -> Iterator[Door]:
+    """Where to ask: at the addresses of the network's owner, as another container does; then as it is published."""
+    if _on_host(owner):
         yield Door("127.0.0.1", port, "host")
         return
-    for end in ((namespace(container, known)["NetworkSettings"] or {}).get("Networks") or {}).values():
+    for end in ((owner["NetworkSettings"] or {}).get("Networks") or {}).values():
         if end.get("IPAddress"):
             yield Door(end["IPAddress"], port, "container")
     yield from (door for _, door in bindings)

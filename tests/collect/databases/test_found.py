@@ -127,9 +127,11 @@ def test_doors_are_the_container_s_addresses_then_the_publications() -> None:
 
 
 def test_networks_that_are_another_s() -> None:
-    vpn = container("vpn", networks={"a": "172.18.0.9"})
-    inside = container("r", "redis:7", mode=f"container:{vpn['Id']}")
-    assert [door.shown for door in only(vpn, inside).doors] == ["172.18.0.9:6379"]
+    ports = {"6379/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6400"}]}
+    vpn = container("vpn", networks={"a": "172.18.0.9"}, ports=ports)
+    inside = only(vpn, container("r", "redis:7", mode=f"container:{vpn['Id']}"))
+    assert [door.shown for door in inside.doors] == ["172.18.0.9:6379", "127.0.0.1:6400"]
+    assert (inside.facts["published"], inside.facts["addresses"]) == (True, ["127.0.0.1:6400"])
     # Two containers that name each other, or one that is gone, end the search.
     lost = container("r", "redis:7", mode="container:gone")
     assert only(lost).doors == ()
