@@ -23,6 +23,7 @@ ATTACKS = (
 # What must stay what it is for the facts to hold together: kinds, states, addresses, protocols and numbers.
 _NAMES = {"image", "process", "user", "label", "value", "rule", "reason", "os", "kernel", "version", "folder", "tags"}
 _NAMES |= {"compose_dir", "middlewares", "errors", "aliases", "mountpoint", "source_path", "start_error"}
+_NAMES |= {"healthcheck", "output", "names", "method", "product", "variable", "command", "data_dir", "found_by"}
 
 
 def hostile_names(facts: Snapshot) -> Snapshot:
