@@ -224,6 +224,46 @@ def _down(row: Row) -> bool:
     return row["status"] is None or row["status"] in (502, 503, 504) or row["error"] is not None
 
 
+def databases(
+    databases: pd.DataFrame, database_reach: pd.DataFrame, connection_strings: pd.DataFrame | None = None
+) -> Iterator[str]:
+    """Which databases there are, whether they answer, who can reach them without a password, and what is lost."""
+    rows = records(databases)
+    named = [
+        f"{row['database']} ({' '.join(filter(None, [row['product'] or row['kind'], row['version']]))})" for row in rows
+    ]
+    alive = sum(row["answers"] is True for row in rows)
+    yield (
+        f"{plural(len(rows), 'base de données', 'bases de données')}{' : ' if named else ''}{listing(named)}"
+        + (f" ; {plural(alive, 'répond', 'répondent')}." if rows else ".")
+    )
+    wide = {row["database"] for row in records(database_reach) if row["exposure"] == EVERYWHERE}
+    facts = {
+        "Ne répondent pas": [row["database"] for row in rows if row["answers"] is False],
+        "Sans réponse connue": [row["database"] for row in rows if row["answers"] is None],
+        "Répondent sans mot de passe, vues de cette machine": [
+            row["database"] for row in rows if row["authentication"] == "none"
+        ],
+        "Ouvertes sur toutes les interfaces de la machine": sorted(wide),
+        "Sans contrôle de santé": [
+            row["database"] for row in rows if row["container"] and row["running"] and not row["healthcheck"]
+        ],
+        "Données perdues avec le conteneur": [row["database"] for row in rows if row["persistent"] is False],
+    }
+    yield from (f"{said} : {listing(names)}." for said, names in facts.items() if names)
+    if connection_strings is not None:
+        strings = records(connection_strings)
+        lost = [
+            f"{row['container']} {row['variable']}" for row in strings if row["target"] in ("unresolved", "several")
+        ]
+        said = ", toutes résolues" if all(row["target"] for row in strings) else ""
+        if lost:
+            said = f". Vers un nom inconnu, ou commun à plusieurs conteneurs : {listing(lost)}"
+        if strings:
+            count = plural(len(strings), "chaîne de connexion", "chaînes de connexion")
+            yield f"{count} dans l’environnement des conteneurs{said}."
+
+
 def findings(audit: Audit) -> list[str]:
     """How many findings of each severity, and how far the verdict can be trusted."""
     counts = {severity: sum(finding.severity == severity for finding in audit.live) for severity in WEIGHTS}
@@ -254,9 +294,7 @@ def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
     """The summary: what runs, what is served, what is wrong, what was not seen."""
     sentences = [verdict(audit)]
     # One reason often keeps several chapters silent; it is said once.
-    sentences += dict.fromkeys(conclude(snapshot, chapter)[0] for chapter in (inventory, ports, routing))
-    for chapter in (inventory, ports, routing):
-        sentences += conclude(snapshot, chapter)[:1]
+    sentences += dict.fromkeys(conclude(snapshot, chapter)[0] for chapter in (inventory, ports, routing, databases))
     for told in (certificates, probes):
         # What was not read is listed at the end.
         with suppress(AbsentTable):

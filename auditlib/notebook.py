@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
-from auditlib import checks, conclusions, findings, french, routing, runs, snapshot, topology  # noqa: F401
+# `checks`, `databases` and `routing` are imported for what they register: the checks, and the views of tables.
+from auditlib import checks, conclusions, databases, findings, french, routing, runs, snapshot, topology  # noqa: F401
 from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
 from auditlib.parameters import read
 from auditlib.policy import Policy
@@ -28,6 +28,7 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
     "graph": conclusions.graph,
     "certificates": conclusions.certificates,
     "probes": conclusions.probes,
+    "databases": conclusions.databases,
 }
 
 

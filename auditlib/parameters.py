@@ -54,6 +54,7 @@ class Parameters(BaseModel):
     traefik_api: str = Field("auto", description="Adresse de l’API de Traefik ; auto : trouvée par le moteur Docker.")
     traefik_auth_env: str = Field("", description="Variable d’environnement qui contient utilisateur:mot de passe.")
     probe_http: bool = Field(True, description="Demander au proxy local chaque domaine et chemin vivants (GET).")
+    exec_checks: bool = Field(True, description="Questions posées aux bases par docker exec, en lecture seule.")
     timeout_s: float = Field(20.0, gt=0, le=3600, description="Délai accordé à chaque source, en secondes.")
     severities: dict[str, Severity] = Field({}, description="Gravités imposées, par contrôle.")
     waivers: list[Waiver] = Field([], description="Constats acceptés, ou le fichier qui les contient.")

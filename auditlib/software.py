@@ -16,6 +16,34 @@ _DATABASES: dict[str, tuple[frozenset[str], frozenset[int]]] = {
 # ChromaDB's port is that of many web applications: it tells nothing without the image.
 _TELLING = {port: kind for kind, (_, ports) in _DATABASES.items() for port in ports if port != 8000}
 
+# The port that each database serves by default, the programs that are its server, and where it keeps its data: the
+# documentation of the official images and of Bitnami's.
+DATABASE_PORTS = {kind: min(ports) for kind, (_, ports) in _DATABASES.items()}
+DATABASE_PROGRAMS: dict[str, str] = {
+    "postgres": "PostgreSQL",
+    "mysqld": "MySQL",
+    "mariadbd": "MySQL",
+    "redis-server": "Redis",
+    "valkey-server": "Redis",
+    "keydb-server": "Redis",
+    "mongod": "MongoDB",
+    "chroma": "ChromaDB",
+}
+DATABASE_FOLDERS: dict[str, tuple[str, ...]] = {
+    "PostgreSQL": ("/var/lib/postgresql/data", "/var/lib/postgresql", "/bitnami/postgresql"),
+    "MySQL": ("/var/lib/mysql", "/bitnami/mysql/data", "/bitnami/mariadb/data", "/bitnami/mysql", "/bitnami/mariadb"),
+    "Redis": ("/data", "/bitnami/redis/data", "/bitnami/valkey/data", "/var/lib/redis"),
+    "MongoDB": ("/data/db", "/bitnami/mongodb/data", "/bitnami/mongodb", "/var/lib/mongodb"),
+    "ChromaDB": ("/data", "/chroma/chroma"),
+}
+# Folders that only one kind of database has: a mount there tells the kind of a container.
+TELLING_FOLDERS = {
+    folder: kind
+    for kind, folders in DATABASE_FOLDERS.items()
+    for folder in folders
+    if folder not in ("/data", "/var/lib/postgresql")
+}
+
 # `container_name` values that a second stack is likely to want too.
 GENERIC_NAMES = frozenset(
     {"postgres", "postgresql", "db", "database", "mysql", "mariadb", "redis", "mongo", "mongodb", "web", "app", "api"}
@@ -40,6 +68,18 @@ def database(image: str | None, port: int) -> str | None:
     return None if is_tool(image_words(image)) else _TELLING.get(port)
 
 
+def database_image(image: str | None) -> str | None:
+    """The kind of database that an image is, by the words of its name alone; None for a companion of a database."""
+    words = set(image_words(image))
+    kinds = (kind for kind, (known, _) in _DATABASES.items() if known & words)
+    return None if is_tool(words) else next(kinds, None)
+
+
+def database_port(port: int) -> str | None:
+    """The kind of database that a port tells by itself, if it is of one only."""
+    return _TELLING.get(port)
+
+
 def is_tool(words: Iterable[str]) -> bool:
     """Whether an image's words name a companion of a database (exporter, admin interface), not the database."""
-    return bool({"exporter", "admin", "commander", "insight", "backup", "proxy", "ui"} & set(words))
+    return bool({"exporter", "admin", "commander", "insight", "backup", "proxy", "ui", "express"} & set(words))

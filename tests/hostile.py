@@ -24,6 +24,7 @@ ATTACKS = (
 _NAMES = {"image", "process", "user", "label", "value", "rule", "reason", "os", "kernel", "version", "folder", "tags"}
 _NAMES |= {"compose_dir", "middlewares", "errors", "aliases", "mountpoint", "source_path", "start_error"}
 _NAMES |= {"resolver", "issuer", "common_name", "redirects", "server", "content_type", "csp", "cause", "error"}
+_NAMES |= {"healthcheck", "output", "names", "method", "product", "variable", "command", "data_dir", "found_by"}
 
 
 def hostile_names(facts: Snapshot) -> Snapshot:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auditlib import checks, conclusions, findings, routing  # noqa: F401 - some for what they register
+from auditlib import checks, conclusions, databases, findings, routing  # noqa: F401 - some for what they register
 from auditlib.collect import ALL
 from auditlib.conclusions import Chapter, conclude, executive, verdict
 from auditlib.findings import Audit, Finding, Fix, Result, Severity, Verdict
@@ -63,6 +63,46 @@ def test_the_reference_server(
     assert conclude(healthy, chapter) == healthy_says
 
 
+def test_databases_of_the_reference_server(faulty: Snapshot) -> None:
+    first, *rest = conclude(faulty, conclusions.databases)
+    assert first.startswith("4 bases de données : chromadb (ChromaDB ")
+    assert first.endswith(" ; 4 répondent.")
+    assert rest == [
+        "Répondent sans mot de passe, vues de cette machine : chromadb et redis.",
+        "Ouvertes sur toutes les interfaces de la machine : chromadb.",
+        "2 chaînes de connexion dans l’environnement des conteneurs, toutes résolues.",
+    ]
+
+
+def test_databases_in_every_state() -> None:
+    base = {"kind": "Redis", "running": True, "container": "x", "persistent": True, "healthcheck": "redis-cli ping"}
+    facts = snapshot_of(
+        databases=[
+            {**base, "database": "muette", "answers": False, "healthcheck": None},
+            {**base, "database": "inconnue", "answers": None, "persistent": False},
+            {**base, "database": "ouverte", "answers": True, "authentication": "none", "addresses": ["[::]:6379"]},
+        ],
+        connection_strings=[
+            {"container": "a", "variable": "X_URL", "host": "nulle-part", "port": 1, "target": "unresolved"},
+            {"container": "a", "variable": "Y_URL", "host": "deux", "port": 1, "target": "several"},
+            {"container": "a", "variable": "Z_URL", "target": None},
+        ],
+    )
+    assert conclude(facts, conclusions.databases) == [
+        "3 bases de données : inconnue (Redis), muette (Redis) et ouverte (Redis) ; 1 répond.",
+        "Ne répondent pas : muette.",
+        "Sans réponse connue : inconnue.",
+        "Répondent sans mot de passe, vues de cette machine : ouverte.",
+        "Ouvertes sur toutes les interfaces de la machine : ouverte.",
+        "Sans contrôle de santé : muette.",
+        "Données perdues avec le conteneur : inconnue.",
+        "3 chaînes de connexion dans l’environnement des conteneurs. Vers un nom inconnu, ou commun à plusieurs "
+        "conteneurs : a X_URL et a Y_URL.",
+    ]
+    none = snapshot_of(databases=[], connection_strings=[])
+    assert conclude(none, conclusions.databases) == ["0 base de données."]
+
+
 def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot) -> None:
     audit = findings.run(faulty)
     graver = [finding.message for finding in audit.findings if finding.severity in ("critical", "high")]
@@ -74,6 +114,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
         "Stockage ACME du résolveur « letsencrypt » : /certs/acme.json, droits 600, propriétaire root, 4 certificats.",
         "12 sondes à travers le proxy local : 5 fois 200, 4 fois 301, 1 fois 401, 1 fois 404 et 1 fois 426.",
+        conclude(faulty, conclusions.databases)[0],
         *graver,
     ]
     assert executive(healthy, findings.run(healthy))[0] == (

@@ -36,6 +36,8 @@ def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
         ("timeout_s", [], "valeur « [] » refusée, attendu : un nombre."),
         ("probe_http", "peut-être", "valeur « peut-être » refusée, attendu : true ou false."),
         ("probe_http", [], "valeur « [] » refusée, attendu : true ou false."),
+        ("exec_checks", "peut-être", "valeur « peut-être » refusée, attendu : true ou false."),
+        ("exec_checks", [], "valeur « [] » refusée, attendu : true ou false."),
         ("fail_on", "always", f"valeur « always » refusée, attendu : never, {SEVERITIES}."),
         ("severities", "high", "valeur « high » refusée, attendu : des lignes « nom: valeur »."),
         ("require", "engine", "valeur « engine » refusée, attendu : une liste."),

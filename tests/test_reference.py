@@ -3,6 +3,8 @@
 import pytest
 
 from auditlib import checks, findings, routing  # noqa: F401 - imported for what they register
+from auditlib.databases import trial_commands
+from auditlib.schema import records
 from auditlib.snapshot import Snapshot
 from tests.frames import rows
 
@@ -207,6 +209,79 @@ def test_routes_of_the_domains(faulty: Snapshot) -> None:
 def test_every_domain_has_tls_and_the_resolver(faulty: Snapshot) -> None:
     served = rows(faulty.routes, "router", "tls", "cert_resolver", "entrypoints")
     assert {row[1:] for row in served if not row[0].endswith("@internal")} == {(True, "letsencrypt", ("websecure",))}
+
+
+# Section 5: databases
+
+
+def test_databases(faulty: Snapshot) -> None:
+    columns = ("database", "product", "place", "port", "answers", "authentication", "asked_via", "found_by")
+    conteneur = ("image", "programme", "port")
+    assert rows(faulty.databases, *columns) == [
+        ("chromadb", "ChromaDB", "container", 8000, True, "none", "container", conteneur),
+        ("mariadb.service", "MariaDB", "host", 3306, True, None, "host", ("programme",)),
+        ("postgres", "PostgreSQL", "container", 5432, True, "required", "container", (*conteneur, "volume")),
+        ("redis", "Redis", "container", 6379, True, "none", "container", conteneur),
+    ]
+    versions = dict(rows(faulty.databases, "database", "version"))
+    assert versions["postgres"].startswith("15.")
+    assert versions["redis"].startswith("7.")
+    assert "MariaDB" in versions["mariadb.service"]
+
+
+def test_data_accounts_and_health_checks_of_databases(faulty: Snapshot) -> None:
+    columns = ("database", "volume", "persistent", "user", "names", "healthcheck")
+    heartbeat = "curl -fsS -o /dev/null http://127.0.0.1:8000/api/v2/heartbeat"
+    assert rows(faulty.databases, *columns) == [
+        ("chromadb", "unified-stack_chromadb_data", True, None, (), heartbeat),
+        ("mariadb.service", None, None, None, (), None),
+        (
+            "postgres",
+            "unified-stack_postgres_data",
+            True,
+            "lalpha",
+            ("main", "postgres"),
+            "pg_isready -U lalpha -d main",
+        ),
+        ("redis", "unified-stack_redis_data", True, None, (), "redis-cli ping"),
+    ]
+
+
+def test_where_databases_are_reachable_from(faulty: Snapshot) -> None:
+    docker, shared = "réseaux Docker seulement", ("ai-orchestrator", "jsr-solutions", "multimedia")
+    assert rows(faulty.database_reach, "database", "exposure", "networks", "projects", "references") == [
+        ("chromadb", EVERYWHERE, ("unified-net",), shared, ()),
+        ("mariadb.service", LOOPBACK, (), (), ()),
+        ("postgres", docker, ("unified-net",), shared, ("media-api DATABASE_URL",)),
+        ("redis", docker, ("unified-net",), shared, ("media-api REDIS_URL",)),
+    ]
+
+
+def test_connection_strings(faulty: Snapshot) -> None:
+    columns = ("container", "variable", "host", "port", "database", "target", "targets", "networks")
+    assert rows(faulty.connection_strings, *columns) == [
+        ("media-api", "DATABASE_URL", "postgres", 5432, "main", "container", ("postgres",), ("unified-net",)),
+        ("media-api", "REDIS_URL", "redis", 6379, "0", "container", ("redis",), ("unified-net",)),
+    ]
+
+
+def test_commands_run_inside_databases(faulty: Snapshot) -> None:
+    ran = dict(rows(faulty.exec_commands, "command", "outcome"))
+    assert set(ran.values()) == {"ok"}
+    assert "docker exec redis redis-cli PING" in ran
+    assert "docker exec postgres psql -X -w -U lalpha -d main -Atc 'SELECT now()'" in ran
+    answers = dict(rows(faulty.exec_commands, "command", "output"))
+    assert answers["docker exec redis redis-cli PING"] == ("PONG",)
+
+
+def test_trials_of_databases_are_those_of_the_reference_with_the_right_heartbeat(faulty: Snapshot) -> None:
+    assert [command for row in records(faulty.databases) for command in trial_commands(row)] == [
+        "curl -sS http://127.0.0.1:8000/api/v2/heartbeat",
+        "mariadb-admin -h 127.0.0.1 -P 3306 ping",
+        "docker exec postgres psql -U lalpha -d main -c '\\l'",
+        "docker exec postgres psql -U lalpha -d main -c 'SELECT now();'",
+        "docker exec redis redis-cli PING",
+    ]
 
 
 def test_routers_of_traefik_s_own(faulty: Snapshot) -> None:

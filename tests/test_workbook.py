@@ -20,7 +20,7 @@ from auditlib.snapshot import FOLDER, Snapshot
 from tests.testbed.canaries import CANARIES
 
 NOTEBOOKS = runs.project() / "notebooks"
-NAMES = ["00_collecte", "10_inventaire", "20_ports", "30_routes", "40_graphe", "60_constats", "90_rapport"]
+NAMES = ["00_collecte", "10_inventaire", "20_ports", "30_routes", "40_graphe", "50_bases", "60_constats", "90_rapport"]
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +183,7 @@ def test_the_page_is_self_contained_french_and_navigable(done: workbook.Done) ->
         "ports",
         "routes",
         "graphe",
+        "bases",
         "constats",
         "collecte",
     ]
@@ -194,7 +195,9 @@ def test_the_markdown_has_the_nine_headings(done: workbook.Done) -> None:
     heads = re.findall(r"^## (\d)\. ", text, re.MULTILINE)
     assert heads == list("123456789")
     assert "| jsr.4lb.ca | / | jsr-dev@docker | jsr-dev@docker | jsr-dev | 80 |" in text
-    assert text.count("non évaluable") + text.count("Non évaluable") == 3  # units, files on disk, databases
+    assert text.count("non évaluable") + text.count("Non évaluable") == 2  # units, files on disk
+    assert "pg_isready -U lalpha -d main" in text
+    assert "curl -sS http://127.0.0.1:8000/api/v2/heartbeat" in text
 
 
 def test_no_canary_is_anywhere_in_what_a_run_wrote(done: workbook.Done) -> None:

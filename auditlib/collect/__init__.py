@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from auditlib.collect import (
     acme,
     containers,
+    databases,
     dependencies,
     disks,
     docker_access,
@@ -105,6 +106,14 @@ ALL: tuple[Source, ...] = (
     ),
     Source(
         "systemd", "unités systemd", _tables("systemd"), systemd.fetch, systemd.rows, after=("listeners",), local=True
+    ),
+    Source(
+        "databases",
+        "bases de données",
+        _tables("databases"),
+        databases.fetch,
+        databases.rows,
+        after=("engine", "listeners"),
     ),
 )
 

@@ -4,12 +4,14 @@ import shlex
 from collections.abc import Iterator
 
 from auditlib import conclusions, notebook
+from auditlib.databases import trial_commands
 from auditlib.display import FindingList, Notice, Sentences, markdown_code, markdown_text
 from auditlib.findings import Audit, Finding
 from auditlib.french import day, instant, typography, visible
 from auditlib.inventory import PASSIVE
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable, Snapshot
+from auditlib.tables import databases
 
 BLOCKING = ("critical", "high")
 
@@ -116,9 +118,54 @@ def _routing(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
 
 
 def _databases(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    yield Notice("Non évaluable : cette version n’interroge pas encore les bases de données.").markdown()
+    try:
+        rows, reach = records(snapshot.databases), records(snapshot.database_reach)
+    except AbsentTable as absent:
+        yield Notice(f"Bases de données : non évaluable, {absent.reason}.").markdown()
+    else:
+        places = {row["database"]: row for row in reach}
+        yield "\n\n".join(_database(row, places[row["database"]]) for row in rows) or "Aucune base de données trouvée."
+        yield "### Chaînes de connexion"
+        yield notebook.show(snapshot, "connection_strings", empty="Aucune.").markdown()
+        yield "### Commandes exécutées par l’audit"
+        columns = ("database", "command", "outcome", "output", "reason")
+        yield notebook.show(snapshot, "exec_commands", *columns, empty="Aucune.").markdown()
     yield "### Ports de bases exposés"
     yield from _checked(audit, "PORT-004")
+
+
+def _database(row: Row, place: Row) -> str:
+    """One database as an operator wants it: where, on which volume, as whom, healthy how, and how to test it."""
+    words = databases.AUTHENTICATIONS
+    method = f" ({markdown_text(row['method'])})" if row["method"] else ""
+    answers = {True: "oui", False: "non", None: "inconnu"}[row["answers"]]
+    asked = (
+        f", interrogée à {row['asked_at']} depuis {row['asked_from']}" if row["asked_at"] and row["asked_from"] else ""
+    )
+    facts = {
+        "Image": row["image"],
+        "Port": f"{row['port']} ({place['exposure'] or 'exposition inconnue'})",
+        "Réseaux": ", ".join(place["networks"] or ()),
+        "Volume": row["volume"] or ("aucun : données perdues avec le conteneur" if row["persistent"] is False else ""),
+        "Utilisateur": row["user"],
+        "Bases": ", ".join(row["names"] or ()),
+        "Contrôle de santé": row["healthcheck"] or ("aucun" if row["container"] else ""),
+        "Rôle": row["role"],
+    }
+    lines = [f"- **{markdown_text(row['database'])}** ({markdown_text(_title(row))})"]
+    lines += [f"  - {label} : {markdown_text(value)}" for label, value in facts.items() if value]
+    lines.append(f"  - Répond : {answers}{asked}")
+    lines.append(f"  - Authentification : {words.get(row['authentication'] or '', 'inconnue')}{method}")
+    lines += [f"  - Remarque : {markdown_text(row['note'])}"] if row["note"] else []
+    commands = trial_commands(row)
+    lines += ["  - Commandes de test :"] if commands else []
+    block = [f"    {line}" for line in markdown_code("\n".join(commands)).splitlines()] if commands else []
+    return "\n".join([*map(typography, lines), *(["", *block] if block else [])])
+
+
+def _title(row: Row) -> str:
+    place = "machine, hors de Docker" if row["place"] == "host" else "conteneur"
+    return " ".join(filter(None, [row["product"] or row["kind"], row["version"]])) + f", {place}"
 
 
 def _checked(audit: Audit, *ids: str) -> Iterator[str]:
@@ -172,6 +219,10 @@ def _commands(snapshot: Snapshot) -> Iterator[str]:
         yield "# Réseaux et conteneurs attachés"
         format_ = "'{{.Name}} : {{range .Containers}}{{.Name}} {{end}}'"
         yield from (f"docker network inspect --format {format_} {_quoted(network)}" for network in networks)
+    trials = [command for row in _rows(snapshot, "databases") if row["running"] for command in trial_commands(row)]
+    if trials:
+        yield "# Bases de données"
+        yield from trials
     routes = [row for row in _rows(snapshot, "routes") if row["protocol"] == "http" and row["domain"]]
     domains = sorted({(row["domain"], bool(row["tls"])) for row in routes if not row["domain"].startswith(("~", "*"))})
     if domains:

@@ -6,6 +6,7 @@ they are shown to the reader of an audit.
 
 from auditlib.schema import Table
 from auditlib.tables import (
+    databases,
     engine,
     logs,
     machine,
@@ -28,6 +29,7 @@ _FAMILIES = (
     system,
     engine,
     namespaces,
+    databases,
     traefik,
     web,
     logs,

@@ -158,6 +158,7 @@ def test_without_root_the_audit_says_what_it_cannot_know(tmp_path: Path) -> None
     states = dict(zip(refused.facts.sources["source"], refused.facts.sources["status"], strict=True))
     assert states == {
         "acme": "absent",
+        "databases": "partial",
         "engine": "refused",
         "host": "ok",
         "listeners": "partial",

@@ -1,0 +1,253 @@
+"""Connection strings in the environment of containers, and what each one's host is for the container that holds it.
+
+Only scheme, host, port and database leave this file. Where a password makes the address ambiguous, the host is
+unknown: a wrong guess could show a piece of it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from auditlib.collect.containers import name
+from auditlib.collect.databases.found import find, namespace
+from auditlib.schema import Row
+
+Container = dict[str, Any]
+
+_KINDS = {
+    "postgres": "PostgreSQL",
+    "postgresql": "PostgreSQL",
+    "pgsql": "PostgreSQL",
+    "mysql": "MySQL",
+    "mysql2": "MySQL",
+    "mariadb": "MySQL",
+    "redis": "Redis",
+    "rediss": "Redis",
+    "valkey": "Redis",
+    "valkeys": "Redis",
+    "mongodb": "MongoDB",
+    "mongodb+srv": "MongoDB",
+    "amqp": "AMQP",
+    "amqps": "AMQP",
+}
+_PORTS = {"PostgreSQL": 5432, "MySQL": 3306, "Redis": 6379, "MongoDB": 27017, "AMQP": 5672, "ChromaDB": 8000}
+# The words of a variable's name that tell what its host is, in `*_HOST`.
+_WORDS = {
+    "POSTGRES": "PostgreSQL",
+    "POSTGRESQL": "PostgreSQL",
+    "PG": "PostgreSQL",
+    "MYSQL": "MySQL",
+    "MARIADB": "MySQL",
+    "REDIS": "Redis",
+    "VALKEY": "Redis",
+    "MONGO": "MongoDB",
+    "MONGODB": "MongoDB",
+    "RABBITMQ": "AMQP",
+    "AMQP": "AMQP",
+    "CHROMA": "ChromaDB",
+    "CHROMADB": "ChromaDB",
+}
+_URL = re.compile(r"(?:jdbc:)?([a-z][a-z0-9+]{1,40})://(.*)", re.IGNORECASE | re.DOTALL)
+_HOST = re.compile(r"\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}))")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
+_DB_HOST = re.compile(r"(?:(.*)_)?(?:HOST|HOSTNAME)|(PG)HOST")
+_EVERY = {"0.0.0.0", "::", "*", "%"}  # noqa: S104 - what a server listens on, no host to reach
+
+_WITHOUT_DNS = ("bridge", "host", "none")  # Docker's own networks
+
+# Names that Docker Desktop gives; on a server only `extra_hosts` does.
+_DESKTOP = ".docker.internal"
+
+MAX_HOSTS = 20
+
+
+class Target(NamedTuple):
+    """What a host is: container, several, host (this machine), external, unresolved; unknown is None."""
+
+    kind: str | None
+    containers: list[str]
+    networks: list[str]
+
+
+def strings(containers: list[Container]) -> list[Row]:
+    """One row per variable and host that it names, for every container."""
+    kinds = {one.container: one.kind for one in find(containers, [], local=False)}
+    table = []
+    for container in containers:
+        environment = dict(line.partition("=")[::2] for line in container["Config"].get("Env") or [])
+        for variable, value in environment.items():
+            for row in [*_url(variable, value), *_pair(variable, environment, kinds.get(name(container)))]:
+                target = resolve(container, row["host"], containers)
+                table.append(
+                    {
+                        "container": name(container),
+                        "variable": variable,
+                        **row,
+                        "target": target.kind,
+                        "targets": target.containers,
+                        "networks": target.networks,
+                    }
+                )
+    return table
+
+
+def _url(variable: str, value: str) -> Iterator[Row]:
+    """The hosts of a variable that is wholly one address."""
+    match = _URL.fullmatch(value.strip().strip("\"'"))
+    if not match:
+        return
+    scheme = match[1].lower()
+    kind = _KINDS.get(scheme) or _KINDS.get(scheme.partition("+")[0])
+    if scheme in ("http", "https") and "CHROMA" in variable.upper():
+        kind = "ChromaDB"
+    if not kind:
+        return
+    for host, port, database in _places(match[2]):
+        yield {"kind": kind, "scheme": scheme, "host": host, "port": port or _default(kind, host), "database": database}
+
+
+def _default(kind: str, host: str | None) -> int | None:
+    return _PORTS[kind] if host else None
+
+
+def _places(rest: str) -> list[tuple[str | None, int | None, str | None]]:
+    """Host, port and database of what follows `scheme://`; unknown where a password may be mistaken for them."""
+    nothing: list[tuple[str | None, int | None, str | None]] = [(None, None, None)]
+    head = re.split(r"[?#]", rest, maxsplit=1)[0]
+    if "@" in rest[len(head) :]:
+        return nothing  # a password with ? or #, or an option with @
+    netloc, _, path = head.rpartition("@")[2].partition("/")
+    found: list[tuple[str | None, int | None, str | None]] = []
+    database = path if _NAME.fullmatch(path) else None
+    for one in netloc.split(",")[:MAX_HOSTS]:
+        host, port = _split(one)
+        if host is None:
+            return nothing
+        found.append((host, port, database))
+    return found
+
+
+def _split(place: str) -> tuple[str | None, int | None]:
+    """The host and port of `host:port`, `[v6]:port` or `host`; unknown for anything else."""
+    match = re.fullmatch(rf"(?:{_HOST.pattern})(?::(\d{{1,5}}))?", place)
+    if not match:
+        return None, None
+    return (match[1] or match[2]).lower(), int(match[3]) if match[3] else None
+
+
+def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterator[Row]:
+    """`X_HOST`, with `X_PORT` and `X_DB` beside it, when X names a kind of database."""
+    match = _DB_HOST.fullmatch(variable)
+    prefix = (match[1] or match[2] or "") if match else ""
+    words = prefix.upper().split("_")
+    kind = next((_WORDS[word] for word in words if word in _WORDS), None)
+    generic = {"DB", "DATABASE"} & set(words)
+    host, port = _split(environment[variable].strip())
+    # A database's own variables are what it listens on; « localhost » and the like are told by the resolution.
+    if not match or not host or host in _EVERY or not (kind or generic) or (own and own == kind):
+        return
+    join = "" if match[2] else "_"
+    told = environment.get(f"{prefix}{join}PORT", "")
+    number = port or (int(told) if re.fullmatch(r"\d{1,5}", told) else None) or (_PORTS[kind] if kind else None)
+    bases = (environment.get(f"{prefix}{join}{word}", "") for word in ("DB", "NAME", "DATABASE", "DB_NAME"))
+    database = next((base for base in bases if _NAME.fullmatch(base)), None)
+    yield {"kind": kind, "scheme": None, "host": host, "port": number, "database": database}
+
+
+# Resolution
+
+
+def resolve(container: Container, host: str | None, containers: list[Container]) -> Target:
+    """What `host` is for `container`: by its own loopback, `extra_hosts`, links, then the names of shared networks.
+
+    Docker's DNS answers names on user-defined networks only, and asks the machine's for every other name.
+    """
+    if host is None:
+        return Target(None, [], [])
+    known = {c["Id"]: c for c in containers}
+    owner = namespace(container, known)
+    on_host = owner["HostConfig"].get("NetworkMode") == "host"
+    host = host.rstrip(".")
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return Target("host", [], []) if on_host else Target("container", _same(owner, containers, known), [])
+    extra = dict(_extra(owner))
+    address = extra.get(host, host)
+    if address == "host-gateway":
+        return Target("host", [], [])
+    ends = _ends(owner)
+    if (ip := _ip(address)) is not None:
+        return _by_address(str(ip), ends, containers)
+    linked = [other for other, alias in _links(owner) if alias == host]
+    if linked:
+        return Target("container", linked, [])
+    matches = [
+        (name(other), network)
+        for other in containers
+        for network, end in _ends(other).items()
+        if network in ends and network not in _WITHOUT_DNS and host in _names(other, end)
+    ]
+    running = {name(c) for c in containers if c["State"].get("Running")}
+    # The DNS forgets a stopped container: it counts only where nothing that runs has the name.
+    alive = [match for match in matches if match[0] in running] or matches
+    found = sorted({other for other, _ in alive})
+    if found:
+        kind = "container" if len(found) == 1 else "several"
+        return Target(kind, found, sorted({network for _, network in alive}))
+    if "." in host and not host.endswith(_DESKTOP):
+        return Target("external", [], [])
+    # A name of one word on the machine's own network is the machine's business: its hosts file, its domain.
+    return Target(None if on_host else "unresolved", [], [])
+
+
+def _same(owner: Container, containers: list[Container], known: dict[str, Container]) -> list[str]:
+    """The containers that share one loopback."""
+    return sorted(name(c) for c in containers if namespace(c, known)["Id"] == owner["Id"])
+
+
+def _extra(container: Container) -> Iterator[tuple[str, str]]:
+    for line in container["HostConfig"].get("ExtraHosts") or []:
+        host, _, address = str(line).partition(":")
+        yield host.lower(), address
+
+
+def _links(container: Container) -> Iterator[tuple[str, str]]:
+    """`/redis:/app/cache`: the container and the name it is given."""
+    for link in container["HostConfig"].get("Links") or []:
+        other, _, alias = str(link).partition(":")
+        yield other.strip("/"), alias.rpartition("/")[2].lower()
+
+
+def _ends(container: Container) -> dict[str, dict[str, Any]]:
+    return (container["NetworkSettings"] or {}).get("Networks") or {}
+
+
+def _names(container: Container, end: dict[str, Any]) -> set[str]:
+    """What Docker's DNS answers to on one network, whatever the case."""
+    names = [*(end.get("DNSNames") or []), *(end.get("Aliases") or []), name(container), container["Id"][:12]]
+    return {str(one).lower() for one in names}
+
+
+def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return None
+
+
+def _by_address(address: str, ends: dict[str, dict[str, Any]], containers: list[Container]) -> Target:
+    """An address: a container's, the gateway of one of one's own networks (this machine), or another machine's."""
+    if any(address in (end.get("Gateway"), end.get("IPv6Gateway")) for end in ends.values()):
+        return Target("host", [], [])
+    matches = [
+        (name(other), network)
+        for other in containers
+        for network, end in _ends(other).items()
+        if address in (end.get("IPAddress"), end.get("GlobalIPv6Address"))
+    ]
+    shared = [match for match in matches if match[1] in ends]
+    if matches:
+        found = sorted({other for other, _ in shared or matches})
+        kind = "container" if len(found) == 1 else "several"
+        return Target(kind, found, sorted({network for _, network in shared}))
+    return Target("external", [], [])
