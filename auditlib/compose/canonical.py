@@ -186,6 +186,13 @@ def _ports(value: Any, place: Place, folder: str) -> Seq:
     return sequence([ports.parse(item, items.place) for item in items], items.place)
 
 
+def _hosts(value: Any, place: Place, folder: str) -> Seq:
+    if not isinstance(value, Map):
+        return _list(value, place)
+    made = [f"{name}={one}" for name, item in value.items() for one in (item if isinstance(item, Seq) else [item])]
+    return sequence([text(one, place_of(value)) for one in sorted(made)], place_of(value))
+
+
 def _needs(place: Place) -> Map:
     return mapping({"condition": "service_started", "required": True}, place)
 
@@ -200,6 +207,7 @@ _SHAPES: dict[str, _Shape] = {
         [absolute(item, folder) for item in _list(value, place)], place_of(value, place)
     ),
     "build": _build,
+    "extra_hosts": _hosts,
     "env_file": _env_files,
     "extends": _extends,
     "volumes": _mounts,

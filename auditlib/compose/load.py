@@ -116,6 +116,7 @@ def environment(project: Project, service: Map, read: Reader) -> Iterator[tuple[
     The value is None when nothing gives one. Raises Invalid and OSError for an `env_file`.
     """
     found: dict[str, Text | None] = {}
+    own = {name: value for name, value in (service.get("environment") or {}).items() if value is not None}
     for entry in service.get("env_file") or ():
         path = entry["path"]
         try:
@@ -124,7 +125,7 @@ def environment(project: Project, service: Map, read: Reader) -> Iterator[tuple[
             if entry.get("required", True) is False:
                 continue
             raise
-        for name, value in dotenv.read(content, str(path), project.variables).items():
+        for name, value in dotenv.read(content, str(path), {**project.variables, **own}).items():
             found[name] = text(value, place_of(entry))
     for name, value in (service.get("environment") or {}).items():
         known = project.variables.get(name)

@@ -9,6 +9,8 @@ Path = tuple[str, ...]
 
 _REPLACED = {("command",), ("entrypoint",), ("healthcheck", "test")}
 _BY_NAME = {"cap_add", "cap_drop", "dns", "dns_opt", "dns_search", "links", "profiles", "tmpfs", "expose", "extra_hosts"}
+# Compose does not merge what these repeat, and its schema refuses repetitions.
+_ONCE = {"external_links", "group_add", "security_opt", "volumes_from"}
 _BY_TARGET = {"volumes": "", "configs": "", "secrets": "/run/secrets"}
 
 
@@ -37,10 +39,12 @@ def merge(base: Any, other: Any, path: Path = ()) -> Any:
 
 
 def unique(value: Any, path: Path = ()) -> Any:
-    """The tree where the entries of a list that name the same thing are one, the last."""
+    """The tree where the entries of a list that name the same thing are one, the last. Raises Invalid."""
     if isinstance(value, Map):
         return mapping({key: unique(item, (*path, key)) for key, item in value.items()}, value.place)
     if isinstance(value, Seq) and path[:1] == ("services",) and len(path) >= 3:
+        if path[2] in _ONCE and len(set(map(str, value))) < len(value):
+            raise Invalid(f"« {'.'.join(path)[:100]} » contient deux fois la même valeur", value.place)
         kept: dict[Any, Any] = {}
         for number, item in enumerate(value):
             # The first one's rank, the last one's value.

@@ -6,14 +6,19 @@ from importlib.resources import files
 from typing import Any
 
 from jsonschema import Draft7Validator, ValidationError
+from jsonschema.validators import extend
 from jsonschema.exceptions import best_match
 
 from auditlib.compose.document import NOWHERE, Invalid, Place, place_of
 
 
+def _accept(*_: Any) -> None:
+    """No error: Compose drops most repetitions before it looks at the schema (`merge.unique` tells the others)."""
+
+
 @functools.cache
-def _validator() -> Draft7Validator:
-    return Draft7Validator(json.loads((files("auditlib.compose") / "compose-spec.json").read_text("utf-8")))
+def _validator() -> Any:
+    return extend(Draft7Validator, {"uniqueItems": _accept})(json.loads((files("auditlib.compose") / "compose-spec.json").read_text("utf-8")))
 
 
 def validate(tree: Any, file: str) -> None:
@@ -48,6 +53,4 @@ def _reason(error: ValidationError) -> str:
     if error.validator == "required" and isinstance(error.instance, dict):
         names = ", ".join(f"« {name} »" for name in error.validator_value if name not in error.instance)
         return f"il manque {names} dans « {where} »"
-    if error.validator == "uniqueItems":
-        return f"« {where} » contient deux fois la même valeur"
     return f"« {where} » n’a pas la forme attendue"
