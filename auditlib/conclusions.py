@@ -33,7 +33,9 @@ def collection(sources: pd.DataFrame) -> Iterator[str]:
             yield " ".join(filter(None, [row["reason"], row["remedy"]]))
 
 
-def inventory(stacks: pd.DataFrame, host_services: pd.DataFrame | None = None) -> Iterator[str]:
+def inventory(
+    stacks: pd.DataFrame, host_services: pd.DataFrame | None = None, projects: pd.DataFrame | None = None
+) -> Iterator[str]:
     """What is active and what is not."""
     rows = records(stacks)
     by_state = {state: [row for row in rows if row["state"] == state] for state in (ACTIVE, PARTLY, PASSIVE)}
@@ -47,12 +49,25 @@ def inventory(stacks: pd.DataFrame, host_services: pd.DataFrame | None = None) -
         yield f"En partie arrêtés : {listing(stopped)}."
     if by_state[PASSIVE]:
         yield f"Arrêtés : {listing(row['stack'] for row in by_state[PASSIVE])}."
+    if projects is not None:
+        found = records(projects)
+        passive = [row["files"] for row in found if row["state"] == PASSIVE]
+        yield f"{plural(len(found), 'projet')} sur le disque, dont {plural(len(passive), 'passif')}{_said(passive)}."
+        refused = [row["files"] for row in found if row["refused"]]
+        if refused:
+            yield f"Refusés par Compose : {listing(refused)}."
     if host_services is not None:
         names = [row["service"] for row in records(host_services) if row["service"] != "inconnu"]
         yield f"Hors de Docker, à l’écoute sur la machine : {listing(dict.fromkeys(names)) or 'rien'}."
 
 
-def ports(host_ports: pd.DataFrame, listeners: pd.DataFrame | None = None) -> Iterator[str]:
+def _said(names: list[str]) -> str:
+    return f" : {listing(names)}" if names else ""
+
+
+def ports(
+    host_ports: pd.DataFrame, listeners: pd.DataFrame | None = None, idle_ports: pd.DataFrame | None = None
+) -> Iterator[str]:
     """How many ports, how many open to all."""
     rows = records(host_ports)
     wide = [row for row in rows if row["exposure"] == EVERYWHERE]
@@ -62,6 +77,9 @@ def ports(host_ports: pd.DataFrame, listeners: pd.DataFrame | None = None) -> It
     unknown = [f"{row['port']}/{row['protocol']}" for row in rows if row["kind"] == "inconnu"]
     if unknown:
         yield f"Sans propriétaire connu : {listing(unknown)}."
+    if idle_ports is not None and len(idle_ports):
+        claims = [f"{row['host_port']}/{row['protocol']} ({row['claimant']})" for row in records(idle_ports)]
+        yield f"Réclamés sans être tenus : {listing(claims)}."
 
 
 def routing(routes: pd.DataFrame) -> Iterator[str]:

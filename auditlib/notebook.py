@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
-from auditlib import checks, conclusions, findings, french, routing, runs, snapshot, topology  # noqa: F401
+from auditlib import checks, conclusions, declarations, findings, french, routing, runs, snapshot, topology  # noqa: F401
 from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
 from auditlib.parameters import Severity, read
 from auditlib.schema import VIEWS

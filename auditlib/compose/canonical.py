@@ -23,7 +23,9 @@ def canonical(tree: Map, folder: str) -> Map:
     made.pop("version", None)
     services = _map(tree.get("services"), tree.place)
     if "services" in tree:
-        made["services"] = mapping({name: _service(name, one, folder) for name, one in services.items()}, services.place)
+        made["services"] = mapping(
+            {name: _service(name, one, folder) for name, one in services.items()}, services.place
+        )
     for kind in _RESOURCES:
         if kind in tree:
             items = _map(tree[kind], tree.place)
@@ -85,7 +87,9 @@ def pairs(value: Any, place: Place) -> Map:
 def _as_text(item: Any, place: Place) -> Text:
     if isinstance(item, Text):
         return item
-    shown = ("true" if item else "false") if isinstance(item, bool) else f"{item:g}" if isinstance(item, float) else item
+    shown = (
+        ("true" if item else "false") if isinstance(item, bool) else f"{item:g}" if isinstance(item, float) else item
+    )
     return text(str(shown), place_of(item, place))
 
 
@@ -102,6 +106,8 @@ def _keyed(value: Any, place: Place, default: Callable[[Place], Any]) -> Map:
     if isinstance(value, Map):
         return value
     items = _list(value, place)
+    if len(set(map(str, items))) < len(items):
+        raise Invalid("une liste contient deux fois la même valeur", items.place)
     return mapping({key: default(place_of(key)) for key in items if isinstance(key, str)}, items.place)
 
 

@@ -123,15 +123,17 @@ class _Builder:
     def _value(self, event: Any, events: Iterator[Any], depth: int) -> Any:
         place = Place(self.file, event.start_mark.line + 1)
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in self.anchors:
-                raise Invalid(f"l’alias « {event.anchor[:40]} » ne désigne rien, ou se contient lui-même", place)
-            value, size = self.anchors[event.anchor]
+            name = str(event.anchor)
+            if name not in self.anchors:
+                raise Invalid(f"l’alias « {name[:40]} » ne désigne rien, ou se contient lui-même", place)
+            value, size = self.anchors[name]
             self._count(size, place)
             return value
         if depth > MAX_DEPTH:
             raise Invalid(f"plus de {MAX_DEPTH} niveaux imbriqués", place)
         before = self.nodes
-        self._count(1, place)
+        # A long text costs more than one value: aliases would repeat it.
+        self._count(1 + (len(event.value) // 64 if isinstance(event, yaml.ScalarEvent) else 0), place)
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event, place)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -143,7 +145,7 @@ class _Builder:
         else:
             value = self._mapping(events, place, depth)
         if event.tag in ("!reset", "!override"):
-            value = Tagged(event.tag, value)
+            value = Tagged(str(event.tag), value)
         if event.anchor:
             self.anchors[event.anchor] = (value, self.nodes - before)
         return value
@@ -180,9 +182,8 @@ class _Builder:
         value: Any = event.value
         tag = event.tag or ""
         # An unquoted scalar has no style; one with a tag of ours is read as if it had none.
-        if (event.implicit[0] or tag in ("!reset", "!override")) and not event.style:
-            value = _plain(event.value)
-        elif tag.startswith("tag:yaml.org,2002:") and not tag.endswith(":str"):
+        bare = (event.implicit[0] or tag in ("!reset", "!override")) and not event.style
+        if bare or (tag.startswith("tag:yaml.org,2002:") and not tag.endswith(":str")):
             value = _plain(event.value)
         if isinstance(value, str):
             return text(value, place)

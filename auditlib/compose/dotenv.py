@@ -1,6 +1,7 @@
 """`.env` files and `env_file`, as compose-go's package `dotenv` reads them."""
 
 import re
+from collections import ChainMap
 from collections.abc import Mapping
 
 from auditlib.compose.document import Invalid, Place
@@ -18,6 +19,7 @@ def read(content: str, file: str, known: Mapping[str, str]) -> dict[str, str]:
     Raises Invalid with the line that cannot be read.
     """
     found: dict[str, str] = {}
+    variables = Variables(ChainMap(dict(known), found))
     for name, value, line in _statements(content.removeprefix("\ufeff").replace("\r\n", "\n"), file):
         if value is None:
             if name in known:
@@ -25,7 +27,7 @@ def read(content: str, file: str, known: Mapping[str, str]) -> dict[str, str]:
         elif isinstance(value, _Literal) or "$" not in value:
             found[name] = str(value)
         else:
-            found[name] = substitute(value, Variables({**found, **known}), Place(file, line))
+            found[name] = substitute(value, variables, Place(file, line))
     return {name: value for name, value in found.items() if not name[:1].isdigit()}
 
 

@@ -14,6 +14,8 @@ _START = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<named>[_a-z][_a-z0-9]*)|\{(?P<braced>[_a-z][_a-z0-9]*)?(?P<sign>:?[-+?])?)", re.IGNORECASE
 )
 _NESTED = 30
+MAX_LENGTH = 256 * 1024  # characters of one value, once its variables are replaced
+MAX_TOTAL = 8 * 1024 * 1024  # of all values of a file
 
 
 @dataclass
@@ -23,6 +25,13 @@ class Variables:
     values: Mapping[str, str]
     missing: list[tuple[str, Place]] = field(default_factory=list)
     required: list[tuple[str, Place]] = field(default_factory=list)
+    written: int = 0  # characters, so far
+
+    def spend(self, length: int, place: Place) -> None:
+        """Count what was written. Raises Invalid when it grows beyond all reason."""
+        self.written += length
+        if length > MAX_LENGTH or self.written > MAX_TOTAL:
+            raise Invalid("les variables donnent un texte démesuré", place)
 
     def get(self, name: str, place: Place) -> str:
         """The value of a variable; unknown ones are empty, and noted."""
@@ -35,7 +44,8 @@ def substitute(template: str, variables: Variables, place: Place, depth: int = 0
     """The text with its variables replaced. Raises Invalid for a form that compose-go refuses."""
     if depth > _NESTED:
         raise Invalid(f"plus de {_NESTED} variables imbriquées", place)
-    pieces, position = [], 0
+    pieces: list[str] = []
+    position = length = 0
     while found := _START.search(template, position):
         pieces.append(template[position : found.start()])
         position = found.end()
@@ -46,12 +56,14 @@ def substitute(template: str, variables: Variables, place: Place, depth: int = 0
         else:
             value, position = _braced(template, found, variables, place, depth)
             pieces.append(value)
+        length += len(pieces[-1])
+        if length > MAX_LENGTH:
+            break
+    variables.spend(length, place)
     return "".join([*pieces, template[position:]])
 
 
-def _braced(
-    template: str, found: re.Match[str], variables: Variables, place: Place, depth: int
-) -> tuple[str, int]:
+def _braced(template: str, found: re.Match[str], variables: Variables, place: Place, depth: int) -> tuple[str, int]:
     """The value of `${…}`, and where it ends."""
     name, sign = found["braced"], found["sign"]
     end = _closing(template, found.start()) if name else None
@@ -108,7 +120,9 @@ def boolean(value: str) -> bool:
 _SERVICE: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("cpu_count", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares"), whole),
     **dict.fromkeys(("oom_score_adj", "pids_limit", "scale", "healthcheck.retries", "ports.*.target"), whole),
-    **dict.fromkeys(("deploy.replicas", "deploy.update_config.parallelism", "deploy.rollback_config.parallelism"), whole),
+    **dict.fromkeys(
+        ("deploy.replicas", "deploy.update_config.parallelism", "deploy.rollback_config.parallelism"), whole
+    ),
     **dict.fromkeys(("deploy.restart_policy.max_attempts", "deploy.placement.max_replicas_per_node"), whole),
     **dict.fromkeys(("ulimits.*", "ulimits.*.hard", "ulimits.*.soft"), whole),
     **dict.fromkeys(("cpu_percent", "cpus", "deploy.update_config.max_failure_ratio"), float),
@@ -118,7 +132,10 @@ _SERVICE: dict[str, Callable[[str], Any]] = {
 }
 _CASTS: dict[tuple[str, ...], Callable[[str], Any]] = {
     **{("services", "*", *path.split(".")): cast for path, cast in _SERVICE.items()},
-    **{("networks", "*", name): boolean for name in ("external", "internal", "attachable", "enable_ipv4", "enable_ipv6")},
+    **{
+        ("networks", "*", name): boolean
+        for name in ("external", "internal", "attachable", "enable_ipv4", "enable_ipv6")
+    },
     **{(kind, "*", "external"): boolean for kind in ("volumes", "secrets", "configs")},
 }
 

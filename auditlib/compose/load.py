@@ -89,15 +89,22 @@ def project_name(name: str) -> str:
     return "".join(re.findall("[a-z0-9_-]", name.lower())).lstrip("_-")
 
 
-def load(files: Sequence[str], folder: str, read: Reader, shell: Mapping[str, str] | None = None) -> Project:
+def load(
+    files: Sequence[str],
+    folder: str,
+    read: Reader,
+    shell: Mapping[str, str] | None = None,
+    env_files: Sequence[str] = (),
+) -> Project:
     """The project of these absolute paths; the later override the earlier. Never raises for what files hold.
 
-    `folder` is the project's own, where `.env` is; `shell` holds the variables of whoever would run Compose.
+    `folder` is the project's own; `shell` holds the variables of whoever would run Compose; `env_files` are those
+    given with --env-file, in place of the folder's `.env`.
     """
     project = Project("", folder, tuple(files))
     loader = _Loader(project, read)
     try:
-        loader.load(dict(shell or {}))
+        loader.load(dict(shell or {}), env_files)
     except _Stop as stop:
         project.problems.append(stop.problem)
     except Invalid as invalid:
@@ -157,11 +164,17 @@ class _Loader:
             said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise _Stop(Problem("unreadable", f"le fichier {path} ne peut être lu ({said})", Place(path, 0))) from None
 
-    def load(self, shell: dict[str, str]) -> None:
+    def load(self, shell: dict[str, str], env_files: Sequence[str]) -> None:
         project = self.project
-        known = {**self.dotenv(posixpath.join(project.folder, ".env"), shell, optional=True), **shell}
+        found: dict[str, str] = {}
+        for path in env_files or [posixpath.join(project.folder, ".env")]:
+            found |= self.dotenv(path, {**found, **shell}, optional=not env_files)
+        known = {**found, **shell}
         project.variables = known
-        raw = [(path, self.documents(path, "compose" if not rank else "override")) for rank, path in enumerate(project.files)]
+        raw = [
+            (path, self.documents(path, "compose" if not rank else "override"))
+            for rank, path in enumerate(project.files)
+        ]
         project.name = self.name([tree for _, trees in raw for tree in trees], known)
         known["COMPOSE_PROJECT_NAME"] = project.name
         project.profiles = tuple(one.strip() for one in known.get("COMPOSE_PROFILES", "").split(",") if one.strip())
@@ -284,9 +297,7 @@ class _Loader:
         clean, resets = self.prepared(tree, path, posixpath.dirname(path), variables)
         return clean.get("services") or mapping({}, clean.place), resets
 
-    def include(
-        self, model: Map, includes: Any, folder: str, variables: Variables, included: tuple[str, ...]
-    ) -> None:
+    def include(self, model: Map, includes: Any, folder: str, variables: Variables, included: tuple[str, ...]) -> None:
         """Add to `model` what other files declare. Raises Invalid when both declare the same thing differently."""
         for entry in includes:
             one = entry if isinstance(entry, Map) else mapping({"path": entry}, place_of(entry))

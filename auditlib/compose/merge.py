@@ -8,7 +8,18 @@ from auditlib.compose.ports import Port
 Path = tuple[str, ...]
 
 _REPLACED = {("command",), ("entrypoint",), ("healthcheck", "test")}
-_BY_NAME = {"cap_add", "cap_drop", "dns", "dns_opt", "dns_search", "links", "profiles", "tmpfs", "expose", "extra_hosts"}
+_BY_NAME = {
+    "cap_add",
+    "cap_drop",
+    "dns",
+    "dns_opt",
+    "dns_search",
+    "links",
+    "profiles",
+    "tmpfs",
+    "expose",
+    "extra_hosts",
+}
 # Compose does not merge what these repeat, and its schema refuses repetitions.
 _ONCE = {"external_links", "group_add", "security_opt", "volumes_from"}
 _BY_TARGET = {"volumes": "", "configs": "", "secrets": "/run/secrets"}
@@ -23,7 +34,9 @@ def merge(base: Any, other: Any, path: Path = ()) -> Any:
         return base
     if isinstance(base, Map):
         if not isinstance(other, Map):
-            raise Invalid(f"« {'.'.join(path)[:100]} » n’est pas de la même forme d’un fichier à l’autre", place_of(other))
+            raise Invalid(
+                f"« {'.'.join(path)[:100]} » n’est pas de la même forme d’un fichier à l’autre", place_of(other)
+            )
         drivers = {one.get("driver") for one in (base, other) if "driver" in one}
         if field == ("logging",) and len(drivers) > 1:
             return other
@@ -33,7 +46,9 @@ def merge(base: Any, other: Any, path: Path = ()) -> Any:
         return made
     if isinstance(base, Seq):
         if not isinstance(other, Seq):
-            raise Invalid(f"« {'.'.join(path)[:100]} » n’est pas de la même forme d’un fichier à l’autre", place_of(other))
+            raise Invalid(
+                f"« {'.'.join(path)[:100]} » n’est pas de la même forme d’un fichier à l’autre", place_of(other)
+            )
         return sequence([*base, *other], base.place)
     return other
 

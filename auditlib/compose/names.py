@@ -11,7 +11,9 @@ OVERRIDES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
-_LOOKS = re.compile(r"(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml|[\w.-]+[._-](?:docker-)?compose\.ya?ml", re.IGNORECASE)
+_LOOKS = re.compile(
+    r"(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml|[\w.-]+[._-](?:docker-)?compose\.ya?ml", re.IGNORECASE
+)
 
 
 def looks_compose(name: str) -> bool:

@@ -6,8 +6,8 @@ from importlib.resources import files
 from typing import Any
 
 from jsonschema import Draft7Validator, ValidationError
-from jsonschema.validators import extend
 from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
 
 from auditlib.compose.document import NOWHERE, Invalid, Place, place_of
 
@@ -18,7 +18,9 @@ def _accept(*_: Any) -> None:
 
 @functools.cache
 def _validator() -> Any:
-    return extend(Draft7Validator, {"uniqueItems": _accept})(json.loads((files("auditlib.compose") / "compose-spec.json").read_text("utf-8")))
+    return extend(Draft7Validator, {"uniqueItems": _accept})(
+        json.loads((files("auditlib.compose") / "compose-spec.json").read_text("utf-8"))
+    )
 
 
 def validate(tree: Any, file: str) -> None:

@@ -1,4 +1,4 @@
-"""The program of Docker Compose, asked what it makes of a folder; and what our loader makes of it, in the same words."""
+"""What Docker Compose makes of a folder, and what our loader makes of it, in the same words."""
 
 import json
 import subprocess
@@ -36,7 +36,12 @@ def cases() -> dict[str, dict[str, str]]:
 def asked(folder: Path) -> dict[str, Any] | None:
     """What the real program makes of a folder; None when it refuses it."""
     done = subprocess.run(
-        [program(), "config", "--format", "json"], cwd=folder, env=ENVIRONMENT, capture_output=True, timeout=30, check=False
+        [program(), "config", "--format", "json"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=30,
+        check=False,
     )
     return json.loads(done.stdout.replace(b"$$", b"$")) if done.returncode == 0 else None
 
@@ -67,9 +72,12 @@ def told(answer: dict[str, Any]) -> dict[str, Any]:
             "networks": sorted(one.get("networks") or {}),
             "profiles": sorted(one.get("profiles") or []),
             "ports": sorted(
-                (p["protocol"], p.get("host_ip", ""), str(p.get("published", "")), p["target"]) for p in one.get("ports", [])
+                (p["protocol"], p.get("host_ip", ""), str(p.get("published", "")), p["target"])
+                for p in one.get("ports", [])
             ),
-            "volumes": sorted((v["type"], v.get("source", ""), v["target"], v.get("read_only", False)) for v in one.get("volumes", [])),
+            "volumes": sorted(
+                (v["type"], v.get("source", ""), v["target"], v.get("read_only", False)) for v in one.get("volumes", [])
+            ),
             "labels": one.get("labels") or {},
             "environment": one.get("environment") or {},
             "depends_on": sorted(one.get("depends_on") or {}),
