@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 MAX_DEPTH = 60
-MAX_NODES = 100_000
+MAX_NODES = 30_000
 MAX_ITEMS = 1_000  # of one list
 
 

@@ -87,7 +87,10 @@ def _braced(template: str, found: re.Match[str], variables: Variables, place: Pl
 
 
 def _closing(template: str, start: int) -> int | None:
-    """Where the brace that opens after `start` is closed, on the same line."""
+    """Where the brace that opens after `start` is closed, on the same line.
+
+    compose-go does not look at what follows an inner brace, and takes the last one of the line when it has lost count.
+    """
     opened, position = 0, start
     line = template.find("\n", start)
     last = len(template) if line < 0 else line
@@ -100,7 +103,8 @@ def _closing(template: str, start: int) -> int | None:
             opened += 1
             position += 1
         position += 1
-    return None
+    end = template.rfind("}", start, last)
+    return end if end >= 0 else None
 
 
 def whole(value: str) -> int:

@@ -150,8 +150,7 @@ class _Loader:
 
     def read(self, path: str, role: Role, asked: Place = NOWHERE) -> str:
         """The text of a file. Raises _Stop when it cannot be read."""
-        if remote(path):
-            raise _Stop(Problem("remote", "un fichier est demandé à une autre machine : il n’est pas lu", asked))
+        self.here(path, asked)
         if path not in self.project.read and len(self.project.read) >= MAX_FILES:
             raise _Stop(Problem("invalid", f"plus de {MAX_FILES} fichiers", asked))
         self.project.read.setdefault(path, role)
@@ -163,6 +162,12 @@ class _Loader:
         except (OSError, ValueError) as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise _Stop(Problem("unreadable", f"le fichier {path} ne peut être lu ({said})", Place(path, 0))) from None
+
+    @staticmethod
+    def here(path: str, asked: Place) -> None:
+        """Raises _Stop for a file of another machine."""
+        if remote(path):
+            raise _Stop(Problem("remote", "un fichier est demandé à une autre machine : il n’est pas lu", asked))
 
     def load(self, shell: dict[str, str], env_files: Sequence[str]) -> None:
         project = self.project
@@ -305,6 +310,8 @@ class _Loader:
             paths = [absolute(path, folder) for path in _several(one.get("path"), place)]
             if not paths:
                 raise Invalid("« include » n’a pas de chemin", place)
+            for path in paths:
+                self.here(path, place)
             if str(paths[0]) in included:
                 raise Invalid("« include » tourne en rond", place)
             if len(included) > 20:
