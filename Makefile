@@ -26,6 +26,10 @@ help: ## cette aide
 audit: .venv/.runtime ## audite cette machine et écrit le rapport dans outputs/
 	$(BIN)/auditlib run -f parameters/local.yaml $(ARGS)
 
+.PHONY: demo
+demo: .venv/.runtime ## le rapport complet d’un serveur de démonstration, sans Docker
+	$(BIN)/auditlib run --fast -f parameters/demo.yaml $(ARGS)
+
 .PHONY: jupyter
 jupyter: .venv/.runtime ## ouvre JupyterLab sur les carnets
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.news_url=None \

@@ -66,7 +66,10 @@ def _said(names: list[str]) -> str:
 
 
 def ports(
-    host_ports: pd.DataFrame, listeners: pd.DataFrame | None = None, idle_ports: pd.DataFrame | None = None
+    host_ports: pd.DataFrame,
+    listeners: pd.DataFrame | None = None,
+    publications: pd.DataFrame | None = None,
+    idle_ports: pd.DataFrame | None = None,
 ) -> Iterator[str]:
     """How many ports, how many open to all."""
     rows = records(host_ports)
@@ -74,6 +77,8 @@ def ports(
     yield f"{plural(len(rows), 'port')} de la machine, dont {len(wide)} sur toutes les interfaces."
     if listeners is None:
         yield "Seuls les ports publiés par Docker sont connus : les écoutes de la machine n’ont pas été lues."
+    if publications is None:
+        yield "Seules les écoutes de la machine sont connues : les ports publiés par Docker n’ont pas été lus."
     unknown = [f"{row['port']}/{row['protocol']}" for row in rows if row["kind"] == "inconnu"]
     if unknown:
         yield f"Sans propriétaire connu : {listing(unknown)}."
@@ -146,8 +151,8 @@ def verdict(audit: Audit) -> str:
 def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
     """The summary: what runs, what is served, what is wrong, what was not seen."""
     sentences = [verdict(audit)]
-    for chapter in (inventory, ports, routing):
-        sentences += conclude(snapshot, chapter)[:1]
+    # One reason often keeps several chapters silent; it is said once.
+    sentences += dict.fromkeys(conclude(snapshot, chapter)[0] for chapter in (inventory, ports, routing))
     grave = audit.at_least("high")
     sentences += [f"{finding.message}" for finding in grave[:5]]
     if len(grave) > 5:

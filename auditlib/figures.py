@@ -9,7 +9,6 @@ from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
-import networkx as nx
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -21,7 +20,7 @@ from auditlib.french import listing, plural, typography, visible
 from auditlib.inventory import PLURALS
 from auditlib.ports import EVERYWHERE, LOOPBACK, SPECIFIC
 from auditlib.schema import records
-from auditlib.topology import LAYERS, broken, layers
+from auditlib.topology import LAYERS, Graph, broken, layers, reached
 
 # Colours of the report too (style.css): one meaning each, told apart without colour by a word or a stroke.
 INK, MUTED, LINE, PAPER = "#1f2933", "#52606d", "#9aa5b1", "#ffffff"
@@ -166,7 +165,7 @@ def _counted(by_severity: Mapping[str, int]) -> str:
 _COLUMN, _ROW, _BOX = 2.75, 0.42, 2.05  # inches: distance of layers, of nodes; width of a node
 
 
-def graph_figure(tree: "nx.DiGraph[str]") -> Figure:
+def graph_figure(tree: Graph) -> Figure:
     """The graph, one column per layer, in the order of a request from left to right."""
     ordered = layers(tree)
     tallest = max((len(layer) for layer in ordered), default=0)
@@ -241,7 +240,7 @@ def _legend(axes: Axes) -> None:
     axes.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=7.5, handlelength=2.2)
 
 
-def _graph_caption(tree: "nx.DiGraph[str]") -> str:
+def _graph_caption(tree: Graph) -> str:
     counts = {kind: sum(tree.nodes[node]["kind"] == kind for node in tree) for kind in LAYERS}
     return (
         f"Du domaine au réseau : {plural(counts['domain'], 'domaine')}, {plural(counts['router'], 'routeur')}, "
@@ -249,7 +248,7 @@ def _graph_caption(tree: "nx.DiGraph[str]") -> str:
     )
 
 
-def _graph_alt(tree: "nx.DiGraph[str]") -> str:
+def _graph_alt(tree: Graph) -> str:
     domains = sorted(node for node in tree if tree.nodes[node]["kind"] == "domain")
     said = [f"{visible(tree.nodes[domain]['label'])} mène à {_ends(tree, domain)}" for domain in domains]
     bad = broken(tree)
@@ -257,9 +256,9 @@ def _graph_alt(tree: "nx.DiGraph[str]") -> str:
     return f"Graphe en cinq colonnes. {' ; '.join(said) or 'Aucun domaine'}. {state}"
 
 
-def _ends(tree: "nx.DiGraph[str]", domain: str) -> str:
+def _ends(tree: Graph, domain: str) -> str:
     by_kind: dict[str, list[str]] = {}
-    for node in nx.descendants(tree, domain):
+    for node in reached(tree, domain):
         by_kind.setdefault(tree.nodes[node]["kind"], []).append(visible(tree.nodes[node]["label"].replace("\n", " ")))
     # A service of Traefik's own has no server.
     return listing(sorted(by_kind.get("container") or by_kind.get("service") or ["aucun service"]))
@@ -281,16 +280,3 @@ def absent_figure(sentence: str) -> Figure:
         canvas = Canvas(figsize=(8.5, 1.2), facecolor=PAPER)
         canvas.text(0.5, 0.5, "\n".join(wrap(typography(sentence), 90)), ha="center", va="center", color=MUTED)
         return _figure(canvas, sentence, sentence)
-
-
-def graphml(tree: "nx.DiGraph[str]") -> str:
-    """The graph as GraphML, for Gephi, yEd and the like. Characters that XML forbids become their codes."""
-    clean: nx.DiGraph[str] = nx.DiGraph()
-    clean.add_nodes_from(
-        (visible(node), {key: visible(v) for key, v in data.items()}) for node, data in tree.nodes(data=True)
-    )
-    clean.add_edges_from(
-        (visible(one), visible(other), {key: visible(v) for key, v in data.items()})
-        for one, other, data in tree.edges(data=True)
-    )
-    return "\n".join(nx.generate_graphml(clean)) + "\n"

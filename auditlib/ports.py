@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from auditlib.schema import Row, Table, integer, records, several, text, view
+from auditlib.snapshot import AbsentTable
 from auditlib.software import PORT_HOLDERS
 
 EVERYWHERE = "toutes les interfaces"
@@ -111,8 +112,13 @@ HOST_PORTS = Table(
 
 
 @view(HOST_PORTS)
-def host_ports(publications: pd.DataFrame, listeners: pd.DataFrame | None = None) -> Iterator[Row]:
-    """One row per port and owner: publications in force, then the listeners that are not theirs."""
+def host_ports(publications: pd.DataFrame | None = None, listeners: pd.DataFrame | None = None) -> Iterator[Row]:
+    """One row per port and owner: publications in force, then the listeners that are not theirs.
+
+    Either alone tells of ports: a machine may have no Docker, and an engine may be elsewhere.
+    """
+    if publications is None and listeners is None:
+        raise AbsentTable("listeners", "ni les écoutes de la machine ni les ports publiés n’ont été lus")
     merged: dict[tuple[int, str, str, int | None], Row] = {}
 
     def add(row: Row, address: str) -> None:
@@ -123,7 +129,7 @@ def host_ports(publications: pd.DataFrame, listeners: pd.DataFrame | None = None
         known["process"] = known.get("process") or row.get("process")
 
     published = {}
-    for row in records(publications):
+    for row in records(publications) if publications is not None else []:
         if row["live"]:
             published[row["protocol"], row["host_port"], row["container"]] = row["container_port"]
             place = {"port": row["host_port"], "protocol": row["protocol"], "container_port": row["container_port"]}

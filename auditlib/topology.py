@@ -4,11 +4,15 @@ from __future__ import annotations  # networkx graphs are generic for the type c
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import TypeAlias
 
 import networkx as nx
 import pandas as pd
 
+from auditlib.french import visible
 from auditlib.schema import Row, records
+
+Graph: TypeAlias = "nx.DiGraph[str]"
 
 # The layers, in the order of a request, and their French names.
 LAYERS = {
@@ -26,7 +30,7 @@ def graph(
     container_networks: pd.DataFrame | None = None,
     proxy: pd.DataFrame | None = None,
     routed: pd.DataFrame | None = None,
-) -> nx.DiGraph[str]:
+) -> Graph:
     """The graph of `routes`.
 
     Nodes are `kind:name`, with the attributes `kind` (a layer), `label` and `state`: "ok", "warning" or "broken".
@@ -34,7 +38,7 @@ def graph(
     designated one is a warning, one that Traefik does not use is "unused". Routers that Traefik made for itself
     (redirections, ping, `api.insecure`) are left out.
     """
-    tree: nx.DiGraph[str] = nx.DiGraph()
+    tree: Graph = nx.DiGraph()
     settings = records(proxy)[0] if proxy is not None else {}
     labels = {row["container"]: row["network_label"] for row in records(routed)} if routed is not None else {}
     attached: dict[str, list[str]] = {}
@@ -49,7 +53,7 @@ def graph(
     return tree
 
 
-def _add(tree: nx.DiGraph[str], row: Row, attached: dict[str, list[str]], settings: Row) -> None:
+def _add(tree: Graph, row: Row, attached: dict[str, list[str]], settings: Row) -> None:
     """Add the chain of one route."""
     state = {"disabled": "broken", "warning": "warning"}.get(row["status"], "ok")
     domain = _node(tree, "domain", row["domain"] or ANY_DOMAIN)
@@ -88,14 +92,14 @@ def _attachment(row: Row, network: str, networks: list[str], settings: Row) -> s
     return "ok" if designated in (None, network) else "warning"
 
 
-def _node(tree: nx.DiGraph[str], kind: str, label: str, state: str = "ok") -> str:
+def _node(tree: Graph, kind: str, label: str, state: str = "ok") -> str:
     name = f"{kind}:{label}"
     known = tree.nodes.get(name, {}).get("state", "ok")
     tree.add_node(name, kind=kind, label=label, state=_worse(known, state))
     return name
 
 
-def _edge(tree: nx.DiGraph[str], one: str, other: str, state: str, label: str = "") -> None:
+def _edge(tree: Graph, one: str, other: str, state: str, label: str = "") -> None:
     known = tree.get_edge_data(one, other, {})
     labels = [*filter(None, known.get("label", "").split(", ")), label]
     merged = ", ".join(dict.fromkeys(filter(None, labels)))
@@ -107,7 +111,7 @@ def _worse(one: str, other: str) -> str:
     return max(one, other, key=order.index)
 
 
-def layers(tree: nx.DiGraph[str]) -> list[list[str]]:
+def layers(tree: Graph) -> list[list[str]]:
     """The nodes of each layer, ordered so that few edges cross.
 
     Barycentres, swept forth and back from an alphabetical start: each node goes to the mean place of its neighbours
@@ -134,7 +138,7 @@ def _mean(places: list[int], default: float) -> float:
     return sum(places) / len(places) if places else default
 
 
-def crossings(tree: nx.DiGraph[str], ordered: Iterable[list[str]]) -> int:
+def crossings(tree: Graph, ordered: Iterable[list[str]]) -> int:
     """How many pairs of edges cross when the layers are drawn in this order."""
     rows = [layer for layer in ordered if layer]
     total = 0
@@ -147,14 +151,36 @@ def crossings(tree: nx.DiGraph[str], ordered: Iterable[list[str]]) -> int:
     return total
 
 
-def broken(tree: nx.DiGraph[str]) -> list[str]:
+def broken(tree: Graph) -> list[str]:
     """Labels of the domains on whose way something is broken."""
     names = [node for node in tree if tree.nodes[node]["kind"] == "domain" and _is_broken(tree, node)]
     return sorted(tree.nodes[node]["label"] for node in names)
 
 
-def _is_broken(tree: nx.DiGraph[str], domain: str) -> bool:
-    reached = {domain, *nx.descendants(tree, domain)}
-    part = tree.subgraph(reached)
+def _is_broken(tree: Graph, domain: str) -> bool:
+    part = tree.subgraph({domain, *reached(tree, domain)})
     states = [*nx.get_node_attributes(part, "state").values(), *nx.get_edge_attributes(part, "state").values()]
     return "broken" in states
+
+
+def reached(tree: Graph, node: str) -> set[str]:
+    """The nodes that lie on some way from `node`."""
+    return set(nx.descendants(tree, node))
+
+
+def graphml(tree: Graph | None) -> str:
+    """The graph as GraphML, for Gephi, yEd and the like; None is written as an empty one.
+
+    Characters that XML forbids become their codes.
+    """
+    clean: Graph = nx.DiGraph()
+    if tree is not None:
+        clean.add_nodes_from((visible(node), _readable(data)) for node, data in tree.nodes(data=True))
+        clean.add_edges_from(
+            (visible(one), visible(other), _readable(data)) for one, other, data in tree.edges(data=True)
+        )
+    return "\n".join(nx.generate_graphml(clean)) + "\n"
+
+
+def _readable(data: dict[str, str]) -> dict[str, str]:
+    return {name: visible(value) for name, value in data.items()}

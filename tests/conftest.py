@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from auditlib import runs
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import interpret
 from auditlib.snapshot import Snapshot
@@ -52,8 +53,6 @@ def healthy() -> Snapshot:
 
 
 @pytest.fixture(scope="session")
-def faulty_folder(tmp_path_factory: pytest.TempPathFactory, faulty: Snapshot) -> Path:
-    """The faulty reference server's snapshot, on disk."""
-    folder = tmp_path_factory.mktemp("faulty") / "instantane"
-    faulty.write(folder)
-    return folder
+def demo() -> Path:
+    """The shipped snapshot of the faulty reference server, on disk."""
+    return runs.project() / "parameters" / "demo" / "instantane"

@@ -105,15 +105,15 @@ def test_the_module_and_the_script_are_the_same_command() -> None:
     assert told == {f"auditlib {__version__}\n"}
 
 
-def test_check_prints_the_findings_as_json(capsys: pytest.CaptureFixture[str], faulty_folder: Path) -> None:
-    code, out, err = call(capsys, "check", str(faulty_folder), "--format", "json")
+def test_check_prints_the_findings_as_json(capsys: pytest.CaptureFixture[str], demo: Path) -> None:
+    code, out, err = call(capsys, "check", str(demo), "--format", "json")
     document = json.loads(out)
     assert (code, err) == (0, "")
     assert {finding["check"] for finding in document["findings"]} == {"PORT-004", "NET-001", "ROUTE-014", "COMPOSE-001"}
 
 
-def test_check_prints_the_findings_as_a_table(capsys: pytest.CaptureFixture[str], faulty_folder: Path) -> None:
-    _, out, _ = call(capsys, "check", str(faulty_folder))
+def test_check_prints_the_findings_as_a_table(capsys: pytest.CaptureFixture[str], demo: Path) -> None:
+    _, out, _ = call(capsys, "check", str(demo))
     lines = out.splitlines()
     assert len(lines) == 5
     assert lines[0].startswith("critique     PORT-004     ChromaDB")
@@ -130,9 +130,9 @@ def test_check_prints_the_findings_as_a_table(capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_the_exit_code_is_what_was_asked(
-    capsys: pytest.CaptureFixture[str], faulty_folder: Path, parameters: list[str], code: int
+    capsys: pytest.CaptureFixture[str], demo: Path, parameters: list[str], code: int
 ) -> None:
-    assert call(capsys, "check", str(faulty_folder), *parameters)[0] == code
+    assert call(capsys, "check", str(demo), *parameters)[0] == code
 
 
 @pytest.fixture
@@ -175,10 +175,10 @@ def test_collect_never_writes_into_a_folder_that_holds_something(
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "absent", "later", "garbage"])
 def test_a_damaged_snapshot_is_one_sentence(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, faulty_folder: Path, damage: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, demo: Path, damage: str
 ) -> None:
     folder = tmp_path / "instantane"
-    subprocess.run(["cp", "-r", faulty_folder, folder], check=True)
+    subprocess.run(["cp", "-r", demo, folder], check=True)
     table, manifest = folder / "containers.json.gz", folder / "manifest.json"
     content = table.read_bytes()
     {
@@ -196,18 +196,18 @@ def test_a_damaged_snapshot_is_one_sentence(
     assert ("Mettez auditlib à jour" if damage == "later" else "est illisible ou tronqué") in err
 
 
-def test_a_reader_that_leaves_is_no_error(faulty_folder: Path) -> None:
-    command = f"{sys.executable} -m auditlib check {faulty_folder} --format json | head -c 10"
+def test_a_reader_that_leaves_is_no_error(demo: Path) -> None:
+    command = f"{sys.executable} -m auditlib check {demo} --format json | head -c 10"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_nothing_of_jupyter_is_imported_by_quick_commands(faulty_folder: Path) -> None:
+def test_nothing_of_jupyter_is_imported_by_quick_commands(demo: Path) -> None:
     code = (
         "import sys; from auditlib.cli import main; main(['check', sys.argv[1]]);"
         "sys.exit(bool({'papermill', 'nbconvert', 'docker', 'matplotlib', 'psutil'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(faulty_folder)], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code, str(demo)], capture_output=True, check=False)
     assert done.returncode == 0
 
 

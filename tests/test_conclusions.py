@@ -76,7 +76,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
     )
 
 
-@pytest.mark.parametrize("chapter", [conclusions.inventory, conclusions.ports, conclusions.routing, conclusions.graph])
+@pytest.mark.parametrize("chapter", [conclusions.inventory, conclusions.routing, conclusions.graph])
 def test_what_was_not_read_is_said(chapter: Chapter) -> None:
     assert conclude(snapshot_of(), chapter) == ["Non évaluable : elle n’a pas été lue."]
 
@@ -96,7 +96,10 @@ def test_sources_that_were_not_read_and_what_would_mend_them() -> None:
     ]
     summary = executive(facts, findings.run(facts))
     assert summary[0] == "Aucun contrôle n’a pu être évalué : l’audit ne donne pas de note."
-    assert summary[1:4] == ["Non évaluable : elle n’a pas été lue."] * 3
+    assert summary[1:3] == [
+        "Non évaluable : elle n’a pas été lue.",
+        "Non évaluable : ni les écoutes de la machine ni les ports publiés n’ont été lus.",
+    ]
     assert summary[-1] == "Non lu, ou en partie : listeners (Sans root) et traefik_api (Aucun Traefik)."
 
 
@@ -116,6 +119,14 @@ def test_stacks_that_are_stopped_in_part_or_wholly() -> None:
         "1 conteneur en marche sur 5, dans 3 ensembles.",
         "En partie arrêtés : a (a2 et a3).",
         "Arrêtés : b et c1.",
+    ]
+
+
+def test_a_machine_without_docker_has_ports_all_the_same() -> None:
+    listener = {"protocol": "tcp", "family": "ipv4", "address": "0.0.0.0", "port": 22, "unit": "ssh.service"}
+    assert conclude(snapshot_of(listeners=[listener]), conclusions.ports) == [
+        "1 port de la machine, dont 1 sur toutes les interfaces.",
+        "Seules les écoutes de la machine sont connues : les ports publiés par Docker n’ont pas été lus.",
     ]
 
 

@@ -18,7 +18,12 @@ def container(name: str, state: str = "running", **more: Any) -> dict[str, Any]:
 
 def of_compose(name: str, project: str, service: str, file: str, state: str = "running") -> dict[str, Any]:
     return container(
-        name, state, compose_project=project, compose_service=service, compose_files=[f"{ROOT}/{file}"], compose_dir=ROOT
+        name,
+        state,
+        compose_project=project,
+        compose_service=service,
+        compose_files=[f"{ROOT}/{file}"],
+        compose_dir=ROOT,
     )
 
 
@@ -120,7 +125,9 @@ def test_stopped_containers_claim_and_running_ones_do_not() -> None:
         container_networks=[{"container": "down", "network": "n"}, {"container": "up", "network": "m"}],
         mounts=[{"container": "down", "type": "volume", "volume": "v", "destination": to} for to in ("/a", "/b")],
     )
-    claims = [(row["container"], row["kind"], row["name"] or row["host_port"]) for row in records(snapshot.declarations)]
+    claims = [
+        (row["container"], row["kind"], row["name"] or row["host_port"]) for row in records(snapshot.declarations)
+    ]
     assert sorted(claims, key=repr) == [
         ("down", "container_name", "down"),
         ("down", "network", "n"),
@@ -188,6 +195,6 @@ def _ports_without_findings(snapshot: Snapshot) -> list[str]:
 def test_without_the_files_of_the_disk_the_report_says_why() -> None:
     snapshot = snapshot_of(containers=[], publications=[], container_networks=[], mounts=[])
     told = "\n".join(_inventory(snapshot, None))  # type: ignore[arg-type]
-    assert "Fichiers compose sur le disque : non évaluable, elle n’a pas été lue." in told.replace("\u202f", " ").replace(
-        "\xa0", " "
-    )
+    assert "Fichiers compose sur le disque : non évaluable, elle n’a pas été lue." in told.replace(
+        "\u202f", " "
+    ).replace("\xa0", " ")

@@ -34,8 +34,8 @@ def test_papermill_knows_the_engine_by_its_entry_point() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_both_engines_give_the_same_outputs(path: Path, tmp_path: Path, faulty_folder: Path) -> None:
-    parameters = {"snapshot": str(faulty_folder)}
+def test_both_engines_give_the_same_outputs(path: Path, tmp_path: Path, demo: Path) -> None:
+    parameters = {"snapshot": str(demo)}
     told = {}
     for engine in (engines.IN_PROCESS, engines.ISOLATED):
         own = {"destination": str(tmp_path / engine)} if path.name.startswith("00") else {}

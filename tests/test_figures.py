@@ -19,7 +19,6 @@ from auditlib.figures import (
     Figure,
     absent_figure,
     graph_figure,
-    graphml,
     ports_figure,
     severities_figure,
     stacks_figure,
@@ -184,7 +183,7 @@ def test_a_label_is_cut_in_its_middle(label: str, most: int) -> None:
 @given(st.lists(st.tuples(*[st.text(st.characters(), min_size=1, max_size=6)] * 5), max_size=4))
 def test_graphml_is_read_back(chains: list[tuple[str, ...]]) -> None:
     tree = _graph(*chains)
-    read: Any = nx.parse_graphml(graphml(tree))
+    read: Any = nx.parse_graphml(topology.graphml(tree))
     assert dict(read.nodes(data=True)) == {
         visible(node): {key: visible(value) for key, value in data.items()} for node, data in tree.nodes(data=True)
     }
@@ -195,11 +194,11 @@ def test_graphml_is_read_back(chains: list[tuple[str, ...]]) -> None:
 
 def test_graphml_of_the_reference_server(faulty: Snapshot) -> None:
     tree = faulty.call(topology.graph)
-    read: Any = nx.parse_graphml(graphml(tree))
+    read: Any = nx.parse_graphml(topology.graphml(tree))
     assert (len(read), read.size()) == (len(tree), tree.size())
     assert read.edges["container:jsr-dev", "network:traefik-net"]["state"] == "warning"
-    assert graphml(tree) == graphml(faulty.call(topology.graph))
+    assert topology.graphml(tree) == topology.graphml(faulty.call(topology.graph))
 
 
 def test_an_empty_graphml() -> None:
-    assert len(nx.parse_graphml(graphml(nx.DiGraph()))) == 0
+    assert len(nx.parse_graphml(topology.graphml(None))) == 0

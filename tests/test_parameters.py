@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from auditlib.parameters import ParameterError, Parameters, override, read
 
 SEVERITIES = "critical, high, medium, low ou info"
-SOURCES = "engine, host, listeners, traefik_api et traefik_static"
+SOURCES = "compose, engine, host, listeners, traefik_api et traefik_static"
 
 
 def _refusal(values: dict[str, Any], file: Path | None = None) -> str:
@@ -63,7 +63,7 @@ def test_a_wrong_part_of_a_value(values: dict[str, Any], sentence: str) -> None:
 
 
 def test_an_unknown_parameter() -> None:
-    names = "docker_host, traefik_api, traefik_auth_env, timeout_s, severities, fail_on, require, outputs et snapshot"
+    names = "docker_host, project_roots, traefik_api, traefik_auth_env, timeout_s, severities, fail_on, require, outputs et snapshot"
     assert _refusal({"time\x1bout": 3}) == f"Paramètre inconnu : « time⟨1B⟩out ». Paramètres possibles : {names}."
 
 

@@ -181,16 +181,16 @@ def test_the_manifest_comes_back(folders: Callable[[], Path], hostname: str, rea
     assert (found.duration_s, found.zone, found.origin) == (1.5, "Europe/Paris", folder.parent.name)
 
 
-def test_the_reference_server_comes_back(faulty: Snapshot, faulty_folder: Path) -> None:
-    found = read(faulty_folder)
+def test_the_reference_server_comes_back(faulty: Snapshot, demo: Path) -> None:
+    found = read(demo)
     assert set(found.tables) == set(faulty.tables)
     for name, frame in faulty.tables.items():
         pd.testing.assert_frame_equal(found.tables[name], frame)
 
 
-def test_the_same_facts_are_the_same_bytes(faulty: Snapshot, faulty_folder: Path, tmp_path: Path) -> None:
-    read(faulty_folder).write(tmp_path / "again")
-    assert _bytes(tmp_path / "again") == _bytes(faulty_folder)
+def test_the_same_facts_are_the_same_bytes(faulty: Snapshot, demo: Path, tmp_path: Path) -> None:
+    read(demo).write(tmp_path / "again")
+    assert _bytes(tmp_path / "again") == _bytes(demo)
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -280,9 +280,9 @@ except SnapshotError as error:
 """
 
 
-def test_a_file_that_may_grow_no_further_leaves_nothing(faulty_folder: Path, tmp_path: Path) -> None:
+def test_a_file_that_may_grow_no_further_leaves_nothing(demo: Path, tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 2000  # the limit is the child's, not ours
-    command = [sys.executable, "-c", _FULL, str(faulty_folder), str(tmp_path / FOLDER)]
+    command = [sys.executable, "-c", _FULL, str(demo), str(tmp_path / FOLDER)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"Écriture de l’instantané dans {tmp_path / FOLDER} : ")
     assert list(tmp_path.iterdir()) == []

@@ -35,9 +35,9 @@ def said() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def done(outputs: Path, said: list[str], faulty_folder: Path) -> workbook.Done:
+def done(outputs: Path, said: list[str], demo: Path) -> workbook.Done:
     """One run of the whole workbook on the recorded snapshot."""
-    asked = Parameters(outputs=str(outputs), snapshot=str(faulty_folder), severities={"COMPOSE-001": "low"})
+    asked = Parameters(outputs=str(outputs), snapshot=str(demo), severities={"COMPOSE-001": "low"})
     return workbook.run(asked, NOTEBOOKS, said.append)
 
 
@@ -234,11 +234,11 @@ def small(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_failing_notebook_is_kept_and_the_others_still_run(small: Path, tmp_path: Path, faulty_folder: Path) -> None:
+def test_a_failing_notebook_is_kept_and_the_others_still_run(small: Path, tmp_path: Path, demo: Path) -> None:
     write_notebook(small, "10_casse", "snapshot: str = ''", "1 / 0")
     write_notebook(small, "20_entier", "snapshot: str = ''", "print(snapshot)")
     told: list[str] = []
-    done = workbook.run(Parameters(outputs=str(tmp_path / "o"), snapshot=str(faulty_folder)), small, told.append)
+    done = workbook.run(Parameters(outputs=str(tmp_path / "o"), snapshot=str(demo)), small, told.append)
     assert done.failed == ("10_casse",)
     assert any("10_casse : échec : ZeroDivisionError" in line for line in told)
     kept = (done.folder / runs.NOTEBOOKS / "10_casse.ipynb").read_text("utf-8")

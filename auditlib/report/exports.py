@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import networkx as nx
-
 from auditlib import figures, findings, snapshot, topology
 from auditlib.parameters import Severity
 from auditlib.report.constats import constats
@@ -40,5 +38,5 @@ def _graph(facts: Snapshot) -> tuple[str, str]:
     try:
         tree = facts.call(topology.graph)
     except AbsentTable as absent:
-        return figures.absent_figure(f"Graphe non évaluable : {absent.reason}.").svg, figures.graphml(nx.DiGraph())
-    return figures.graph_figure(tree).svg, figures.graphml(tree)
+        return figures.absent_figure(f"Graphe non évaluable : {absent.reason}.").svg, topology.graphml(None)
+    return figures.graph_figure(tree).svg, topology.graphml(tree)

@@ -100,7 +100,9 @@ def test_what_is_no_service_is_left_aside_and_listed(tmp_path: Path) -> None:
 
 
 def test_files_that_containers_name_are_read_as_they_were_started(tmp_path: Path) -> None:
-    write(tmp_path, {"p/base.yml": COMPOSE, "p/prod.yml": "services: {web: {image: prod}}\n", "p/compose.yaml": COMPOSE})
+    write(
+        tmp_path, {"p/base.yml": COMPOSE, "p/prod.yml": "services: {web: {image: prod}}\n", "p/compose.yaml": COMPOSE}
+    )
     engine = {"local": True, "containers": [container("named", tmp_path / "p", "base.yml", "prod.yml")]}
     raw = fetch(Parameters(), {"engine": engine})
     made = rows(raw).tables
@@ -124,7 +126,11 @@ def test_a_file_that_a_container_names_and_is_gone(tmp_path: Path) -> None:
 
 
 def test_without_folders_nor_files_of_containers_the_source_is_absent() -> None:
-    for engine in (None, {"local": True, "containers": []}, {"local": False, "containers": [container("a", Path("/x"), "y")]}):
+    for engine in (
+        None,
+        {"local": True, "containers": []},
+        {"local": False, "containers": [container("a", Path("/x"), "y")]},
+    ):
         with pytest.raises(Unreadable) as told:
             fetch(Parameters(), {"engine": engine})
         assert (told.value.status, "project_roots" in told.value.remedy) == ("absent", True)
@@ -145,7 +151,12 @@ def test_files_that_are_no_ordinary_text(tmp_path: Path) -> None:
     reading = read(tmp_path)
     reasons = column(reading, "compose_problems", "reason")
     assert len(reasons) == 4
-    for said in ("pas un fichier ordinaire", "plus de 1 Mio", "pas du texte UTF-8", "link/compose.yaml ne peut être lu"):
+    for said in (
+        "pas un fichier ordinaire",
+        "plus de 1 Mio",
+        "pas du texte UTF-8",
+        "link/compose.yaml ne peut être lu",
+    ):
         assert any(said in reason for reason in reasons), said
 
 

@@ -97,7 +97,8 @@ def test_documents_do_not_share_anchors() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"b{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+        "a: &a0 [x,x,x,x,x,x,x,x,x]\n"
+        + "".join(f"b{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
         f"a: &a {'x' * 900_000}\nb: [{','.join(['*a'] * 900)}]\n",
         "a: " + "[" * 50_000,
         "a: " + "{a: " * 20_000,

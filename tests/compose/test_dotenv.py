@@ -11,7 +11,7 @@ from auditlib.compose.dotenv import read
 
 
 def test_forms() -> None:
-    content = "\ufeff# c\nA=1\r\nexport B = two words # no\nC='$A'\nD=\"$A\\n\\$A\"\nE: e\nF\nG\nH=\nI=x#y\n1BAD=1\nJ=\"a\nb\"\nK=${A}${Z:-z}"
+    content = '\ufeff# c\nA=1\r\nexport B = two words # no\nC=\'$A\'\nD="$A\\n\\$A"\nE: e\nF\nG\nH=\nI=x#y\n1BAD=1\nJ="a\nb"\nK=${A}${Z:-z}'
     assert read(content, ".env", {"F": "known"}) == {
         "A": "1",
         "B": "two words",
@@ -32,7 +32,7 @@ def test_what_is_known_already_wins_over_the_file_in_references() -> None:
 
 @pytest.mark.parametrize(
     ("content", "line"),
-    [("A=1\nnot a line\n", 2), ("A=1\n\n# c\nB=\"open\nC=2\n", 4), ("=x", 1), ("A=1\nB=${\n", 2), ("a;b=1", 1)],
+    [("A=1\nnot a line\n", 2), ('A=1\n\n# c\nB="open\nC=2\n', 4), ("=x", 1), ("A=1\nB=${\n", 2), ("a;b=1", 1)],
 )
 def test_a_line_that_cannot_be_read_is_told_without_its_content(content: str, line: int) -> None:
     with pytest.raises(Invalid) as told:

@@ -47,9 +47,7 @@ def test_forms_that_compose_refuses(template: str) -> None:
 
 def test_unknown_variables_are_noted_only_where_they_are_needed() -> None:
     variables = Variables(KNOWN)
-    assert substitute("$A ${B:-} ${SET:-$C} ${D:-$E} ${F:+$G} ${H:?no} ${SET+$I}", variables, HERE) == (
-        "  value    "
-    )
+    assert substitute("$A ${B:-} ${SET:-$C} ${D:-$E} ${F:+$G} ${H:?no} ${SET+$I}", variables, HERE) == ("  value    ")
     assert [name for name, _ in variables.missing] == ["A", "E", "I"]
     assert variables.required == [("H", HERE)]
 

@@ -59,7 +59,10 @@ def test_lines_survive_overrides_extends_and_includes() -> None:
     ("content", "told"),
     [
         ("services:\n  a: {image: x, port: []}\n", ("invalid", "clé inconnue dans « services.a » : « port »", 2)),
-        ("services:\n  a:\n    image: a\n    ports: 80\n", ("invalid", "« services.a.ports » n’a pas la forme attendue", 4)),
+        (
+            "services:\n  a:\n    image: a\n    ports: 80\n",
+            ("invalid", "« services.a.ports » n’a pas la forme attendue", 4),
+        ),
         ("services:\n  a:\n    restart: always\n", ("invalid", "le service « a » n’a ni image ni build", 2)),
         ("a: 1\n", ("invalid", "clé inconnue dans « le fichier » : « a »", 1)),
         ("- a\n", ("invalid", "le fichier n’est pas un bloc de clés", 1)),
@@ -119,7 +122,10 @@ def test_names_of_files() -> None:
     assert all(map(looks_compose, named))
     others = ["docker-compose.yml.bak", "composer.yml", "decompose.yml", "compose.json", "docker-compose.yml~"]
     assert not any(map(looks_compose, others))
-    assert default_files(["docker-compose.yml", "compose.override.yml", "x"]) == ("docker-compose.yml", "compose.override.yml")
+    assert default_files(["docker-compose.yml", "compose.override.yml", "x"]) == (
+        "docker-compose.yml",
+        "compose.override.yml",
+    )
     names = ["docker-compose.yml", "docker-compose.legacy.yml", "docker-compose.override.yml"]
     assert sets(names, {}) == (("docker-compose.yml", "docker-compose.override.yml"), ("docker-compose.legacy.yml",))
     assert sets(names, {"COMPOSE_FILE": "docker-compose.legacy.yml"})[0] == ("docker-compose.legacy.yml",)

@@ -56,7 +56,9 @@ def test_what_is_refused(entry: object) -> None:
 def test_ranges_pair_their_ports(first: int, more: int, address: str, udp: bool) -> None:
     entry = f"{address}{first}-{first + more}:{first + 5}-{first + 5 + more}" + ("/udp" if udp else "")
     pairs = list(parse(entry, HERE).each())
-    assert [(int(host), target) for _, _, host, target in pairs] == [(first + n, first + 5 + n) for n in range(more + 1)]
+    assert [(int(host), target) for _, _, host, target in pairs] == [
+        (first + n, first + 5 + n) for n in range(more + 1)
+    ]
 
 
 @given(st.text(alphabet="0123456789:-/[].tcpud", max_size=20))

@@ -1,20 +1,20 @@
-"""Record what the sources answer on the running testbed, raw, as test data: `python -m tests.testbed.record FOLDER`.
+"""Record what the sources answer on the running testbed, raw, as test data, and the demo's snapshot made of it.
 
-Run it under `unshare --net --uts`, with the testbed started in there, so that nothing of the recording machine but
-its kernel's name is in the data:
-
-    unshare --net --uts bash -c 'ip link set lo up && hostname serveur && python -m tests.testbed up --variant faulty &&
-        python -m tests.testbed.record tests/payloads/faulty; python -m tests.testbed down'
+`tests/testbed/record.sh` calls it for both variants, in namespaces where nothing of the recording machine but its
+kernel's name can be seen.
 """
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from auditlib.collect import ALL
+from auditlib.collect import ALL, assemble
+from auditlib.collect.source import interpret
 from auditlib.parameters import Parameters
+from tests.conftest import MOMENT
 from tests.testbed.canaries import TRAEFIK_AUTH
 from tests.testbed.paths import DOCKER_HOST, PROJECTS
 from tests.testbed.server import VARIANT
@@ -22,8 +22,8 @@ from tests.testbed.server import VARIANT
 AUTH = "AUDITLIB_TESTBED_AUTH"  # the variable that holds the password of Traefik's API in the healthy variant
 
 
-def main(folder: Path) -> None:
-    """Write the payload of every source as `<source>.json`."""
+def main(folder: Path, demo: Path | None) -> None:
+    """Write the payload of every source as `<source>.json`, and the snapshot they make as `demo`."""
     os.environ[AUTH] = TRAEFIK_AUTH
     # The healthy variant serves the API under its name and password only, by a router that no label tells.
     api = "auto" if VARIANT.read_text() == "faulty" else "https://traefik.4lb.ca"
@@ -37,7 +37,12 @@ def main(folder: Path) -> None:
         content = json.dumps(payloads[source.name], ensure_ascii=False, indent=1, sort_keys=True)
         (folder / f"{source.name}.json").write_text(content + "\n", "utf-8")
         sys.stdout.write(f"{source.name}: {len(content)} characters\n")
+    if demo:
+        # By the way that every collection goes, secrets removed; the moment is that of the tests.
+        outcomes = {source.name: interpret(source, payloads[source.name]) for source in ALL}
+        shutil.rmtree(demo, ignore_errors=True)
+        assemble(outcomes, None, MOMENT, duration_s=0.5, zone="UTC").write(demo)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
