@@ -14,11 +14,13 @@ from tests.conftest import snapshot_of
 @pytest.mark.parametrize(
     ("chapter", "faulty_says", "healthy_says"),
     [
-        (conclusions.collection, ["5 sources lues entièrement sur 5."], ["5 sources lues entièrement sur 5."]),
+        (conclusions.collection, ["6 sources lues entièrement sur 6."], ["5 sources lues entièrement sur 5."]),
         (
             conclusions.inventory,
             [
                 "17 conteneurs en marche sur 17, dans 5 ensembles.",
+                "8 projets sur le disque, dont 3 passifs : Robin_IA/Dockerfile, "
+                "ai-tools/ai-orchestrator/docker-compose.legacy.yml et web-apps/4lb-welcome/docker-compose.yml.",
                 "Hors de Docker, à l’écoute sur la machine : ai-orchestrator-backend.service et mariadb.service.",
             ],
             [
@@ -28,7 +30,10 @@ from tests.conftest import snapshot_of
         ),
         (
             conclusions.ports,
-            ["10 ports de la machine, dont 9 sur toutes les interfaces."],
+            [
+                "10 ports de la machine, dont 9 sur toutes les interfaces.",
+                "Réclamés sans être tenus : 8002/tcp (ai-orchestrator / backend).",
+            ],
             ["8 ports de la machine, dont 3 sur toutes les interfaces."],
         ),
         (

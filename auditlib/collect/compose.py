@@ -112,12 +112,11 @@ def _labelled(engine: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _sets(search: Search, labelled: list[dict[str, Any]], texts: _Texts) -> list[dict[str, Any]]:
     """The sets of files to load: as containers were started with, then as they stand on the disk."""
-    roots = sorted({root for root, _ in search.names}, key=len, reverse=True)
     sets: dict[tuple[str, ...], dict[str, Any]] = {}
     for one in labelled:
-        root = next((root for root in roots if one["files"][0].startswith(f"{root.rstrip('/')}/")), "/")
-        sets.setdefault(tuple(one["files"]), {**one, "root": root, "named": True, "default": False})
-    started = {files[0]: sets[files] for files in sets}
+        path = one["files"][0]
+        sets.setdefault(_real(one["files"]), {**one, "path": path, "root": "/", "named": True, "default": False})
+    started = {files[:1]: one for files, one in sets.items()}
     for (root, folder), found in search.names.items():
         variables: dict[str, str] = {}
         with contextlib.suppress(OSError, Invalid):
@@ -126,15 +125,27 @@ def _sets(search: Search, labelled: list[dict[str, Any]], texts: _Texts) -> list
         default = names.chosen_files(variables) or names.default_files(found)
         for some in names.sets(found, variables):
             files = [posixpath.normpath(posixpath.join(folder, name)) for name in some]
-            known = sets.get(tuple(files)) or started.get(files[0])
-            if known:
+            real = _real(files)
+            if known := sets.get(real) or started.get(real[:1]):
                 known["default"] = some == default
+                if len(known["files"]) == len(files) and _real([known["folder"]]) == _real([folder]):
+                    # The same place by another way: people know it by the folder that was searched.
+                    known |= {"root": root, "folder": folder, "files": files}
             else:
-                one = {"folder": folder, "files": files, "project": None, "env_files": []}
-                sets[tuple(files)] = {**one, "root": root, "named": False, "default": some == default}
+                one = {"folder": folder, "files": files, "project": None, "env_files": [], "path": files[0]}
+                sets[real] = {**one, "root": root, "named": False, "default": some == default}
+    for one in sets.values():
+        if one["root"] == "/":
+            inside = [root for root, _ in search.names if one["files"][0].startswith(f"{root.rstrip('/')}/")]
+            one["root"] = max(inside, key=len, default="/")
     # A file that a container was started with is no set of its own.
     taken = {file for one in sets.values() if one["named"] for file in one["files"][1:]}
     return [one for one in sets.values() if one["named"] or len(one["files"]) > 1 or one["files"][0] not in taken]
+
+
+def _real(paths: list[str]) -> tuple[str, ...]:
+    """Where paths really lead, links followed; a loop of links leads to itself."""
+    return tuple(os.path.realpath(path) for path in paths)
 
 
 def _load(one: dict[str, Any], read: Any, owners: dict[str, dict[str, str]]) -> Project:

@@ -79,7 +79,7 @@ def _project(one: dict[str, Any], project: Project) -> Row:
         "kind": "compose",
         "folder": relative(one["folder"], one["root"]),
         "file": relative(one["files"][0], one["root"]),
-        "path": shown(one["files"][0]),
+        "path": shown(one["path"]),
         "default": one["default"],
         "named": one["named"],
         "refused": project.refused,

@@ -111,9 +111,20 @@ def test_files_that_containers_name_are_read_as_they_were_started(tmp_path: Path
     ]
     assert made["compose_services"][0]["image"] == "prod"
     reading = read(tmp_path, engine)
-    assert column(reading, "compose_projects", "files", "named") == [("p/compose.yaml", False)] or column(
-        reading, "compose_projects", "files", "named"
-    ) == [("p/base.yml + p/prod.yml", True), ("p/compose.yaml", False)]
+    assert column(reading, "compose_projects", "files", "named", "default") == [
+        ("p/base.yml + p/prod.yml", True, False),
+        ("p/compose.yaml", False, True),
+    ]
+
+
+def test_a_project_started_by_the_way_of_a_link_is_one_project(tmp_path: Path) -> None:
+    write(tmp_path, {"disk/p/compose.yaml": COMPOSE})
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    engine = {"local": True, "containers": [container("p", tmp_path / "home" / "p", "compose.yaml")]}
+    reading = read(tmp_path / "disk", engine)
+    assert column(reading, "compose_projects", "files", "path", "named", "default") == [
+        ("p/compose.yaml", f"{tmp_path}/home/p/compose.yaml", True, True)
+    ]
 
 
 def test_a_file_that_a_container_names_and_is_gone(tmp_path: Path) -> None:
