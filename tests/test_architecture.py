@@ -50,7 +50,8 @@ ONLY = {
 }
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
-PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "routing", "topology", "findings", "fixes", "checks",
+PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
+        "routing", "topology", "findings", "fixes", "checks",
         "conclusions", "display", "figures")  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from auditlib import conclusions
 from auditlib.conclusions import conclude
+from auditlib.findings import Audit
 from auditlib.report.markdown import _inventory, _ports
 from auditlib.schema import records
 from auditlib.snapshot import Snapshot
@@ -187,8 +188,6 @@ def test_the_reference_server(faulty: Snapshot) -> None:
 
 
 def _ports_without_findings(snapshot: Snapshot) -> list[str]:
-    from auditlib.findings import Audit  # noqa: PLC0415
-
     return list(_ports(snapshot, Audit([], [])))
 
 

@@ -63,7 +63,8 @@ def test_a_wrong_part_of_a_value(values: dict[str, Any], sentence: str) -> None:
 
 
 def test_an_unknown_parameter() -> None:
-    names = "docker_host, project_roots, traefik_api, traefik_auth_env, timeout_s, severities, fail_on, require, outputs et snapshot"
+    names = "docker_host, project_roots, traefik_api, traefik_auth_env, timeout_s, severities, fail_on, require"
+    names += ", outputs et snapshot"
     assert _refusal({"time\x1bout": 3}) == f"Paramètre inconnu : « time⟨1B⟩out ». Paramètres possibles : {names}."
 
 

@@ -173,7 +173,7 @@ def test_files_that_are_no_ordinary_text(tmp_path: Path) -> None:
 
 def test_names_that_are_no_text_break_nothing(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
-    os.mkdir(folder)
+    Path(os.fsdecode(folder)).mkdir()
     Path(os.fsdecode(folder), "compose.yaml").write_text(COMPOSE)
     reading = read(tmp_path)
     assert column(reading, "compose_services", "files", "image") == [("caf?/compose.yaml", "nginx")]

@@ -11,7 +11,10 @@ from auditlib.compose.dotenv import read
 
 
 def test_forms() -> None:
-    content = '\ufeff# c\nA=1\r\nexport B = two words # no\nC=\'$A\'\nD="$A\\n\\$A"\nE: e\nF\nG\nH=\nI=x#y\n1BAD=1\nJ="a\nb"\nK=${A}${Z:-z}'
+    content = (
+        "\ufeff# c\nA=1\r\nexport B = two words # no\nC='$A'\nD=\"$A\\n"
+        '\\$A"\nE: e\nF\nG\nH=\nI=x#y\n1BAD=1\nJ="a\nb"\nK=${A}${Z:-z}'
+    )
     assert read(content, ".env", {"F": "known"}) == {
         "A": "1",
         "B": "two words",

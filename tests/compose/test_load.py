@@ -30,7 +30,8 @@ def test_lines_survive_overrides_extends_and_includes() -> None:
     files = {
         "compose.yaml": "include: [inc.yml]\nservices:\n  web:\n    extends: {file: base.yml, service: b}\n"
         '    image: nginx\n    container_name: web\n    ports:\n      - "80:80"\n',
-        "over.yaml": 'services:\n  web:\n    ports:\n      - "81:81"\n    networks:\n      n:\nnetworks:\n  n: {external: true}\n',
+        "over.yaml": 'services:\n  web:\n    ports:\n      - "81:81"\n    networks:\n'
+        "      n:\nnetworks:\n  n: {external: true}\n",
         "base.yml": 'services:\n\n  b:\n    image: b\n    ports: ["82:82"]\n    environment:\n      A: 1\n',
         "inc.yml": 'services:\n  other:\n    image: o\n    ports:\n      - target: 90\n        published: "90"\n',
     }

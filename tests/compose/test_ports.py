@@ -41,11 +41,12 @@ def test_long_form() -> None:
     assert port(Map(target=80)) == ("tcp", "", None, None, 80, 80)
 
 
-@pytest.mark.parametrize(
-    "entry",
-    ["", ":", "a", "80:", "70000", "8005-8000:1", "1-3:1-2", "localhost:1:1", "1:1/icmp", "1:2:3:4:5", True, 1.5, None]
-    + [Map(), Map(target="80"), Map(target=0), Map(target=80, published="x"), Map(target=80, host_ip="host"), "²:80"],
-)
+REFUSED = ["", ":", "a", "80:", "70000", "8005-8000:1", "1-3:1-2", "localhost:1:1", "1:1/icmp", "1:2:3:4:5", True]
+REFUSED += [1.5, None, "²:80", Map(), Map(target="80"), Map(target=0)]
+REFUSED += [Map(target=80, published="x"), Map(target=80, host_ip="host")]
+
+
+@pytest.mark.parametrize("entry", REFUSED)
 def test_what_is_refused(entry: object) -> None:
     with pytest.raises(Invalid) as told:
         parse(entry, HERE)
