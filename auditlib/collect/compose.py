@@ -19,7 +19,7 @@ from auditlib.compose.load import Project, load
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 
-MAX_TOTAL = 32 * 1024 * 1024  # characters of all files together
+MAX_TOTAL = 8 * 1024 * 1024  # characters of all files together
 _LABEL = "com.docker.compose.project"
 
 
