@@ -32,7 +32,7 @@ from auditlib.compose.merge import dropped, merge, unique
 from auditlib.compose.schema import validate
 
 MAX_FILES = 100  # of one project
-MAX_MERGED = 20_000  # services read through `extends` and `include`, all told
+MAX_MERGED = 500_000  # values copied by `extends`, all told
 
 # The text of a file, from its absolute path. Raises OSError when it cannot be read.
 Reader = Callable[[str], str]
@@ -277,8 +277,7 @@ class _Loader:
         extends, place = service["extends"], place_of(service["extends"], place_of(name))
         if (path, name) in trail:
             raise Invalid(f"« extends » tourne en rond : le service « {name[:80]} » s’étend lui-même", place)
-        self.merged += 1
-        if self.merged > MAX_MERGED or len(trail) > 50:
+        if len(trail) > 50:
             raise Invalid("trop de services étendus", place)
         ref, file = str(extends.get("service")), extends.get("file")
         others, inner, where = services, resets, path
@@ -293,6 +292,9 @@ class _Loader:
         base = self.extended(ref, others, where, variables, inner, (*trail, (path, name)))
         if not isinstance(base, Map):
             base = mapping({}, place)
+        self.merged += sum(len(item) for item in base.values() if isinstance(item, Map | Seq))
+        if self.merged > MAX_MERGED:
+            raise Invalid("trop de services étendus", place)
         mine = [tuple(one[2:]) for one in resets if one[:2] == ("services", name) and len(one) > 2]
         made = merge(dropped(base, mine), service, ("services", name))
         made.pop("extends", None)

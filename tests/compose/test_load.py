@@ -142,6 +142,8 @@ def test_files_that_refer_to_each_other_for_ever_are_bounded() -> None:
     assert project(tree).refused
     many = "services:\n" + "".join(f"  s{n}: {{extends: s{n + 1}}}\n" for n in range(500)) + "  s500: {image: a}\n"
     assert project({"compose.yaml": many}).refused
+    wide = "services:\n  b: {image: a, environment: {" + ", ".join(f"V{n}: x" for n in range(900)) + "}}\n"
+    assert project({"compose.yaml": wide + "".join(f"  s{n}: {{extends: b}}\n" for n in range(2500))}).refused
     assert time.process_time() - started < 10
 
 
