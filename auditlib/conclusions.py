@@ -38,7 +38,10 @@ def collection(sources: pd.DataFrame) -> Iterator[str]:
 
 
 def inventory(
-    stacks: pd.DataFrame, host_services: pd.DataFrame | None = None, units: pd.DataFrame | None = None
+    stacks: pd.DataFrame,
+    host_services: pd.DataFrame | None = None,
+    units: pd.DataFrame | None = None,
+    projects: pd.DataFrame | None = None,
 ) -> Iterator[str]:
     """What is active and what is not."""
     rows = records(stacks)
@@ -53,6 +56,13 @@ def inventory(
         yield f"En partie arrêtés : {listing(stopped)}."
     if by_state[PASSIVE]:
         yield f"Arrêtés : {listing(row['stack'] for row in by_state[PASSIVE])}."
+    if projects is not None:
+        found = records(projects)
+        passive = [row["files"] for row in found if row["state"] == PASSIVE]
+        yield f"{plural(len(found), 'projet')} sur le disque, dont {plural(len(passive), 'passif')}{_said(passive)}."
+        refused = [row["files"] for row in found if row["refused"]]
+        if refused:
+            yield f"Refusés par Compose : {listing(refused)}."
     if host_services is not None:
         names = [row["service"] for row in records(host_services) if row["service"] != "inconnu"]
         yield f"Hors de Docker, à l’écoute sur la machine : {listing(dict.fromkeys(names)) or 'rien'}."
@@ -61,11 +71,16 @@ def inventory(
         yield f"Unités systemd en échec : {listing(failed)}."
 
 
+def _said(names: list[str]) -> str:
+    return f" : {listing(names)}" if names else ""
+
+
 def ports(
     host_ports: pd.DataFrame,
     listeners: pd.DataFrame | None = None,
     publications: pd.DataFrame | None = None,
     container_ports: pd.DataFrame | None = None,
+    idle_ports: pd.DataFrame | None = None,
 ) -> Iterator[str]:
     """How many ports, how many open to all."""
     rows = records(host_ports)
@@ -81,6 +96,9 @@ def ports(
     silent = [] if container_ports is None else silent_ports(container_ports)
     if silent:
         yield f"Publiés, mais rien n’y écoute dans le conteneur : {listing(silent)}."
+    if idle_ports is not None and len(idle_ports):
+        claims = [f"{row['host_port']}/{row['protocol']} ({row['claimant']})" for row in records(idle_ports)]
+        yield f"Réclamés sans être tenus : {listing(claims)}."
 
 
 def routing(routes: pd.DataFrame) -> Iterator[str]:

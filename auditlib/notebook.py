@@ -10,8 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# `checks`, `databases` and `routing` are imported for what they register: the checks, and the views of tables.
-from auditlib import checks, conclusions, databases, findings, french, routing, runs, snapshot, topology  # noqa: F401
+# Some are imported for what they register: the checks, and the views computed from tables.
+from auditlib import (
+    checks,  # noqa: F401
+    conclusions,
+    databases,  # noqa: F401
+    declarations,  # noqa: F401
+    findings,
+    french,
+    inside,  # noqa: F401
+    routing,  # noqa: F401
+    runs,
+    snapshot,
+    topology,
+)
 from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
 from auditlib.parameters import read
 from auditlib.policy import Policy

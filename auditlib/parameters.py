@@ -51,6 +51,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     docker_host: str = Field("", description="Adresse du moteur Docker ; vide : celle du client Docker.")
+    project_roots: list[str] = Field([], description="Dossiers où chercher les fichiers compose.")
     traefik_api: str = Field("auto", description="Adresse de l’API de Traefik ; auto : trouvée par le moteur Docker.")
     traefik_auth_env: str = Field("", description="Variable d’environnement qui contient utilisateur:mot de passe.")
     probe_http: bool = Field(True, description="Demander au proxy local chaque domaine et chemin vivants (GET).")

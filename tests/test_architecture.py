@@ -19,11 +19,12 @@ FLOW = (
     ("version", "french", "software"),
     ("schema",),
     ("tables",),
-    ("parameters", "rules"),
+    ("parameters", "rules", "compose"),
     ("policy",),
     ("snapshot",),
     ("collect", "ports", "runs"),
     ("inventory",),
+    ("declarations", "inside", "databases"),
     ("routing",),
     ("topology", "journal"),
     ("findings",),
@@ -50,7 +51,8 @@ ONLY = {
 }
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
-PURE = ("schema", "tables", "rules", "ports", "inventory", "routing", "topology", "findings", "fixes", "checks",
+PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
+        "routing", "topology", "findings", "fixes", "checks",
         "conclusions", "display", "figures")  # fmt: skip
 
 

@@ -22,6 +22,8 @@ ALL_READ = f"{len(ALL)} sources lues entièrement sur {len(ALL)}."
             conclusions.inventory,
             [
                 "17 conteneurs en marche sur 17, dans 5 ensembles.",
+                "8 projets sur le disque, dont 3 passifs : Robin_IA/Dockerfile, "
+                "ai-tools/ai-orchestrator/docker-compose.legacy.yml et web-apps/4lb-welcome/docker-compose.yml.",
                 "Hors de Docker, à l’écoute sur la machine : ai-orchestrator-backend.service et mariadb.service.",
             ],
             [
@@ -31,7 +33,10 @@ ALL_READ = f"{len(ALL)} sources lues entièrement sur {len(ALL)}."
         ),
         (
             conclusions.ports,
-            ["10 ports de la machine, dont 9 sur toutes les interfaces."],
+            [
+                "10 ports de la machine, dont 9 sur toutes les interfaces.",
+                "Réclamés sans être tenus : 8002/tcp (ai-orchestrator / backend).",
+            ],
             ["8 ports de la machine, dont 3 sur toutes les interfaces."],
         ),
         (

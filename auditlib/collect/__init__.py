@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from auditlib.collect import (
     acme,
+    compose,
     containers,
     databases,
     dependencies,
@@ -114,6 +115,9 @@ ALL: tuple[Source, ...] = (
         databases.fetch,
         databases.rows,
         after=("engine", "listeners"),
+    ),
+    Source(
+        "compose", "fichiers compose", _tables("compose"), compose.fetch, compose.rows, after=("engine",), local=True
     ),
 )
 

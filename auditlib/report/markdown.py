@@ -47,13 +47,40 @@ def _inventory(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
         yield "\n".join(map(_stack, (row for row in stacks if row["state"] != PASSIVE))) or "Aucun conteneur en marche."
         yield "### Passif"
         yield "\n".join(map(_stack, (row for row in stacks if row["state"] == PASSIVE))) or "Aucun ensemble arrêté."
-    yield Notice("Fichiers compose sur le disque : non évaluable, cette version ne les lit pas.").markdown()
+    yield from _disk(snapshot)
     yield "### Hors de Docker"
     yield notebook.show(snapshot, "host_services").markdown()
     columns = ("unit", "active", "enabled", "result", "listens", "fragment")
     yield notebook.show(snapshot, "units", *columns).markdown()
     yield "### Dépendances observées"
     yield notebook.show(snapshot, "connections", empty="Aucune connexion établie au moment de la collecte.").markdown()
+
+
+def _disk(snapshot: Snapshot) -> Iterator[str]:
+    """What lies on the disk and does not run, what Compose would refuse, what was left aside."""
+    try:
+        passive = [row for row in records(snapshot.projects) if row["state"] == PASSIVE]
+    except AbsentTable as absent:
+        yield Notice(f"Fichiers compose sur le disque : non évaluable, {absent.reason}.").markdown()
+        return
+    yield "\n".join(map(_idle, passive)) or "Aucun projet passif sur le disque."
+    if problems := _rows(snapshot, "compose_problems"):
+        yield "### Défauts des fichiers compose"
+        yield Sentences([_problem(row) for row in problems]).markdown()
+    if _rows(snapshot, "exclusions"):
+        yield "### Laissé de côté : médias, sauvegardes, exports"
+        yield notebook.show(snapshot, "exclusions", "folder", "kind", "count", "example").markdown()
+
+
+def _idle(row: Row) -> str:
+    what = "Dockerfile présent" if row["kind"] == "dockerfile" else "compose présent"
+    services = f" ({', '.join(map(markdown_text, row['missing']))})" if row["missing"] else ""
+    return typography(f"- **{markdown_text(row['files'])}** : {what}{services}, aucun conteneur en marche")
+
+
+def _problem(row: Row) -> str:
+    place = f"{row['file']}, ligne {row['line']}" if row["line"] else row["file"] or row["files"]
+    return f"{place} : {row['reason']}."
 
 
 def _stack(row: Row) -> str:
@@ -79,6 +106,8 @@ def _ports(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield notebook.show(snapshot, "internal_ports").markdown()
     yield "### Ports écoutés dans les conteneurs"
     yield notebook.show(snapshot, "container_ports").markdown()
+    yield "### Ports réclamés sans être tenus"
+    yield notebook.show(snapshot, "idle_ports", empty="Aucun.").markdown()
     yield "### Collisions réelles et potentielles"
     yield from _checked(audit, "PORT-001", "PORT-002")
 

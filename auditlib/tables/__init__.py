@@ -6,6 +6,7 @@ they are shown to the reader of an audit.
 
 from auditlib.schema import Table
 from auditlib.tables import (
+    compose,
     databases,
     engine,
     logs,
@@ -29,6 +30,7 @@ _FAMILIES = (
     system,
     engine,
     namespaces,
+    compose,
     databases,
     traefik,
     web,

@@ -43,11 +43,11 @@ def reasons(facts: Snapshot) -> dict[str, str]:
     return {row["source"]: row["reason"] for row in records(facts.sources)}
 
 
+def assert_absent(facts: Snapshot, sources: set[str], tables: frozenset[str] | set[str] = frozenset()) -> None:
+    """The tables that only these sources tell, these tables, and no others, are absent, with a reason."""
     for name, table in ((n, t) for n, t in TABLES.items() if t.source or n == "sources"):
         told_by = {source.name for source in ALL if name in source.tables}
         if table.source and (told_by <= sources or name in tables):
-def assert_absent(facts: Snapshot, sources: set[str], tables: frozenset[str] | set[str] = frozenset()) -> None:
-    """The tables that only these sources tell, these tables, and no others, are absent, with a reason."""
             with pytest.raises(AbsentTable) as absent:
                 getattr(facts, name)
             assert absent.value.reason[0].islower()

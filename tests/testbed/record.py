@@ -16,7 +16,7 @@ from auditlib.collect.source import Unreadable, interpret
 from auditlib.parameters import Parameters
 from tests.conftest import MOMENT
 from tests.testbed.canaries import TRAEFIK_AUTH
-from tests.testbed.paths import DOCKER_HOST
+from tests.testbed.paths import DOCKER_HOST, PROJECTS
 from tests.testbed.server import VARIANT
 
 AUTH = "AUDITLIB_TESTBED_AUTH"  # the variable that holds the password of Traefik's API in the healthy variant
@@ -27,7 +27,9 @@ def main(folder: Path, demo: Path | None) -> None:
     os.environ[AUTH] = TRAEFIK_AUTH
     # The healthy variant serves the API under its name and password only, by a router that no label tells.
     api = "auto" if VARIANT.read_text() == "faulty" else "https://traefik.4lb.ca"
-    parameters = Parameters(docker_host=DOCKER_HOST, traefik_api=api, traefik_auth_env=AUTH)
+    parameters = Parameters(
+        docker_host=DOCKER_HOST, project_roots=[str(PROJECTS)], traefik_api=api, traefik_auth_env=AUTH
+    )
     payloads: dict[str, Any] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for source in sorted(ALL, key=lambda source: len(source.after)):

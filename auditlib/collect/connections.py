@@ -1,0 +1,38 @@
+"""Connection strings, without what they hold of secret."""
+
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+_SCHEMES = re.compile(
+    r"(?:postgres(?:ql)?|mysql|mariadb|redis(?:s)?|valkey|mongodb(?:\+srv)?|amqps?|mssql|sqlserver|clickhouse|cockroachdb)"
+    r"(?:\+[a-z0-9_]+)?://",
+    re.IGNORECASE,
+)
+# Names that a database's image is given to create its first user and database: no secrets.
+DATABASE_NAMES = frozenset(
+    {"POSTGRES_USER", "POSTGRES_DB", "MYSQL_USER", "MYSQL_DATABASE", "MARIADB_USER", "MARIADB_DATABASE"}
+    | {"MONGO_INITDB_DATABASE", "POSTGRESQL_USERNAME", "POSTGRESQL_DATABASE"}
+)
+
+
+def connection(value: str) -> dict[str, Any] | None:
+    """Scheme, host, port and database of a connection string, each None when it is not told; None for another text."""
+    if not _SCHEMES.match(value) or len(value) > 2000:
+        return None
+    scheme, _, rest = value.partition("://")
+    before, _, rest = rest.rpartition("@")
+    if "?" in before or "#" in before:
+        return None  # a password that holds these marks, or a query that holds an @: nobody can tell
+    rest = rest.partition("?")[0].partition("#")[0]
+    address, _, path = rest.partition("/")
+    try:
+        parts = urlsplit(f"//{address.partition(',')[0]}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host or not re.fullmatch(r"[\w.:-]{1,253}", host):
+        return None
+    database = unquote(path.partition("/")[0])
+    named = database if re.fullmatch(r"[\w.$-]{1,63}", database) else None
+    return {"scheme": scheme.lower(), "host": host, "port": port, "database": named}

@@ -1,0 +1,103 @@
+"""The entries of `ports:`, short and long."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from auditlib.compose.document import Invalid, Map, Place, place_of
+
+_PROTOCOLS = ("tcp", "udp", "sctp")
+
+
+class Port(NamedTuple):
+    """A publication asked for: ports `first` to `last` of the host to `target` to `target_last` of the container.
+
+    `first` is None when the engine chooses; with one target and several host ports it chooses among these.
+    """
+
+    protocol: str
+    address: str  # "" for every address
+    first: int | None
+    last: int | None
+    target: int
+    target_last: int
+    place: Place
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the engine chooses the host's port, among all or among a range."""
+        return self.first is None or (self.first != self.last and self.target == self.target_last)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What a later entry must share to replace this one."""
+        return (self.address or "0.0.0.0", self.first, self.last, self.target, self.target_last, self.protocol)  # noqa: S104
+
+    def each(self) -> Iterator[tuple[str, str, str, int]]:
+        """Protocol, address, host port (text, "" if chosen, "a-b" among a range) and target, one by one."""
+        if self.first is None or self.chosen:
+            host = "" if self.first is None else f"{self.first}-{self.last}"
+            for target in range(self.target, self.target_last + 1):
+                yield self.protocol, self.address, host, target
+            return
+        for step, target in enumerate(range(self.target, self.target_last + 1)):
+            yield self.protocol, self.address, str(self.first + step), target
+
+
+def parse(entry: Any, place: Place) -> Port:
+    """One entry of `ports:`. Raises Invalid."""
+    place = place_of(entry, place)
+    if isinstance(entry, Map):
+        return _long(entry, place)
+    if isinstance(entry, bool) or not isinstance(entry, str | int):
+        raise Invalid("un port n’a pas la forme attendue", place)
+    return _short(str(entry), place)
+
+
+def _short(entry: str, place: Place) -> Port:
+    rest, slash, protocol = entry.rpartition("/")
+    if not slash:
+        rest, protocol = entry, "tcp"
+    *before, target = rest.split(":")
+    host = before.pop() if before else ""
+    first, last = _range(host, place) if host else (None, None)
+    target_first, target_last = _range(target, place)
+    several = target_last - target_first
+    if first is not None and last is not None and last - first != several and several:
+        raise Invalid("les deux plages d’un port n’ont pas la même longueur", place)
+    return Port(
+        _protocol(protocol, place), _address(":".join(before), place), first, last, target_first, target_last, place
+    )
+
+
+def _long(entry: Map, place: Place) -> Port:
+    target = entry.get("target")
+    if isinstance(target, bool) or not isinstance(target, int) or not 0 < target < 65536:
+        raise Invalid("un port n’a pas de « target » utilisable", place)
+    published = entry.get("published")
+    first, last = _range(str(published), place_of(published, place)) if published not in (None, "") else (None, None)
+    protocol = _protocol(str(entry.get("protocol", "tcp")), place)
+    return Port(protocol, _address(str(entry.get("host_ip", "")), place), first, last, target, target, place)
+
+
+def _range(text: str, place: Place) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if not first <= last <= 65535:
+        raise Invalid("un port n’est pas un nombre ni une plage", place)
+    return first, last
+
+
+def _protocol(text: str, place: Place) -> str:
+    if text.lower() not in _PROTOCOLS:
+        raise Invalid("un port a un protocole inconnu", place)
+    return text.lower()
+
+
+def _address(text: str, place: Place) -> str:
+    inside = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return str(ipaddress.ip_address(inside)) if inside else ""
+    except ValueError:
+        raise Invalid("un port est publié sur une adresse qui n’est pas une adresse IP", place) from None
