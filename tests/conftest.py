@@ -10,7 +10,7 @@ import pytest
 
 from auditlib import runs
 from auditlib.collect import ALL, assemble
-from auditlib.collect.source import interpret
+from auditlib.collect.source import Outcome, interpret
 from auditlib.snapshot import Snapshot
 from auditlib.tables import TABLES
 
@@ -27,10 +27,16 @@ def payload(variant: str, source: str) -> Any:
 
 
 def replay(variant: str) -> Snapshot:
-    """The snapshot that the recorded answers make."""
-    recorded = [source for source in ALL if (PAYLOADS / variant / f"{source.name}.json").exists()]
-    outcomes = {source.name: interpret(source, payload(variant, source.name)) for source in recorded}
-    return assemble(outcomes, None, MOMENT, duration_s=0.5, zone="UTC")
+    """The snapshot that the recorded answers make, those of sources that could not be read included."""
+    recorded = payload(variant, "recorded")
+    outcomes = {}
+    for source in ALL:
+        if source.name in recorded["unread"]:
+            outcomes[source.name] = Outcome(source, *recorded["unread"][source.name])
+        else:
+            outcomes[source.name] = interpret(source, payload(variant, source.name))
+    moment = dt.datetime.fromisoformat(recorded["moment"])
+    return assemble(outcomes, None, moment, duration_s=0.5, zone="UTC")
 
 
 def snapshot_of(**tables: list[dict[str, Any]]) -> Snapshot:

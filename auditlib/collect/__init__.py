@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -30,7 +31,7 @@ from auditlib.collect import (
     traefik_static,
     usage,
 )
-from auditlib.collect.attribution import attribute
+from auditlib.collect.attribution import answered_by, attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
@@ -65,7 +66,15 @@ ALL: tuple[Source, ...] = (
         traefik_api.rows,
         after=("engine", "traefik_static"),
     ),
-    Source("logs", "journaux de Traefik", _tables("logs"), logs.fetch, logs.rows, after=("engine", "traefik_static")),
+    Source(
+        "logs",
+        "journaux de Traefik",
+        _tables("logs"),
+        logs.fetch,
+        logs.rows,
+        # The probes leave their trace in the access log, which tells the router that answered.
+        after=("engine", "traefik_static", "probes"),
+    ),
     Source("acme", "stockage ACME", _tables("acme"), acme.fetch, acme.rows, after=("engine", "traefik_static")),
     Source(
         "tls",
@@ -153,6 +162,8 @@ def assemble(
         for name, rows in outcome.tables.items():
             # Several sources tell of certificates.
             said[name] = [*said.get(name, []), *rows]
+    if "http_probes" in said and (log := _access_log(outcomes["logs"].payload)):
+        said["http_probes"] = answered_by(said["http_probes"], outcomes["probes"].payload["answers"], log)
     read = attribute(said)
     read[SOURCES.name] = [_record(outcome) for outcome in outcomes.values()]
     absent = {
@@ -165,6 +176,12 @@ def assemble(
     names = [row["name"] for row in read.get("host", [])]
     hostname = elsewhere or (names[0] if names else platform.node())
     return Snapshot(hostname, moment, frames, absent, duration_s=duration_s, zone=zone)
+
+
+def _access_log(payload: Mapping[str, Any] | None) -> str:
+    """The end of the access log; "" when there is none, or none that could be read."""
+    place = payload["places"].get("access") if payload else None
+    return str(payload["tails"][place]["text"]) if payload and place in payload["tails"] else ""
 
 
 def _engine_host(parameters: Parameters, outcome: Outcome) -> str | None:

@@ -1,7 +1,10 @@
 """What joins the sources: which container is behind a listener, which container and network behind a server."""
 
+import datetime as dt
+from typing import Any
 from urllib.parse import urlsplit
 
+from auditlib.collect import access_log
 from auditlib.schema import Row
 from auditlib.software import PORT_HOLDERS
 
@@ -16,6 +19,16 @@ def attribute(tables: Tables) -> Tables:
     if "traefik_servers" in tables and "container_networks" in tables:
         joined["traefik_servers"] = _servers(tables)
     return joined
+
+
+def answered_by(probes: list[Row], answers: list[dict[str, Any]], log: str) -> list[Row]:
+    """The probes with the router that answered each, where the access log tells it."""
+    asked = [request for request in access_log.requests(log) if request is not None]
+    sent = {(one["url"], one["entrypoint"]): dt.datetime.fromisoformat(one["sent"]) for one in answers}
+    return [
+        {**row, "router": access_log.router_of(asked, row["domain"], row["path"], sent[row["url"], row["entrypoint"]])}
+        for row in probes
+    ]
 
 
 def _listeners(tables: Tables) -> list[Row]:

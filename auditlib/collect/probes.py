@@ -1,5 +1,6 @@
 """What the local proxy answers to a GET for each live domain and path: one connection each, on this machine only."""
 
+import datetime as dt
 import hashlib
 import http.client
 import re
@@ -117,7 +118,8 @@ class _Visitor:
         for address in self.found.gates[target.entrypoint].addresses:
             host, port = address
             started = time.monotonic()
-            answer = {"url": target.url(port), "address": shown(address)}
+            sent = dt.datetime.now(dt.UTC).isoformat()
+            answer = {"url": target.url(port), "address": shown(address), "sent": sent}
             try:
                 context = self.context if target.tls else None
                 with dial(address, self.found.own, max(0.01, end - started), context, target.domain) as line:

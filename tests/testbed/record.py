@@ -4,6 +4,7 @@
 kernel's name can be seen.
 """
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -12,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from auditlib.collect import ALL, assemble
-from auditlib.collect.source import Unreadable, interpret
+from auditlib.collect.source import gather
 from auditlib.parameters import Parameters
-from tests.conftest import MOMENT
 from tests.testbed.canaries import TRAEFIK_AUTH
 from tests.testbed.paths import DOCKER_HOST, PROJECTS
 from tests.testbed.server import VARIANT
 
 AUTH = "AUDITLIB_TESTBED_AUTH"  # the variable that holds the password of Traefik's API in the healthy variant
+RECORDED = "recorded.json"  # when, and which sources could not be read, with what they said
 
 
 def main(folder: Path, demo: Path | None) -> None:
@@ -30,23 +31,26 @@ def main(folder: Path, demo: Path | None) -> None:
     parameters = Parameters(
         docker_host=DOCKER_HOST, project_roots=[str(PROJECTS)], traefik_api=api, traefik_auth_env=AUTH
     )
-    payloads: dict[str, Any] = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in sorted(ALL, key=lambda source: len(source.after)):
-        try:
-            payloads[source.name] = source.fetch(parameters, payloads)
-        except Unreadable as unreadable:  # the testbed has no systemd
-            payloads[source.name] = None
-            sys.stdout.write(f"{source.name}: {unreadable.reason}\n")
-            continue
-        content = json.dumps(payloads[source.name], ensure_ascii=False, indent=1, sort_keys=True)
-        (folder / f"{source.name}.json").write_text(content + "\n", "utf-8")
-        sys.stdout.write(f"{source.name}: {len(content)} characters\n")
+    moment = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    outcomes = gather(ALL, parameters, lambda outcome: None)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    unread = {}
+    for name, outcome in outcomes.items():
+        sys.stdout.write(f"{name}: {outcome.status} {outcome.reason}\n")
+        if outcome.payload is None:
+            unread[name] = [outcome.status, outcome.reason, outcome.remedy]
+        else:
+            _write(folder / f"{name}.json", outcome.payload)
+    _write(folder / RECORDED, {"moment": moment.isoformat(), "unread": unread})
     if demo:
-        # By the way that every collection goes, secrets removed; the moment is that of the tests.
-        outcomes = {source.name: interpret(source, payloads[source.name]) for source in ALL}
+        # By the way that every collection goes, secrets removed.
         shutil.rmtree(demo, ignore_errors=True)
-        assemble(outcomes, None, MOMENT, duration_s=0.5, zone="UTC").write(demo)
+        assemble(outcomes, None, moment, duration_s=0.5, zone="UTC").write(demo)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
