@@ -119,7 +119,7 @@ def seen(request: Request, features: Features, handling: Handling | None = None)
         authority or "",
         request.method,
         path,
-        _headers(request, authority or "", address, handling),
+        _headers(request, authority or "", address, handling, strips_connection=features.strips_connection),
         _query(query.replace(";", "%3B" if handling.encodes_semicolons else "&")) if query else {},
         address,
         refused=fragment or bool(encoded & refused(features, handling)),
@@ -276,7 +276,9 @@ _FORWARDED = frozenset(
 ) | {"X-Forwarded-Tls-Client-Cert-Info", "X-Real-Ip"}
 
 
-def _headers(request: Request, authority: str, address: Address | None, handling: Handling) -> dict[str, list[str]]:
+def _headers(
+    request: Request, authority: str, address: Address | None, handling: Handling, *, strips_connection: bool
+) -> dict[str, list[str]]:
     """The headers that rules see. Traefik's own X-Forwarded-Server is not known, hence absent."""
     found: dict[str, list[str]] = {}
     for name, value in request.headers:
@@ -295,6 +297,8 @@ def _headers(request: Request, authority: str, address: Address | None, handling
             found[name] = [value]
     if "X-Forwarded-For" in found:
         found["X-Forwarded-For"] = [", ".join(found["X-Forwarded-For"])]
+    if not strips_connection:
+        return found
     # Connection names the headers that go no further; an upgrade does.
     kept = found.get("Upgrade") if "upgrade" in joined else None
     for name in {"Connection", *map(header_name, joined)} - _FORWARDED:
