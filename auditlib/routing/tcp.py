@@ -20,6 +20,8 @@ from auditlib.rules import Matcher, RuleError, Syntax, parse
 
 _HOST_OR_IP = re.compile(r"(\*\.)?[\w.:-]+", re.ASCII)
 _DEFAULT = "default"
+# What browsers and curl offer in a TLS handshake.
+_OFFERED = {"h2", "http/1.1"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Layer:
 
     def takes(self, request: Request) -> tuple[str, ...]:
         """The TCP routers of which one takes the connection of a request; none when it is left to HTTP."""
-        seen = Seen(request.sni or "", "", "", "", {"alpn": ["h2", "http/1.1"]}, {}, client_address(request.client_ip))
+        seen = Seen(request.sni or "", client=client_address(request.client_ip))
         if not request.tls or (self._clear and not self._tls and not self._https):
             # An entry point without any TLS router gives even TLS connections to its TCP routers.
             taken = _best(self._clear, seen)
@@ -132,7 +134,8 @@ def _leaf(matcher: Matcher, features: Features) -> Test:
             found = [search(arg) for arg in matcher.args]
             return lambda seen: any(one(seen.host) for one in found)
         case "ALPN":
-            return lambda seen: bool({*seen.headers["alpn"]} & {*matcher.args})
+            offered = bool(_OFFERED & {*matcher.args})
+            return lambda seen: offered
     return reading("v3", features)(matcher)
 
 
