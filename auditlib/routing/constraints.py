@@ -1,9 +1,9 @@
 """Requests that satisfy some conditions and fail others, or the proof that none does.
 
 A conjunction of matchers and negated matchers falls apart into host, path, method, headers, query and client, which
-are solved one by one. Requests have a host, as all that browsers send have: what a rule would only take from a request
-without one is taken for nothing. What cannot be decided is said to be unknown, never guessed; whoever gets a request
-has had it checked by the very functions that decide.
+are solved one by one. Requests have the host of a browser's: a name of letters, digits, dots and hyphens without a dot
+at its end, or an address; what a rule would only take from others is taken for nothing. What cannot be decided is said
+to be unknown, never guessed; whoever gets a request has had it checked by the very functions that decide.
 """
 
 import ipaddress
@@ -40,6 +40,7 @@ PLACE = frozenset({_HOST, _PATH})
 # Expressions that match any host and any path that is one, as people write them.
 _ANY = re.compile(r"\^?(?:\.[+*]|\(\.[+*]\))\$?|\^?\.?|\.?\$")
 _ANY_PATH = re.compile(r"\^?/|\^?/(?:\.\*|\(\.\*\))\$?")
+_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _ANY_TEMPLATE = re.compile(r"/?\{\w+:\.[+*]\}")
 _TEMPLATE = re.compile(r"\{\w*(?::((?:[^{}]|\{[0-9,]*\})*))?\}")
 
@@ -105,10 +106,12 @@ class Solver:
         of: dict[str, list[Condition]] = {}
         for one in conditions:
             of.setdefault(one.aspect, []).append(one)
-        host, path = self._hosts(of.get(_HOST, [])), self._paths(of.get(_PATH, []))
+        host = self._hosts(of.get(_HOST, []))
+        if host == UNSATISFIABLE or (path := self._paths(of.get(_PATH, []))) == UNSATISFIABLE:
+            return UNSATISFIABLE
         method, client = _methods(of.get(_METHOD, [])), _clients(of.get(_CLIENT, []))
         headers, query = _headers(of.get(_HEADER, [])), _queries(of.get(_QUERY, []))
-        if UNSATISFIABLE in (host, path, method, client, query) or headers == UNSATISFIABLE:
+        if UNSATISFIABLE in (method, client, query) or headers == UNSATISFIABLE:
             return UNSATISFIABLE
         if host is None or path is None or client is None or headers is None or query is None:
             return None
@@ -135,7 +138,7 @@ class Solver:
         names = [several for several in listed if several is not None]
         if names:
             # All there are: when none passes, none exists.
-            every = sorted(frozenset.intersection(*names), key=lambda name: (name.endswith("."), name))
+            every = sorted(filter(_is_host, frozenset.intersection(*names)))
             return next(_passing(every, conditions, _at_host), UNSATISFIABLE)
         stars = {one.matcher.args[0].lower() for one in positive if one.matcher.name == "Host"}
         if len({star.removesuffix(".") for star in stars}) > 1:
@@ -144,7 +147,7 @@ class Solver:
         guesses = [label + star[1:] for star in stars for label in labels]
         guesses += [text.lower() for one in positive for text in _guesses(one)]
         guesses += [f"{label}.invalid" for label in labels] if not positive else []
-        return next(_passing(guesses, conditions, _at_host), None)
+        return next(_passing(filter(_is_host, guesses), conditions, _at_host), None)
 
     def _paths(self, conditions: list[Condition]) -> str | None:
         if any(_matches_any(one) for one in conditions if not one.positive):
@@ -154,12 +157,14 @@ class Solver:
         if exact:
             return next(_passing(sorted(frozenset.intersection(*exact)), conditions, _at_path), UNSATISFIABLE)
         prefixes = [one.matcher.args for one in positive if one.matcher.name == "PathPrefix" and _plain(one)]
-        single = sorted((args[0] for args in prefixes if len(args) == 1), key=len)
+        starting = [_start(one) for one in positive]
+        single = sorted([*(args[0] for args in prefixes if len(args) == 1), *(text for text, _ in starting)], key=len)
         if any(not single[-1].startswith(one) for one in single):
             return UNSATISFIABLE
         start = single[-1] if single else "/"
         barred = [one.matcher.args for one in conditions if not one.positive and one.matcher.name == "PathPrefix"]
         plain = [arg for args in barred for arg in args if "{" not in arg]
+        plain += [text for one in conditions if not one.positive for text, whole in [_start(one)] if whole]
         if any(start.startswith(arg) for arg in plain):
             return UNSATISFIABLE
         starts = [start, *(arg for args in prefixes if len(args) > 1 for arg in args)]
@@ -168,6 +173,11 @@ class Solver:
         guesses += [one.rstrip("/") + text for one in starts for text in guesses]
         guesses += [one + end for one in starts for end in ends]
         return next(_passing(guesses, conditions, _at_path), None)
+
+
+def _is_host(text: str) -> bool:
+    """Whether a text is a host that a browser asks for."""
+    return _NAME.fullmatch(text) is not None or client_address(text) is not None
 
 
 def _passing(guesses: Iterable[str], conditions: list[Condition], at: Callable[[str], Seen]) -> Iterator[str]:
@@ -192,6 +202,28 @@ def _matches_any(one: Condition) -> bool:
         return any(pattern.fullmatch(first) for pattern in patterns)
     tested = one.test(Seen("", path="")) is one.positive
     return (name, first) == ("PathPrefix", "/") or (name == "Host" and first == "*" and tested)
+
+
+def _start(one: Condition) -> tuple[str, bool]:
+    """The text that paths of a PathRegexp begin with, and whether that is all that it asks for."""
+    expression = one.matcher.args[0]
+    if one.matcher.name != "PathRegexp" or not expression.startswith("^/") or _alternates(expression):
+        return "", False
+    found = _LITERAL.match(expression)
+    text = re.sub(r"\\(.)", r"\1", found[1]) if found else ""
+    return text, found is not None and found.end() == len(expression)
+
+
+# Plain characters that no repetition follows.
+_LITERAL = re.compile(r"\^((?:(?:[\w/~@:,=&;%!-]|\\[./+-])(?![*+?{]))*)")
+
+
+def _alternates(expression: str) -> bool:
+    """Whether an expression has alternatives outside of brackets."""
+    bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "", expression)
+    while (shorter := re.sub(r"\([^()]*\)", "", bare)) != bare:
+        bare = shorter
+    return "|" in bare
 
 
 def _plain(one: Condition) -> bool:
@@ -273,8 +305,14 @@ def _queries(conditions: list[Condition]) -> str | None:
     return UNSATISFIABLE if certain else None
 
 
+def _coded(text: str) -> str:
+    return quote_from_bytes(text.encode("utf-8", "replace"), safe="")
+
+
 def _clients(conditions: list[Condition]) -> str | None:
     """An address of the networks that are left."""
+    if not conditions:
+        return "127.0.0.1"
     left: list[Network] = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
     for one in conditions:
         named = [found for arg in one.matcher.args if (found := network(arg))]

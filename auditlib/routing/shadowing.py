@@ -3,8 +3,9 @@
 A router of higher priority takes a part of another's requests all the time: that is what specific routers are for.
 What counts is how the two sets of requests lie by host and path, other conditions left aside:
 
-- narrower: what the taker asks for is a part of what the loser asks for (``PathPrefix(`/api`)`` beside
-  ``PathPrefix(`/`)``); with the same host and path, one more condition makes it narrower too. A carve-out, intended.
+- narrower: each alternative of the taker's rule that touches the loser's lies within it (``PathPrefix(`/api`)`` beside
+  ``PathPrefix(`/`)``; `(a or b) and /api` beside `a`). With the same hosts and paths, one more condition makes it
+  narrower too. A carve-out, intended.
 - internal: the taker is Traefik's own (a redirection, ping, ACME's challenges). Intended.
 - wider, crossing: the taker also answers where the loser does not. The loser loses a part of its own domain and path.
 
@@ -12,6 +13,7 @@ Every request given was decided by the muxer. «never wins» is proved: each alt
 or is covered by others; where neither a request nor a proof is found, the verdict is unknown.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,10 +30,14 @@ from auditlib.routing.constraints import (
 )
 from auditlib.routing.muxer import Decision, Muxer, Route
 from auditlib.routing.requests import Request
+from auditlib.routing.routers import Router
 from auditlib.schema import Row, Table, flag, integer, several, text, view
 
 Verdict = Literal["wins", "never", "unknown"]
 Relation = Literal["narrower", "wider", "crossing", "same", "internal", "unknown"]
+
+# The rule of a TCP router that takes every connection.
+_CATCH_ALL = re.compile(r"""\s*HostSNI\([`"]\*[`"]\)\s*""", re.IGNORECASE)
 
 # Conjunctions tried for one question; beyond, the answer is unknown.
 _PATIENCE = 300
@@ -88,10 +94,10 @@ def shadowing(traefik: pd.DataFrame, traefik_entrypoints: pd.DataFrame, traefik_
 class Fate:
     """What a router wins (`other` None), or what another takes from it or may take; `request` shows it."""
 
-    router: Route
+    router: Router
     verdict: str
     request: Request | None = None
-    other: Route | None = None
+    other: Router | None = None
     relation: Relation | None = None
 
     @property
@@ -132,6 +138,10 @@ class _Rule:
     whole: bool
 
 
+def _of_place(conjunctions: list[Conjunction]) -> list[Conjunction]:
+    return list(dict.fromkeys(map(projected, conjunctions)))
+
+
 class _Field:
     """The routers of one entry point, and what is asked of them."""
 
@@ -150,13 +160,14 @@ class _Field:
         losses = [fate for one in above if one.router.name not in ties and (fate := self._loss(route, one))]
         losses += [fate for one in [*above, *beside] if one.router.name in ties and (fate := self._tie(route, one))]
         if verdict == "wins":
-            yield Fate(route, "wins", won)
+            yield Fate(route.router, "wins", won)
         elif verdict == "unknown":
-            yield Fate(route, "unknown")
+            yield Fate(route.router, "unknown")
         elif not any(fate.verdict == "tie" for fate in losses):
             other = self.routes.get(taker or "")
-            relation = self._relation(other, route) if other else None
-            yield Fate(route, "never", won, other, relation)
+            relation = self._relation(other, route) if other else "wider" if taker else None
+            yield Fate(route.router, "never", won, self.muxer.routers.get(taker or ""), relation)
+            losses = [fate for fate in losses if fate.other is None or fate.other.name != taker]
         yield from losses
 
     def _wins(self, route: Route) -> tuple[Verdict, Request | None, str | None]:
@@ -180,9 +191,11 @@ class _Field:
             if firsts == [route.router.name]:
                 return "wins", solution, None
             others = [name for name in firsts if name != route.router.name]
-            if not others or decision.layer == "tcp":
-                certain = certain and decision.layer == "tcp"
-                lost = lost if lost[0] else (solution, decision.winners[0] if decision.winners else None)
+            if not others:
+                # A TCP router takes the connection: all of them only when it asks for nothing.
+                takers = [name for name in decision.winners if _CATCH_ALL.fullmatch(self.muxer.routers[name].rule)]
+                certain = certain and bool(takers) and not solution.tls
+                lost = lost if lost[0] else (solution, takers[0] if takers else None)
                 continue
             lost = lost if lost[0] else (solution, others[0])
             denied = self._denied(self.routes[others[0]])
@@ -207,14 +220,14 @@ class _Field:
         for request in self._common(route, other):
             _, firsts = self._decided(request)
             if firsts == [other.router.name]:
-                return Fate(route, "shadowed", request, other, relation)
+                return Fate(route.router, "shadowed", request, other.router, relation)
         return None
 
     def _tie(self, route: Route, other: Route) -> Fate | None:
         for request in self._common(route, other):
             _, firsts = self._decided(request)
             if {route.router.name, other.router.name} <= {*firsts}:
-                return Fate(route, "tie", request, other, self._relation(other, route))
+                return Fate(route.router, "tie", request, other.router, self._relation(other, route))
         return None
 
     def _common(self, route: Route, other: Route) -> Iterator[Request]:
@@ -241,24 +254,26 @@ class _Field:
             return "internal"
         inside, outside = self._within(taker, loser, place=True), self._within(loser, taker, place=True)
         if inside and outside:
-            return "narrower" if self._within(taker, loser, place=False) and not self._same(taker, loser) else "same"
+            inside, outside = self._within(taker, loser, place=False), self._within(loser, taker, place=False)
+            return "narrower" if inside and not outside else "same"
         if inside is None or outside is None:
             return "unknown"
         return "narrower" if inside else "wider" if outside else "crossing"
 
-    def _same(self, taker: Route, loser: Route) -> bool:
-        return bool(self._within(loser, taker, place=False))
-
     def _within(self, one: Route, other: Route, *, place: bool) -> bool | None:
-        """Whether all requests of one are requests of the other; None: unknown. `place`: by host and path alone."""
+        """Whether each alternative of one that touches the other lies wholly in it; None: unknown.
+
+        `place`: by host and path alone.
+        """
         left, right = self._rule(one), self._rule(other)
-        ours = [projected(several) if place else several for several in left.conjunctions]
-        theirs = [projected(several) if place else several for several in right.conjunctions]
-        denied = negations([*dict.fromkeys(theirs)])
+        theirs = _of_place(right.conjunctions) if place else right.conjunctions
+        denied = negations(theirs)
         if denied is None or not left.whole or not right.whole:
             return None
         certain = True
-        for conjunction in dict.fromkeys(ours):
+        for conjunction in _of_place(left.conjunctions) if place else left.conjunctions:
+            if all(self.solver.solve((*conjunction, *more)) == UNSATISFIABLE for more in theirs):
+                continue
             for more in denied:
                 solution = self.solver.solve((*conjunction, *more))
                 if isinstance(solution, Request):
@@ -293,12 +308,12 @@ def _row(fate: Fate) -> Row:
         }
     )
     return {
-        "router": fate.router.router.name,
+        "router": fate.router.name,
         "verdict": fate.verdict,
-        "other": fate.other.router.name if fate.other else None,
+        "other": fate.other.name if fate.other else None,
         "relation": fate.relation,
         "intended": fate.intended,
-        "priority": fate.router.router.rank,
-        "other_priority": fate.other.router.rank if fate.other else None,
+        "priority": fate.router.rank,
+        "other_priority": fate.other.rank if fate.other else None,
         **shown,
     }
