@@ -10,12 +10,12 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote_from_bytes
 
 from auditlib.routing.examples import examples
-from auditlib.routing.forms import Every, Form, Leaf
+from auditlib.routing.forms import Every, Form, Leaf, Some
 from auditlib.routing.matchers import Test, named_hosts, reading
 from auditlib.routing.requests import Headers, Request, Seen, client_address, header_name
 from auditlib.routing.versions import Features
@@ -97,9 +97,11 @@ class Solver:
         self.features = features
         self.see = see
         self.tls = tls
+        self.asked = 0
 
     def solve(self, conditions: Conjunction) -> Solution:
         """A request that meets all of the conditions."""
+        self.asked += 1
         kinds = {(one.matcher, one.positive, one.syntax) for one in conditions}
         if any(one.opposite in kinds for one in conditions if one.positive):
             return UNSATISFIABLE
@@ -345,20 +347,9 @@ def _meet(one: Network, other: Network) -> bool:
     return one.version == other.version and one.overlaps(other)
 
 
-def projected(conjunction: Conjunction) -> Conjunction:
-    """What a conjunction says of host and path."""
-    return tuple(one for one in conjunction if one.aspect in PLACE)
-
-
-def negations(conjunctions: list[Conjunction]) -> list[Conjunction] | None:
-    """The conjunctions of which the negation of a disjunction is one; None when they are too many."""
-    opposites = [
-        [(replace(one, positive=not one.positive, test=_negated(one.test)),) for one in conjunction]
-        for conjunction in conjunctions
-    ]
-    count = 1
-    for several in opposites:
-        count *= len(several)
-        if count > _MAX_BRANCHES:
-            return None
-    return [tuple(itertools.chain.from_iterable(several)) for several in itertools.product(*opposites)]
+def of_place(form: Form) -> Form:
+    """What a form says of host and path: whatever else it asks for is taken to hold."""
+    if isinstance(form, Leaf):
+        return form if _ASPECTS[form.matcher.name] in PLACE else Every(())
+    kind = Every if isinstance(form, Every) else Some
+    return kind(tuple(map(of_place, form.parts)))

@@ -20,17 +20,13 @@ from typing import Literal
 
 import pandas as pd
 
-from auditlib.routing.constraints import (
-    UNSATISFIABLE,
-    Conjunction,
-    Solver,
-    alternatives,
-    negations,
-    projected,
-)
+from auditlib.routing.constraints import UNSATISFIABLE, Conjunction, Solver, alternatives, of_place
+from auditlib.routing.forms import Form, negated
 from auditlib.routing.muxer import Decision, Muxer, Route
 from auditlib.routing.requests import Request
 from auditlib.routing.routers import Router
+from auditlib.routing.versions import Features
+from auditlib.rules import Syntax
 from auditlib.schema import Row, Table, flag, integer, several, text, view
 
 Verdict = Literal["wins", "never", "unknown"]
@@ -41,6 +37,8 @@ _CATCH_ALL = re.compile(r"""\s*HostSNI\([`"]\*[`"]\)\s*""", re.IGNORECASE)
 
 # Conjunctions tried for one question; beyond, the answer is unknown.
 _PATIENCE = 300
+# Those tried for one entry point, a minute's worth at most; beyond, what routers lose in part is not looked for.
+_EFFORT = 200_000
 
 VERDICTS = {
     "wins": "gagne",
@@ -132,14 +130,17 @@ def _tied(routes: Sequence[Route], at: int) -> list[Route]:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A rule as its alternatives; `whole` when they are all of them."""
+    """A rule as its alternatives, what holds where it does not; None where they are too many to be told."""
 
-    conjunctions: list[Conjunction]
+    met: list[Conjunction]
     whole: bool
+    denied: list[Conjunction] | None
 
-
-def _of_place(conjunctions: list[Conjunction]) -> list[Conjunction]:
-    return list(dict.fromkeys(map(projected, conjunctions)))
+    @classmethod
+    def of(cls, rule: Form, syntax: Syntax, features: Features) -> "_Rule":
+        met, whole = alternatives(rule, syntax, features)
+        denied, all_of_them = alternatives(negated(rule), syntax, features)
+        return cls(met, whole, denied if all_of_them else None)
 
 
 class _Field:
@@ -150,8 +151,7 @@ class _Field:
         self.entrypoint = entrypoint
         self.routes = {one.router.name: one for one in muxer.routes(entrypoint, tls=tls)}
         self.solver = Solver(muxer.features, lambda request: muxer.seen(request, entrypoint), tls=tls)
-        self._rules: dict[str, _Rule] = {}
-        self._negations: dict[str, list[Conjunction] | None] = {}
+        self._rules: dict[tuple[str, bool], _Rule] = {}
 
     def fates(self, route: Route, above: list[Route], beside: list[Route]) -> Iterator[Fate]:
         """The fates of a route among those before it (some of them tied with it) and those tied after it."""
@@ -175,7 +175,7 @@ class _Field:
         lost: tuple[Request | None, str | None] = (None, None)
         rule = self._rule(route)
         certain, patience = rule.whole, _PATIENCE
-        waiting = list(reversed(rule.conjunctions))
+        waiting = list(reversed(rule.met))
         while waiting:
             conjunction = waiting.pop()
             patience -= 1
@@ -214,6 +214,8 @@ class _Field:
 
     def _loss(self, route: Route, other: Route) -> Fate | None:
         """What a route of higher priority takes from another, unless that is meant."""
+        if self.solver.asked > _EFFORT:
+            return None
         relation = self._relation(other, route)
         if relation in ("narrower", "internal", "unknown"):
             return None
@@ -233,8 +235,8 @@ class _Field:
     def _common(self, route: Route, other: Route) -> Iterator[Request]:
         """Requests that match both rules, and that no third router takes from both as far as that is easily said."""
         patience = _PATIENCE
-        for one in self._rule(route).conjunctions:
-            for two in self._rule(other).conjunctions:
+        for one in self._rule(route).met:
+            for two in self._rule(other).met:
                 waiting = [tuple(dict.fromkeys([*one, *two]))]
                 while waiting and patience:
                     patience -= 1
@@ -265,34 +267,29 @@ class _Field:
 
         `place`: by host and path alone.
         """
-        left, right = self._rule(one), self._rule(other)
-        theirs = _of_place(right.conjunctions) if place else right.conjunctions
-        denied = negations(theirs)
-        if denied is None or not left.whole or not right.whole:
+        left, right = self._rule(one, place=place), self._rule(other, place=place)
+        if right.denied is None or not left.whole or not right.whole:
             return None
         certain = True
-        for conjunction in _of_place(left.conjunctions) if place else left.conjunctions:
-            if all(self.solver.solve((*conjunction, *more)) == UNSATISFIABLE for more in theirs):
+        for conjunction in left.met:
+            if all(self.solver.solve((*conjunction, *more)) == UNSATISFIABLE for more in right.met):
                 continue
-            for more in denied:
+            for more in right.denied:
                 solution = self.solver.solve((*conjunction, *more))
                 if isinstance(solution, Request):
                     return False
                 certain = certain and solution == UNSATISFIABLE
         return True if certain else None
 
-    def _rule(self, route: Route) -> _Rule:
-        name = route.router.name
-        if name not in self._rules:
-            self._rules[name] = _Rule(*alternatives(route.form, route.syntax, self.muxer.features))
-        return self._rules[name]
+    def _rule(self, route: Route, *, place: bool = False) -> _Rule:
+        key = (route.router.name, place)
+        if key not in self._rules:
+            rule = of_place(route.form) if place else route.form
+            self._rules[key] = _Rule.of(rule, route.syntax, self.muxer.features)
+        return self._rules[key]
 
     def _denied(self, route: Route) -> list[Conjunction] | None:
-        name = route.router.name
-        if name not in self._negations:
-            rule = self._rule(route)
-            self._negations[name] = negations(rule.conjunctions) if rule.whole else None
-        return self._negations[name]
+        return self._rule(route).denied
 
 
 def _row(fate: Fate) -> Row:

@@ -38,6 +38,7 @@ def _told(rules: dict[str, Any], version: str = NEWEST) -> set[tuple[Any, ...]]:
     }
 
 
+MANY = " || ".join(f"Host(`h{number}.fr`)" for number in range(30))
 A, API = "Host(`a.fr`)", "Host(`a.fr`) && PathPrefix(`/api`)"
 
 
@@ -57,6 +58,11 @@ A, API = "Host(`a.fr`)", "Host(`a.fr`) && PathPrefix(`/api`)"
         {"app@docker": A, "v@docker": "Host(`a.fr`) && PathRegexp(`^/v[0-9]+/`)"},
         {"app@docker": A, "not@docker": "Host(`a.fr`) && !(PathPrefix(`/x`) || PathPrefix(`/y`))"},
         {"wild@docker": ("Host(`*.a.fr`)", 1), "app@docker": "Host(`x.a.fr`)"},
+        {
+            "many@docker": MANY,
+            "api@docker": f"({MANY}) && PathPrefix(`/api`)",
+            "h1@docker": ("Host(`h1.fr`) && Path(`/z`)", 9999),
+        },
     ],
     ids=" / ".join,
 )
