@@ -130,6 +130,18 @@ def test_other_tls_options_than_the_connection_are_refused(version: str, status:
     assert answers == [None, None, None, status, status]
 
 
+def test_routers_that_disagree_about_a_host_lose_their_options() -> None:
+    """Since options are compared by router, on all of its hosts; before, on that host alone."""
+    routers = [
+        _router("two@f", "Host(`a.fr`) || Host(`b.fr`)", tls=True, options="strict@f"),
+        _router("one@f", "Host(`b.fr`) && PathPrefix(`/one`)", tls=True),
+        _router("z@f", "Host(`z.fr`)", tls=True),
+    ]
+    one = Request("z.fr", tls=True, sni="a.fr")
+    assert _decide(routers, one, version="3.5.3").status == 421
+    assert _decide(routers, one, version=NEWEST).winners == ("z@f",)
+
+
 def test_version_2_says_405_when_only_the_method_is_wrong() -> None:
     routers = [_router("a@f", "Host(`a.fr`) && Method(`POST`)"), _router("b@f", "Host(`b.fr`)")]
     assert _decide(routers, Request("a.fr"), version="2.11.53") == Decision(405)
