@@ -53,7 +53,8 @@ testbed-down: .venv/.dev ## arrête le serveur de référence
 
 .PHONY: bench
 bench: .venv/.dev ## mesures de durée (celle du moteur demande le serveur de référence)
-	$(BIN)/python -m tests.benchmarks.engine $(ARGS)
+	$(BIN)/python -m tests.benchmarks.routing
+	$(BIN)/python -m tests.benchmarks.engine
 
 .PHONY: check
 check: .venv/.dev ## style et types
