@@ -35,6 +35,7 @@ def replay(variant: str) -> Snapshot:
             outcomes[source.name] = Outcome(source, *recorded["unread"][source.name])
         else:
             outcomes[source.name] = interpret(source, payload(variant, source.name))
+        outcomes[source.name].duration_s = recorded["durations"][source.name]
     moment = dt.datetime.fromisoformat(recorded["moment"])
     return assemble(outcomes, None, moment, duration_s=0.5, zone="UTC")
 

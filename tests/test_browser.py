@@ -93,9 +93,10 @@ def test_a_table_is_sorted_by_a_click_and_filtered_by_a_word(browser: Browser, r
     head.click()
     head.click()
     assert ports() == sorted(before, reverse=True)
-    inventory = page.locator("section#inventaire input.filter")
-    inventory.fill("jsr")
-    names = page.locator("section#inventaire table").nth(1).locator("tbody tr:visible th").all_inner_texts()
+    # The table of containers, by its first column.
+    containers = page.locator("section#inventaire .grid").filter(has=page.get_by_role("button", name="Santé"))
+    containers.locator("xpath=preceding-sibling::input[1]").fill("jsr")
+    names = containers.locator("tbody tr:visible th").all_inner_texts()
     assert names == ["jsr-dev", "jsr-solutions"]
 
 

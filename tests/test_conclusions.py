@@ -11,13 +11,14 @@ from auditlib.findings import Audit, Finding, Fix, Result, Severity, Verdict
 from auditlib.snapshot import Snapshot
 from tests.conftest import snapshot_of
 
-ALL_READ = f"{len(ALL)} sources lues entièrement sur {len(ALL)}."
+# The reference server is a container host of tests: it has no systemd.
+ALL_READ = [f"{len(ALL) - 1} sources lues entièrement sur {len(ALL)}.", "La machine n’est pas gérée par systemd."]
 
 
 @pytest.mark.parametrize(
     ("chapter", "faulty_says", "healthy_says"),
     [
-        (conclusions.collection, [ALL_READ], [ALL_READ]),
+        (conclusions.collection, ALL_READ, ALL_READ),
         (
             conclusions.inventory,
             [
@@ -28,6 +29,8 @@ ALL_READ = f"{len(ALL)} sources lues entièrement sur {len(ALL)}."
             ],
             [
                 "17 conteneurs en marche sur 17, dans 5 ensembles.",
+                "8 projets sur le disque, dont 3 passifs : Robin_IA/Dockerfile, "
+                "ai-tools/ai-orchestrator/docker-compose.legacy.yml et web-apps/4lb-welcome/docker-compose.yml.",
                 "Hors de Docker, à l’écoute sur la machine : ai-orchestrator-backend.service et mariadb.service.",
             ],
         ),
@@ -37,7 +40,10 @@ ALL_READ = f"{len(ALL)} sources lues entièrement sur {len(ALL)}."
                 "10 ports de la machine, dont 9 sur toutes les interfaces.",
                 "Réclamés sans être tenus : 8002/tcp (ai-orchestrator / backend).",
             ],
-            ["8 ports de la machine, dont 3 sur toutes les interfaces."],
+            [
+                "8 ports de la machine, dont 3 sur toutes les interfaces.",
+                "Réclamés sans être tenus : 8003/tcp (ai-orchestrator / backend).",
+            ],
         ),
         (
             conclusions.routing,
@@ -117,10 +123,11 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
+        conclude(faulty, conclusions.databases)[0],
         "Stockage ACME du résolveur « letsencrypt » : /certs/acme.json, droits 600, propriétaire root, 4 certificats.",
         "12 sondes à travers le proxy local : 5 fois 200, 4 fois 301, 1 fois 401, 1 fois 404 et 1 fois 426.",
-        conclude(faulty, conclusions.databases)[0],
         *graver,
+        "Non lu, ou en partie : systemd (La machine n’est pas gérée par systemd).",
     ]
     assert executive(healthy, findings.run(healthy))[0] == (
         "Note 100 sur 100, pour 100 % des contrôles évalués ; aucun constat."

@@ -49,8 +49,10 @@ def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:
 @pytest.mark.parametrize("variant", ["faulty", "healthy"])
 def test_every_source_was_read(variant: str, request: pytest.FixtureRequest) -> None:
     snapshot = request.getfixturevalue(variant)
-    assert snapshot.absent == {}
-    assert {status for (status,) in rows(snapshot.sources, "status")} == {"ok"}
+    assert snapshot.absent == {"units": "la machine n’est pas gérée par systemd"}
+    states = dict(rows(snapshot.sources, "source", "status"))
+    assert states.pop("systemd") == "absent"
+    assert set(states.values()) == {"ok"}
 
 
 # Section 2: what is active

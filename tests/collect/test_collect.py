@@ -26,10 +26,21 @@ from .fake_engine import FakeEngine
 from .servers import GARBAGE, HANG, HTML, TRUNCATED, Reply, as_json
 
 OF_THE_PROXY = {"tls", "probes"}  # local, and silent without the routes of Traefik
-OF_THE_MACHINE = {"host", "listeners", "tls", "probes", "namespaces", "network", "disks", "docker_access", "systemd"}
+OF_THE_MACHINE = {
+    "host",
+    "listeners",
+    "tls",
+    "probes",
+    "namespaces",
+    "network",
+    "disks",
+    "docker_access",
+    "systemd",
+    "compose",
+}
 OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api", "engine_usage", "acme", "logs"}
 # What these give depends on the machine that runs the tests: an engine of answers has no containers on it.
-OF_LUCK = {"namespaces", "systemd"}
+OF_LUCK = {"namespaces", "systemd", "compose"}
 RECORDED = [source for source in ALL if (PAYLOADS / "faulty" / f"{source.name}.json").exists()]
 # What the engine alone tells of databases: those of the machine are known without it.
 IN_CONTAINERS = {"connection_strings", "exec_commands"}
@@ -157,7 +168,7 @@ def test_an_engine_of_this_machine(on_this_machine: FakeEngine, address: str, tm
     )
     assert facts.hostname == records(facts.host)[0]["name"]
     assert abs(dt.datetime.now(dt.UTC) - facts.collected) < dt.timedelta(minutes=1)
-    assert_absent(facts, {"traefik_api"} | OF_THE_PROXY)
+    assert_absent(facts, {"traefik_api", "logs"} | OF_THE_PROXY)
     assert_kept(facts, tmp_path / "instantane")
 
 

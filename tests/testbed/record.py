@@ -20,7 +20,7 @@ from tests.testbed.paths import DOCKER_HOST, PROJECTS
 from tests.testbed.server import VARIANT
 
 AUTH = "AUDITLIB_TESTBED_AUTH"  # the variable that holds the password of Traefik's API in the healthy variant
-RECORDED = "recorded.json"  # when, and which sources could not be read, with what they said
+RECORDED = "recorded.json"  # when, how long each source took, and what those that could not be read said
 
 
 def main(folder: Path, demo: Path | None) -> None:
@@ -42,7 +42,8 @@ def main(folder: Path, demo: Path | None) -> None:
             unread[name] = [outcome.status, outcome.reason, outcome.remedy]
         else:
             _write(folder / f"{name}.json", outcome.payload)
-    _write(folder / RECORDED, {"moment": moment.isoformat(), "unread": unread})
+    durations = {name: outcome.duration_s for name, outcome in outcomes.items()}
+    _write(folder / RECORDED, {"moment": moment.isoformat(), "unread": unread, "durations": durations})
     if demo:
         # By the way that every collection goes, secrets removed.
         shutil.rmtree(demo, ignore_errors=True)
