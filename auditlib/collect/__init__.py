@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from auditlib.collect import containers, engine, host, listeners, traefik_api, traefik_static
+from auditlib.collect import containers, engine, host, listeners, traefik_api, traefik_files, traefik_static
 from auditlib.collect.attribution import attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.parameters import Parameters
@@ -43,6 +43,14 @@ ALL: tuple[Source, ...] = (
         traefik_api.fetch,
         traefik_api.rows,
         after=("engine", "traefik_static"),
+    ),
+    Source(
+        "traefik_files",
+        "fichiers de Traefik",
+        _tables("traefik_files"),
+        traefik_files.fetch,
+        traefik_files.rows,
+        after=("engine", "traefik_static", "traefik_api"),
     ),
 )
 

@@ -79,9 +79,9 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     with contextlib.closing(connect(address(parameters.docker_host), PATIENCE * parameters.timeout_s)) as client:
         for path in candidates(container):
             try:
-                content = _file(client, container["Id"], path)
+                content = file_text(client, container["Id"], path)
             except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
-                gaps.append(f"{path} ({_fault(error)})")
+                gaps.append(f"{path} ({fault(error)})")
                 break
             if content is not None:
                 files[path] = content
@@ -109,21 +109,21 @@ def candidates(container: dict[str, Any]) -> list[str]:
     # Go leaves an unset variable empty: without XDG_CONFIG_HOME the second place is /traefik.
     places = ["/etc/traefik", environment.get("XDG_CONFIG_HOME", ""), f"{home}/.config", folder]
     found = [*given[-1:], *(f"{place}/traefik{extension}" for place in places for extension in EXTENSIONS)]
-    return list(dict.fromkeys(_joined(folder, path) for path in found))
+    return list(dict.fromkeys(joined(folder, path) for path in found))
 
 
-def _joined(folder: str, path: str) -> str:
+def joined(folder: str, path: str) -> str:
     """A path inside a container, as its process in `folder` means it."""
     return posixpath.normpath(posixpath.join("/", folder, path)).replace("//", "/")
 
 
-def _file(client: ReadOnlyClient, container: str, path: str) -> str | None:
+def file_text(client: ReadOnlyClient, container: str, path: str) -> str | None:
     """A file as the container sees it, or None. A GET of the engine's archive: no exec, no access to the disk."""
     for _ in range(MAX_LINKS):
         member, content = _member(client, container, path)
         if member is None or not member.issym():
             return content
-        path = _joined(posixpath.dirname(path), member.linkname)
+        path = joined(posixpath.dirname(path), member.linkname)
     raise OSError(errno.ELOOP, "trop de liens symboliques")
 
 
@@ -151,7 +151,7 @@ def _member(client: ReadOnlyClient, container: str, path: str) -> tuple[tarfile.
         return member, content.read().decode("utf-8", "replace")
 
 
-def _fault(error: Exception) -> str:
+def fault(error: Exception) -> str:
     """Why a file could not be read, as a French clause."""
     if isinstance(error, APIError):
         return f"HTTP {error.status_code}"

@@ -3,6 +3,6 @@
 Importing this package registers its views.
 """
 
-from auditlib.routing import provider, routes
+from auditlib.routing import decisions, entrypoints, predicted, provider, routes
 
-__all__ = ["provider", "routes"]
+__all__ = ["decisions", "entrypoints", "predicted", "provider", "routes"]

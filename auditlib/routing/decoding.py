@@ -28,7 +28,9 @@ _DURATION = re.compile(r"(\d+\.?\d*|\.\d+)([a-zµμ]*)", re.IGNORECASE)
 
 
 class DecodingError(ValueError):
-    """What Traefik cannot decode; the message is the one it logs."""
+    """What Traefik cannot decode; the message is the one it logs. `line` is that of a file, None when not known."""
+
+    line: int | None = None
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Node:
     type: str = ""
     field: Field | None = None
     disabled: bool = False
+    line: int | None = None
     raw: bool = False  # below a map of anything: taken as it is
 
     def child(self, name: str) -> "Node | None":
@@ -68,6 +71,13 @@ class _Decoder:
 
     def type(self, owner: str, node: Node) -> None:
         """Give `node` and all below it their types, `owner` being the type that holds it."""
+        try:
+            self._type(owner, node)
+        except DecodingError as error:
+            error.line = error.line or node.line
+            raise
+
+    def _type(self, owner: str, node: Node) -> None:
         owner = owner.removeprefix("*")
         if owner == "map:any":
             node.raw = True
@@ -122,7 +132,11 @@ class _Decoder:
         for child in node.children:
             if child.field is None or child.disabled:
                 continue
-            value = self._value(child.type, child, tree.get(child.field.name))
+            try:
+                value = self._value(child.type, child, tree.get(child.field.name))
+            except DecodingError as error:
+                error.line = error.line or child.line
+                raise
             if value is not None:
                 tree[child.field.name] = value
             # Without a default, a zero that is said and one that is not are the same, but behind a pointer.
@@ -249,3 +263,10 @@ def _go(type_: str) -> str:
 def _kind(type_: str) -> str:
     """The kind of a type as Go prints it."""
     return "ptr" if type_.startswith("*") else {"duration": "int64"}.get(type_, type_)
+
+
+def json_name(field_name: str) -> str:
+    """A field as the API writes it: `IPAllowList` → `ipAllowList`, `LoadBalancer` → `loadBalancer`."""
+    capitals = len(field_name) - len(field_name.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    lowered = max(1, capitals - 1) if capitals < len(field_name) else capitals
+    return field_name[:lowered].lower() + field_name[lowered:]

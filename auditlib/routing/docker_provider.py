@@ -7,7 +7,7 @@ which is random, every possible answer is kept: « one of ».
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from auditlib.french import plural
 from auditlib.routing import labels as label_decoder
@@ -49,7 +49,7 @@ class Container:
     labels: Mapping[str, str | None] = field(default_factory=dict)
     networks: Mapping[str, str] = field(default_factory=dict)
     ports: Sequence[str] = ()  # « 80/tcp »
-    bindings: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # « 80/tcp » → address and port of the machine
+    bindings: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # by port, address and port of the machine
 
     @property
     def known_labels(self) -> dict[str, str]:
@@ -250,9 +250,7 @@ def _balancer(protocol: Protocol, place: _Place) -> Tree:
     return tree
 
 
-def _servers(
-    protocol: Protocol, balancer: Tree | None, place: _Place
-) -> tuple[list[Server], Said | None, Said | None]:
+def _servers(protocol: Protocol, balancer: Tree | None, place: _Place) -> tuple[list[Server], Said | None, Said | None]:
     """The servers of one service, else a fault; and a warning."""
     if _empty(place):
         return [], None, None
@@ -326,11 +324,11 @@ def _addresses(
         return [(address, None) for address in place.settings.host_addresses], None
     if container.network_mode.startswith("container:"):
         return _joined(container, network, place, seen)
-    found = [(address, name) for name, address in sorted(container.networks.items()) if address]
-    return found, _fallback(container, network, [name for _, name in found], place.settings.version)
+    found: list[tuple[str, str | None]] = [(end, name) for name, end in sorted(container.networks.items()) if end]
+    return found, _fallback(container, network, found, place.settings.version)
 
 
-def _fallback(container: Container, network: str, others: list[Any], version: Version) -> Said | None:
+def _fallback(container: Container, network: str, others: Sequence[object], version: Version) -> Said | None:
     """The warning of a container that is not on the wanted network."""
     if not network or not others:
         return None

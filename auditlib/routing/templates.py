@@ -27,7 +27,8 @@ class Model:
 
 def normalize(name: str) -> str:
     """Traefik's `Normalize`: letters and numbers of any script are kept, all else is one dash between them."""
-    words, word = [], ""
+    words: list[str] = []
+    word = ""
     for character in name:
         if character.isalpha() or character.isnumeric():
             word += character
@@ -53,35 +54,6 @@ def _trunc(length: Any, text: Any) -> str:
         raise Unsupported("trunc")
     return _text(text)[:length] if length >= 0 else _text(text)[length:]
 
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "normalize": lambda text: normalize(_text(text)),
-    "index": lambda mapping, key: _index(mapping, key),
-    "lower": lambda text: _text(text).lower(),
-    "upper": lambda text: _text(text).upper(),
-    "trim": lambda text: _text(text).strip(),
-    "trimPrefix": _prefix,
-    "trimSuffix": _suffix,
-    "replace": _replace,
-    "trunc": _trunc,
-    "default": lambda fallback, value=None: value or fallback,
-    "coalesce": lambda *values: next((value for value in values if value), ""),
-    "contains": lambda part, text: _text(part) in _text(text),
-    "hasPrefix": lambda part, text: _text(text).startswith(_text(part)),
-    "hasSuffix": lambda part, text: _text(text).endswith(_text(part)),
-    "hasKey": lambda mapping, key: key in mapping,
-    "eq": lambda one, *others: one in others,
-    "ne": lambda one, other: one != other,
-    "not": lambda value: not value,
-    "and": lambda *values: next((value for value in values if not value), values[-1]),
-    "or": lambda *values: next((value for value in values if value), values[-1]),
-    "quote": lambda text: f'"{_text(text)}"',
-    "splitList": lambda separator, text: _text(text).split(_text(separator)),
-    "first": lambda items: items[0],
-    "last": lambda items: items[-1],
-    "join": lambda separator, items: _text(separator).join(_text(item) for item in items),
-    "print": lambda *values: "".join(_text(value) for value in values),
-}
 
 _ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
 _WORD = re.compile(r"""\s*(?:("(?:[^"\\\n]|\\.)*"|`[^`]*`)|(-?\d+)(?![\w.])|([.\w]+)|([()|]))""")
@@ -179,7 +151,8 @@ def _branch(pieces: Iterator[_Piece], model: Model, *, chosen: bool) -> _Done:
 
 
 def _pipeline(text: str, model: Model) -> Any:
-    words, position = [], 0
+    words: list[str] = []
+    position = 0
     while position < len(text.rstrip()):
         match = _WORD.match(text, position)
         if match is None:
@@ -256,3 +229,33 @@ def _text(value: Any) -> str:
     if isinstance(value, str | int):
         return str(value)
     raise Unsupported("valeur composée")
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "normalize": lambda text: normalize(_text(text)),
+    "index": _index,
+    "lower": lambda text: _text(text).lower(),
+    "upper": lambda text: _text(text).upper(),
+    "trim": lambda text: _text(text).strip(),
+    "trimPrefix": _prefix,
+    "trimSuffix": _suffix,
+    "replace": _replace,
+    "trunc": _trunc,
+    "default": lambda fallback, value=None: value or fallback,
+    "coalesce": lambda *values: next((value for value in values if value), ""),
+    "contains": lambda part, text: _text(part) in _text(text),
+    "hasPrefix": lambda part, text: _text(text).startswith(_text(part)),
+    "hasSuffix": lambda part, text: _text(text).endswith(_text(part)),
+    "hasKey": lambda mapping, key: key in mapping,
+    "eq": lambda one, *others: one in others,
+    "ne": lambda one, other: one != other,
+    "not": lambda value: not value,
+    "and": lambda *values: next((value for value in values if not value), values[-1]),
+    "or": lambda *values: next((value for value in values if value), values[-1]),
+    "quote": lambda text: f'"{_text(text)}"',
+    "splitList": lambda separator, text: _text(text).split(_text(separator)),
+    "first": lambda items: items[0],
+    "last": lambda items: items[-1],
+    "join": lambda separator, items: _text(separator).join(_text(item) for item in items),
+    "print": lambda *values: "".join(_text(value) for value in values),
+}

@@ -5,12 +5,12 @@ they are shown to the reader of an audit.
 """
 
 from auditlib.schema import Table
-from auditlib.tables import engine, machine, sources, traefik
+from auditlib.tables import engine, machine, sources, traefik, traefik_files
 from auditlib.tables.sources import SOURCES, STATUSES
 from auditlib.tables.traefik import LOADED
 
 __all__ = ["LOADED", "SOURCES", "STATUSES", "TABLES"]
 
 TABLES: dict[str, Table] = {
-    table.name: table for family in (sources, machine, engine, traefik) for table in family.TABLES
+    table.name: table for family in (sources, machine, engine, traefik, traefik_files) for table in family.TABLES
 }
