@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Syntax = Literal["v2", "v3", "tcp"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # How many strings each matcher takes: (least, most), None for any number.
 _ARITIES: dict[Syntax, dict[str, tuple[int, int | None]]] = {
@@ -21,7 +22,7 @@ _ARITIES: dict[Syntax, dict[str, tuple[int, int | None]]] = {
     },
     "v2": {
         **dict.fromkeys(("Host", "HostHeader", "HostRegexp", "Path", "PathPrefix", "Method", "ClientIP"), (1, None)),
-        **dict.fromkeys(("Headers", "HeadersRegexp"), (2, 2)),
+        **dict.fromkeys(("Headers", "HeadersRegexp"), (2, None)),
         "Query": (1, None),
     },
     "tcp": dict.fromkeys(("HostSNI", "HostSNIRegexp", "ClientIP", "ALPN"), (1, None)),
@@ -30,6 +31,8 @@ _ARITIES: dict[Syntax, dict[str, tuple[int, int | None]]] = {
 _DOMAINS = {"Host", "HostHeader", "HostSNI"}
 _DOMAIN_PATTERNS = {"HostRegexp", "HostSNIRegexp"}
 _PATHS = {"Path", "PathPrefix"}
+# A name and a value, and again.
+_PAIRS = {"Headers", "HeadersRegexp"}
 
 # Deeper than any rule that a person wrote, and well within Python's own stack.
 _MAX_DEPTH = 100
@@ -166,7 +169,7 @@ class _Parser:
         if name is None:
             raise self.error(f"matcher inconnu « {token.text} »", token)
         least, most = self.arities[name]
-        if len(args) < least or (most is not None and len(args) > most):
+        if len(args) < least or (most is not None and len(args) > most) or (name in _PAIRS and len(args) % 2):
             raise self.error(f"{name} ne prend pas {len(args)} argument{'s' if len(args) > 1 else ''}", token)
         if not all(args):
             raise self.error(f"argument vide dans {name}", token)
@@ -232,34 +235,93 @@ def _fault(name: str, arg: str) -> str | None:
     """What Traefik refuses in the value of a matcher (regular expressions aside)."""
     if name in _PATHS and not arg.startswith("/"):
         return "un chemin doit commencer par /"
-    if name in _DOMAINS and not arg.isascii():
+    if name in _DOMAINS | {"HostRegexp"} and not arg.isascii():
         return "un domaine doit être écrit en ASCII (punycode)"
-    if name == "ClientIP":
-        try:
-            ipaddress.ip_network(arg, strict=False)
-        except ValueError:
-            return "adresse ou plage d’adresses mal formée"
+    if name == "ClientIP" and network(arg) is None:
+        return "adresse ou plage d’adresses mal formée"
     return None
 
 
+def network(arg: str) -> Network | None:
+    """The addresses of a ClientIP, None when Go's net.ParseIP and ParseCIDR both refuse it.
+
+    An IPv4 address written inside IPv6 is that IPv4 address, as in Go.
+    """
+    # Python also takes masks written out, and scopes.
+    if not re.fullmatch(r"[0-9a-fA-F:.]+(?:/[0-9]{1,3})?", arg):
+        return None
+    try:
+        found = ipaddress.ip_network(arg, strict=False)
+    except ValueError:
+        return None
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    return ipaddress.ip_network(f"{mapped}/{max(found.prefixlen - 96, 0)}", strict=False) if mapped else found
+
+
 def _unquote(literal: str) -> str:
-    """The text of a Go string literal."""
+    """The text of a Go string literal. Go's strings are bytes: those that are no UTF-8 are kept as lone surrogates."""
     if literal.startswith("`"):
         return literal[1:-1].replace("\r", "")
-    return _ESCAPE.sub(_escaped, literal[1:-1])
+    parts, end = bytearray(), 0
+    for match in _ESCAPE.finditer(literal, 1, len(literal) - 1):
+        parts += literal[end or 1 : match.start()].encode("utf-8", "surrogatepass") + _escaped(match)
+        end = match.end()
+    parts += literal[end or 1 : -1].encode("utf-8", "surrogatepass")
+    return parts.decode("utf-8", "surrogateescape")
 
 
-def _escaped(match: re.Match[str]) -> str:
-    simple, *codes, octal, wrong = match.groups()
+def _escaped(match: re.Match[str]) -> bytes:
+    simple, byte, short, long, octal, wrong = match.groups()
     if simple:
-        return _ESCAPED[simple]
+        return _ESCAPED[simple].encode()
     if wrong:
         raise ValueError(f"échappement inconnu \\{wrong}")
-    code = int(octal, 8) if octal else next(int(code, 16) for code in codes if code)
-    # Go refuses halves of a surrogate pair, what Unicode does not have, and octals beyond a byte.
-    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF or (octal and code > 0xFF):
+    code = int(octal, 8) if octal else int(byte or short or long, 16)
+    # Go refuses octals beyond a byte, halves of a surrogate pair, and what Unicode does not have.
+    if code > (0xFF if octal else 0x10FFFF) or 0xD800 <= code <= 0xDFFF:
         raise ValueError(f"caractère impossible {match.group()}")
-    return chr(code)
+    return bytes([code]) if octal or byte else chr(code).encode()
+
+
+def printed(node: Node) -> str:
+    """A tree as a rule. Brackets stand only where precedence and grouping to the left would say otherwise."""
+    # A hundred alternatives are a tree a hundred deep to the left: walked down, not recursed into.
+    joints: list[And | Or] = []
+    while isinstance(node, And | Or):
+        joints.append(node)
+        node = node.left
+    text = f"!{_bracketed(node.operand, And, Or)}" if isinstance(node, Not) else _call(node)
+    loose = False
+    for joint in reversed(joints):
+        if isinstance(joint, And):
+            text = f"({text})" if loose else text
+            text, loose = f"{text} && {_bracketed(joint.right, And, Or)}", False
+        else:
+            text, loose = f"{text} || {_bracketed(joint.right, Or)}", True
+    return text
+
+
+def _bracketed(node: Node, *kinds: type) -> str:
+    return f"({printed(node)})" if isinstance(node, kinds) else printed(node)
+
+
+def _call(matcher: Matcher) -> str:
+    return f"{matcher.name}({', '.join(map(_literal, matcher.args))})"
+
+
+def _literal(text: str) -> str:
+    """A Go string: raw where it can be, else with escapes; its bytes that are no UTF-8 one by one."""
+    if not re.search("[`\r\ud800-\udfff]", text):
+        return f"`{text}`"
+    return '"' + "".join(_escape(character) for character in text) + '"'
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    # Any other lone surrogate is no text that Go could hold.
+    return f"\\U{code if not 0xD800 <= code <= 0xDFFF else 0xFFFD:08x}"
 
 
 class Place(NamedTuple):
@@ -312,6 +374,8 @@ def _place(name: str, arg: str) -> Place:
         return Place(arg.lower().removesuffix(".") if arg != "*" else None, None)
     if name in _DOMAIN_PATTERNS:
         return Place(f"~{arg}", None)
+    # Bytes that are no text name no path that could be written down.
+    arg = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", arg)
     if name in _PATHS:
         return Place(None, arg)
     return Place(None, f"~{arg}") if name == "PathRegexp" else Place(None, None)

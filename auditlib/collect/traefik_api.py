@@ -301,9 +301,35 @@ def _entrypoints(raw: list[dict[str, Any]]) -> list[Row]:
                 "tls": http.get("tls") is not None,
                 "redirect_to": redirection.get("to"),
                 "middlewares": [qualified(m, "@file") for m in http.get("middlewares") or []],
+                "sanitizes_path": http.get("sanitizePath"),
+                "refused_characters": _refused(http.get("encodedCharacters")),
+                "encodes_semicolons": bool(http.get("encodeQuerySemicolons")),
+                "trusted": _trusted(one.get("forwardedHeaders") or {}),
             }
         )
     return table
+
+
+_ENCODED = {
+    "Slash": "%2F",
+    "BackSlash": "%5C",
+    "NullCharacter": "%00",
+    "Semicolon": "%3B",
+    "Percent": "%25",
+    "QuestionMark": "%3F",
+    "Hash": "%23",
+}
+
+
+def _refused(allowed: dict[str, Any] | None) -> list[str] | None:
+    """The encoded characters that an entry point refuses; None when nothing is said, then its version decides."""
+    if allowed is None:
+        return None
+    return [code for name, code in _ENCODED.items() if not allowed.get(f"allowEncoded{name}")]
+
+
+def _trusted(forwarded: dict[str, Any]) -> list[str]:
+    return ["0.0.0.0/0", "::/0"] if forwarded.get("insecure") else forwarded.get("trustedIPs") or []
 
 
 def _router(router: str, one: dict[str, Any]) -> Row:
@@ -317,10 +343,17 @@ def _router(router: str, one: dict[str, Any]) -> Row:
         "entrypoints": one.get("using") or one.get("entryPoints") or [],
         "tls": tls is not None,
         "cert_resolver": (tls or {}).get("certResolver") or None,
+        "tls_options": _tls_options((tls or {}).get("options"), router) if tls is not None else None,
+        "parents": [qualified(parent, router) for parent in one.get("parentRefs") or []],
         "service": qualified(one["service"], router) if one.get("service") else None,
         "middlewares": [qualified(m, router) for m in one.get("middlewares") or []],
         **_state(one),
     }
+
+
+def _tls_options(options: str | None, router: str) -> str:
+    # The default ones belong to no provider.
+    return "default" if options in (None, "", "default") else qualified(str(options), router)
 
 
 _SERVICE_TYPES = ("loadBalancer", "weighted", "mirroring", "failover", "highestRandomWeight")
