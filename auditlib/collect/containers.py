@@ -25,7 +25,8 @@ _COMPOSE_KEPT |= {"project.config_files", "project.working_dir"}
 
 # Traefik labels whose value is a secret, or whose name may be one (a header's name ends the label).
 _TRAEFIK_SECRET = re.compile(
-    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)|\.plugin\."
+    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)"
+    r"|^traefik\.[^.]+\.middlewares\.[^.]+\.plugin\."
     r"|\.headers\.custom(?:request|response)headers(?:\.|$)|\.healthcheck\.headers(?:\.|$)"
 )
 

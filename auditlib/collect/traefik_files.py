@@ -223,6 +223,7 @@ def _router(one: Tree) -> Row:
         "entrypoints": one.get("EntryPoints") or [],
         "tls": "TLS" in one,
         "cert_resolver": (one.get("TLS") or {}).get("CertResolver"),
+        "tls_options": (one.get("TLS") or {}).get("Options"),
         "service": one.get("Service"),
         "middlewares": one.get("Middlewares") or [],
         "parents": one.get("ParentRefs") or [],

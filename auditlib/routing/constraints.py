@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 
 import re2
 
+from auditlib.routing.decoding import MARK
+
 _TOKEN = re.compile(r"""\s*(?:(`[^`]*`|"(?:[^"\\\n]|\\.)*")|(\w+)|(&&|\|\||[!(),]))\s*""", re.DOTALL)
 _MAX_DEPTH = 100
 
@@ -72,7 +74,7 @@ class _Parser:
         self.accept(",")
         self.expect(")")
         value = self.labels.get(name, "")
-        if value is None:
+        if value is None or MARK in value:
             return None
         return value == wanted if function == "Label" else _search(wanted, value)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from auditlib.routing.decoding import TRUE
+from auditlib.routing.decoding import MARK, TRUE, unmarked
 from auditlib.routing.docker_provider import Container, Decision, Protocol, Said, Settings, decide
 from auditlib.routing.entrypoints import options, true
 from auditlib.routing.fields import LATEST, Version
@@ -94,7 +94,7 @@ def container_facts(
     named: dict[str, dict[str, str | None]] = {}
     for row in records(labels):
         # Two values that were removed are told apart, for the comparison of what two containers declare.
-        hidden = f"{row['value']} {row['variant']}" if row["variant"] else row["value"]
+        hidden = f"{row['value']}{MARK}{row['variant']}" if row["variant"] else row["value"]
         named.setdefault(row["container"], {})[row["label"]] = hidden
     attached: dict[str, dict[str, str]] = {}
     for row in records(container_networks):
@@ -181,8 +181,8 @@ def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Confl
         "container": decision.container,
         "decision": decision.outcome,
         "step": decision.said.step,
-        "reason": decision.said.reason,
-        "log": decision.said.log or None,
+        "reason": unmarked(decision.said.reason),
+        "log": unmarked(decision.said.log) or None,
         "level": decision.said.level or None,
         "routers": sorted(f"{key[1]}@docker" for key in routers if key not in conflicts),
         "services": sorted(f"{name}@docker" for _, name in built.services) if built else [],

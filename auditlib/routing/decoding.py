@@ -19,6 +19,8 @@ TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 # A value that was not kept, since it may be a secret: it is taken to be a good one.
 HIDDEN = "[secret retiré]"
+# What follows it numbers a value that was not kept whole: equal numbers are equal values. It is never shown.
+MARK = "\0"
 
 _SCALARS = {"string", "bool", "int", "int64", "uint", "float64", "duration", "any"}
 _ZEROS: tuple[Any, ...] = ("", False, 0, 0.0)
@@ -270,3 +272,12 @@ def json_name(field_name: str) -> str:
     capitals = len(field_name) - len(field_name.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
     lowered = max(1, capitals - 1) if capitals < len(field_name) else capitals
     return field_name[:lowered].lower() + field_name[lowered:]
+
+
+def unmarked(value: Any) -> Any:
+    """A value, or a tree of values, without the marks that tell apart what was not kept."""
+    if isinstance(value, str):
+        return re.sub(MARK + r"\d+", "", value)
+    if isinstance(value, dict):
+        return {key: unmarked(one) for key, one in value.items()}
+    return [unmarked(one) for one in value] if isinstance(value, list) else value

@@ -22,6 +22,10 @@ ENTRYPOINTS = Table(
         flag("tls", "TLS"),
         text("redirect_to", "Redirige vers"),
         several("middlewares", "Middlewares"),
+        flag("sanitizes_path", "Nettoie les chemins"),
+        several("refused_characters", "Caractères refusés", "Encodés ; inconnu : ce que fait la version."),
+        flag("encodes_semicolons", "Encode les points-virgules"),
+        several("trusted", "Relais de confiance", "Réseaux dont les en-têtes X-Forwarded sont gardés."),
         flag("model", "Modèle", "Vrai s’il donne des options à ses routeurs, qui prennent alors son nom en préfixe."),
     ),
 )
@@ -35,8 +39,8 @@ def entrypoints(
     static = options(traefik_static) if traefik_static is not None else {}
     if traefik_entrypoints is not None:
         for row in records(traefik_entrypoints):
-            kept = ("entrypoint", "protocol", "port", "default", "tls", "redirect_to", "middlewares")
-            yield {**{name: row[name] for name in kept}, "model": _modelled(row["entrypoint"], row, static)}
+            kept = {name: row[name] for name in ENTRYPOINTS.names if name in row}
+            yield kept | {"model": _modelled(row["entrypoint"], row, static)}
         return
     if traefik_static is None:
         raise AbsentTable("traefik_static", "la configuration statique de Traefik n’a pas été lue")
@@ -72,7 +76,34 @@ def _static(static: Mapping[str, str]) -> Iterator[Row]:
             "redirect_to": static.get(f"{prefix}.redirections.entrypoint.to") or None,
             "middlewares": [one.strip() for value in listed for one in value.split(",") if one.strip()],
         }
-        yield row | {"model": _modelled(name, row, static)}
+        yield row | _handling(f"entrypoints.{name}", static) | {"model": _modelled(name, row, static)}
+
+
+_ENCODED = {
+    "slash": "%2F",
+    "backslash": "%5C",
+    "nullcharacter": "%00",
+    "semicolon": "%3B",
+    "percent": "%25",
+    "questionmark": "%3F",
+    "hash": "%23",
+}
+
+
+def _handling(prefix: str, static: Mapping[str, str]) -> Row:
+    """How an entry point handles requests before any rule; unknown: as its version does."""
+    sanitizes = static.get(f"{prefix}.http.sanitizepath")
+    allowed = f"{prefix}.http.encodedcharacters"
+    said = any(key.startswith(allowed) for key in static)
+    refused = [code for word, code in _ENCODED.items() if not true(static.get(f"{allowed}.allowencoded{word}"))]
+    forwarded = f"{prefix}.forwardedheaders"
+    trusted = [one.strip() for one in static.get(f"{forwarded}.trustedips", "").split(",") if one.strip()]
+    return {
+        "sanitizes_path": None if sanitizes is None else true(sanitizes),
+        "refused_characters": refused if said else None,
+        "encodes_semicolons": true(static.get(f"{prefix}.http.encodequerysemicolons")),
+        "trusted": ["0.0.0.0/0", "::/0"] if true(static.get(f"{forwarded}.insecure")) else trusted,
+    }
 
 
 def true(value: str | None) -> bool:

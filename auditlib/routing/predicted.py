@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from auditlib.routing.decisions import Prediction, predict
-from auditlib.routing.decoding import json_name, quoted
+from auditlib.routing.decoding import json_name, quoted, unmarked
 from auditlib.routing.merge import Merged
 from auditlib.rules import RuleError, Syntax, parse
 from auditlib.schema import Row, Table, flag, integer, records, several, text, view
@@ -43,6 +43,8 @@ PREDICTED_ROUTERS = Table(
         several("entrypoints", "Points d’entrée"),
         flag("tls", "TLS"),
         text("cert_resolver", "Résolveur ACME"),
+        text("tls_options", "Options TLS"),
+        several("parents", "Routeurs parents"),
         text("service", "Service"),
         several("middlewares", "Middlewares"),
         *_STATE,
@@ -121,8 +123,8 @@ def _loaded(found: Prediction, files: Mapping[str, pd.DataFrame | None]) -> _Loa
 
 
 def _from_labels(loaded: _Loaded, merged: Merged) -> None:
-    for (protocol, own), tree in merged.routers.items():
-        name = _qualified(own, "docker")
+    for (protocol, own), marked in merged.routers.items():
+        name, tree = _qualified(own, "docker"), unmarked(marked)
         loaded.routers[protocol, name] = {
             "protocol": protocol,
             "router": name,
@@ -132,6 +134,8 @@ def _from_labels(loaded: _Loaded, merged: Merged) -> None:
             "entrypoints": list(tree.get("EntryPoints") or []),
             "tls": "TLS" in tree,
             "cert_resolver": (tree.get("TLS") or {}).get("CertResolver"),
+            "tls_options": (tree.get("TLS") or {}).get("Options"),
+            "parents": [],
             "service": tree.get("Service") or None,
             "middlewares": tree.get("Middlewares") or [],
             "containers": sorted(set(merged.origins["router", (protocol, own)])),
@@ -151,14 +155,15 @@ def _from_labels(loaded: _Loaded, merged: Merged) -> None:
                 {
                     "protocol": protocol,
                     "service": name,
-                    "url": url,
+                    "url": unmarked(url),
                     "container": server.container,
                     "network": network,
                     "certain": len(set(server.urls)) == 1,
                 }
                 for url, network in zip(server.urls, server.networks, strict=True)
             ]
-    for (protocol, own), tree in merged.middlewares.items():
+    for (protocol, own), marked in merged.middlewares.items():
+        tree = unmarked(marked)
         loaded.middlewares[protocol, _qualified(own, "docker")] = {
             "protocol": protocol,
             "middleware": _qualified(own, "docker"),
@@ -180,7 +185,7 @@ def _from_files(loaded: _Loaded, files: Mapping[str, list[Row]]) -> None:
         for row in files.get(f"traefik_file_{kind}s", ()):
             if row["effective"]:
                 name = _qualified(row[kind], "file")
-                kept = {key: value for key, value in row.items() if key not in ("path", "effective", "parents")}
+                kept = {key: value for key, value in row.items() if key not in ("path", "effective")}
                 target[row["protocol"], name] = {**kept, kind: name, "file": row["path"]}
     for row in files.get("traefik_file_servers", ()):
         name = _qualified(row["service"], "file")
@@ -210,6 +215,9 @@ def _finish(loaded: _Loaded, points: list[Row], found: Prediction, *, files_know
         row["provider"] = name.rpartition("@")[2]
         row["service"] = _reference(row["service"], name) if row["service"] else None
         row["middlewares"] = [_reference(one, name) for one in row["middlewares"]]
+        row["parents"] = [_reference(one, name) for one in row["parents"]]
+        named = row["tls_options"] not in (None, "default")
+        row["tls_options"] = _reference(row["tls_options"], name) if named else "default" if row["tls"] else None
         row["rule_syntax"] = row["rule_syntax"] or ("v2" if v2 else None)
         if not row["priority"] and not v2 and row["rule"] and row["protocol"] != "udp":
             row["priority"] = rule_length(row["rule"], row["protocol"])

@@ -47,6 +47,7 @@ TRAEFIK_FILE_ROUTERS = Table(
         several("entrypoints", "Points d’entrée"),
         flag("tls", "TLS"),
         text("cert_resolver", "Résolveur ACME"),
+        text("tls_options", "Options TLS"),
         text("service", "Service"),
         several("middlewares", "Middlewares"),
         several("parents", "Routeurs parents"),
