@@ -38,11 +38,6 @@ class Configured:
     status: str
     errors: tuple[str, ...]
 
-    @property
-    def serves(self) -> bool:
-        """Whether it is in the muxer."""
-        return self.status != "disabled" or self.errors == (STILL_SERVES,)
-
 
 def configured(
     version: str | None,
@@ -136,7 +131,8 @@ def _judged(
     router = replace(router, entrypoints=tuple(name for name in router.entrypoints if name in names))
     faults = list(_faults(router, given, known, what, parent=parent, reached=reached))
     status = "disabled" if faults else "warning" if warnings else "enabled"
-    return Configured(router, status, (*warnings, *faults))
+    serves = status != "disabled" or faults == [STILL_SERVES]
+    return Configured(replace(router, serves=serves), status, (*warnings, *faults))
 
 
 def _faults(
@@ -157,7 +153,8 @@ def _faults(
     if not router.parents and not router.entrypoints:
         yield "no valid entryPoint for this router"
         return
-    if router.rank > MAX_USER_PRIORITY and provider != "internal":
+    # A child may have any priority.
+    if not router.parents and router.rank > MAX_USER_PRIORITY and provider != "internal":
         yield f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
         return
     if router.tls and not _exists(router.options, known.tls_options) and router.options != "default":

@@ -52,6 +52,8 @@ def search(expression: str) -> Callable[[str], bool]:
     except re2.error:
         raise UnbuildableError(f"expression régulière mal formée « {expression} »") from None
 
+    # The same hosts come again and again.
+    @functools.lru_cache(maxsize=256)
     def found(text: str) -> bool:
         return pattern.search(text if text.isascii() else _LONE.sub("\N{REPLACEMENT CHARACTER}", text)) is not None
 

@@ -60,7 +60,7 @@ class Route:
 class Muxer:
     """The routers of one Traefik, compiled.
 
-    `version` is Traefik's own word for itself; `routers` are those in force. A router whose rule Traefik refuses is in
+    `version` is Traefik's own word for itself; `routers` are all it has. A router whose rule Traefik refuses is in
     `broken`, with the reason in French. `precedence` is `providers.precedence` (3.7), which decides between providers.
     """
 
@@ -97,7 +97,7 @@ class Muxer:
         return cls(version, entrypoints(traefik_entrypoints), routers(traefik_routers))
 
     def _route(self, router: Router, ranks: dict[str, int]) -> Route | None:
-        if router.protocol != "http":
+        if router.protocol != "http" or not router.serves:
             return None
         syntax: Syntax = "v2" if self.features.muxer_v2 or router.syntax == "v2" else "v3"
         try:
@@ -110,9 +110,7 @@ class Muxer:
         return Route(router, rule, syntax, test, _hosts(rule, syntax, self.features), order)
 
     def _on(self, entrypoint: str) -> list[Router]:
-        # What is broken on the HTTP side does not listen for its domain either.
-        known = self.routers.values()
-        return [one for one in known if entrypoint in one.entrypoints and one.name not in self.broken]
+        return [one for one in self.routers.values() if entrypoint in one.entrypoints]
 
     def routes(self, entrypoint: str, *, tls: bool) -> Sequence[Route]:
         """The routes that an entry point tries, in Traefik's order; tied ones by name."""
@@ -131,6 +129,8 @@ class Muxer:
         found = self.seen(request, entrypoint)
         if isinstance(found, int):
             return Decision(found)
+        if layer and layer.misdirected(request, found.host, None):
+            return Decision(421)
         table = self._roots.get((entrypoint, request.tls))
         roots = table.best(found) if table else []
         if not roots:

@@ -5,9 +5,11 @@ fragment, normalisation, sanitation, semicolons, forwarded headers, canonical ho
 as lone surrogates (`surrogateescape`), so that every comparison is one of bytes.
 """
 
+import functools
 import ipaddress
 import posixpath
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, urlsplit
@@ -65,21 +67,32 @@ class Handling:
     trusted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """A request as rules see it. `authority` is the Host header as it came, which v2's HostRegexp reads.
 
-    `refused`: whatever router takes it answers 400, for its path holds what the entry point refuses.
+    `refused`: whatever router takes it answers 400, for its path holds what the entry point refuses. Headers and the
+    query are read when a rule first asks for them.
     """
 
     host: str
-    authority: str
-    method: str
-    path: str
-    headers: dict[str, list[str]]
-    query: dict[str, list[str]]
-    client: Address | None
+    authority: str = ""
+    method: str = "GET"
+    path: str = "/"
+    client: Address | None = None
     refused: bool = False
+    read_headers: Callable[[], dict[str, list[str]]] = dict
+    raw_query: str = ""
+
+    @functools.cached_property
+    def headers(self) -> dict[str, list[str]]:
+        """The values of each header, by its canonical name."""
+        return self.read_headers()
+
+    @functools.cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The values of each parameter."""
+        return _query(self.raw_query) if self.raw_query else {}
 
 
 def seen(request: Request, features: Features, handling: Handling | None = None) -> Seen | int:
@@ -95,7 +108,9 @@ def seen(request: Request, features: Features, handling: Handling | None = None)
         return 400
     if authority is not None and not _HOST.fullmatch(authority):
         return 400
-    if not all(_TOKEN.fullmatch(name) and not _UNSENDABLE.search(value) for name, value in request.headers):
+    if request.headers and not all(
+        _TOKEN.fullmatch(name) and not _UNSENDABLE.search(value) for name, value in request.headers
+    ):
         return 400
     if target == "*" and request.method == "OPTIONS":
         return 200
@@ -114,15 +129,16 @@ def seen(request: Request, features: Features, handling: Handling | None = None)
         return 400
     path, encoded = paths
     address = client_address(request.client_ip)
+    authority = authority or ""
     return Seen(
-        canonical_host(authority or ""),
-        authority or "",
+        canonical_host(authority),
+        authority,
         request.method,
         path,
-        _headers(request, authority or "", address, handling),
-        _query(query.replace(";", "%3B" if handling.encodes_semicolons else "&")) if query else {},
         address,
-        refused=fragment or bool(encoded & refused(features, handling)),
+        fragment or bool(encoded and encoded & refused(features, handling)),
+        functools.partial(_headers, request, authority, address, handling, strip=features.strips_connection),
+        query.replace(";", "%3B" if handling.encodes_semicolons else "&"),
     )
 
 
@@ -242,6 +258,7 @@ def _unescaped(text: str) -> str | None:
     return url.path.decode("utf-8", "surrogateescape") if url else None
 
 
+@functools.lru_cache(maxsize=4096)
 def canonical_host(authority: str) -> str:
     """The host of a Host header: without its port and the brackets of IPv6, in lower case."""
     return (_without_port(authority, brackets=True) if ":" in authority else authority).strip().lower()
@@ -276,7 +293,9 @@ _FORWARDED = frozenset(
 ) | {"X-Forwarded-Tls-Client-Cert-Info", "X-Real-Ip"}
 
 
-def _headers(request: Request, authority: str, address: Address | None, handling: Handling) -> dict[str, list[str]]:
+def _headers(
+    request: Request, authority: str, address: Address | None, handling: Handling, *, strip: bool
+) -> dict[str, list[str]]:
     """The headers that rules see. Traefik's own X-Forwarded-Server is not known, hence absent."""
     found: dict[str, list[str]] = {}
     for name, value in request.headers:
@@ -295,6 +314,8 @@ def _headers(request: Request, authority: str, address: Address | None, handling
             found[name] = [value]
     if "X-Forwarded-For" in found:
         found["X-Forwarded-For"] = [", ".join(found["X-Forwarded-For"])]
+    if not strip:
+        return found
     # Connection names the headers that go no further; an upgrade does.
     kept = found.get("Upgrade") if "upgrade" in joined else None
     for name in {"Connection", *map(header_name, joined)} - _FORWARDED:
@@ -306,6 +327,7 @@ def _words(headers: dict[str, list[str]], name: str) -> set[str]:
     return {part.strip().lower() for value in headers.get(name, ()) for part in value.split(",")}
 
 
+@functools.lru_cache(maxsize=4096)
 def client_address(text: str) -> Address | None:
     """The address of a client, an IPv4 one inside IPv6 as itself; None when it is none."""
     try:

@@ -24,10 +24,11 @@ class EntryPoint:
 
 @dataclass(frozen=True)
 class Router:
-    """One router that is in force. `entrypoints` are the effective ones, `tls` whether it serves TLS connections.
+    """One router. `entrypoints` are the effective ones, `tls` whether it serves TLS connections.
 
     `priority` None or 0: the length of the rule in bytes. `parents`: it is then reached only through them.
-    `options`: its TLS options, by their full name. `protocol`: http or tcp.
+    `options`: its TLS options, by their full name. `protocol`: http or tcp. `serves`: it is in the muxer; one that
+    Traefik could not build is not, but its hosts choose TLS options all the same.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Router:
     parents: tuple[str, ...] = ()
     options: str = "default"
     protocol: str = "http"
+    serves: bool = True
 
     @property
     def rank(self) -> int:
@@ -68,14 +70,14 @@ STILL_SERVES = "router has both a service and is referenced as a parent by other
 
 
 def routers(traefik_routers: pd.DataFrame) -> Iterator[Router]:
-    """The HTTP and TCP routers of a snapshot that are in force: what Traefik could not build is not in its muxer."""
+    """The HTTP and TCP routers of a snapshot."""
     for row in records(traefik_routers):
         errors = [*(row["errors"] or ())]
         served = row["status"] != "disabled" or errors == [STILL_SERVES]
-        if served and row["protocol"] in ("http", "tcp") and row["rule"]:
+        if row["protocol"] in ("http", "tcp"):
             yield Router(
                 row["router"],
-                row["rule"],
+                row["rule"] or "",
                 tuple(row["entrypoints"] or ()),
                 bool(row["tls"]),
                 row["priority"],
@@ -83,4 +85,5 @@ def routers(traefik_routers: pd.DataFrame) -> Iterator[Router]:
                 tuple(row["parents"] or ()),
                 row["tls_options"] or "default",
                 row["protocol"],
+                served,
             )

@@ -5,6 +5,7 @@ host of an HTTPS router, then to the TCP routers with TLS, and to HTTPS for the 
 TLS options.
 """
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,8 @@ from auditlib.rules import Matcher, RuleError, Syntax, parse
 
 _HOST_OR_IP = re.compile(r"(\*\.)?[\w.:-]+", re.ASCII)
 _DEFAULT = "default"
+# What browsers and curl offer in a TLS handshake.
+_OFFERED = {"h2", "http/1.1"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,12 @@ class Layer:
 
     def __init__(self, routers: Iterable[Router], features: Features) -> None:
         own = list(routers)
-        tcp = [one for one in own if one.protocol == "tcp"]
+        tcp = [one for one in own if one.protocol == "tcp" and one.serves]
         self._clear = [route for one in tcp if not one.tls for route in _routes(one, features)]
         self._tls = [route for one in tcp if one.tls for route in _routes(one, features)]
         self._https = [one for one in own if one.protocol == "http" and one.tls and not one.parents]
         self._options = _options(self._https)
+        self._hosts = dict(_tests(self._options, features))
         self._features = features
 
     @property
@@ -48,7 +52,7 @@ class Layer:
 
     def takes(self, request: Request) -> tuple[str, ...]:
         """The TCP routers of which one takes the connection of a request; none when it is left to HTTP."""
-        seen = Seen(request.sni or "", "", "", "", {"alpn": ["h2", "http/1.1"]}, {}, client_address(request.client_ip))
+        seen = Seen(request.sni or "", client=client_address(request.client_ip))
         if not request.tls or (self._clear and not self._tls and not self._https):
             # An entry point without any TLS router gives even TLS connections to its TCP routers.
             taken = _best(self._clear, seen)
@@ -61,26 +65,35 @@ class Layer:
             return ()
         return tuple(route.router for route in taken)
 
-    def options(self, name: str | None) -> str:
-        """The TLS options of connections to a server name."""
-        return self._options.get(self._host(name or "") or "", _DEFAULT)
+    def misdirected(self, request: Request, host: str, router: Router | None) -> bool:
+        """Whether a request answers 421: its connection was made with other TLS options.
 
-    def misdirected(self, request: Request, host: str, router: Router) -> bool:
-        """Whether a request that a router takes answers 421: its connection was made with other TLS options.
-
-        Versions compare with the options of the request's host, or of the router itself since 2.11.47, 3.6.18, 3.7.2.
+        They are compared with those of the host it asks for, before any router (`router` None); since 2.11.47, 3.6.18
+        and 3.7.2 with those of the router that takes it.
         """
-        if not request.tls or self.bare:
+        if not request.tls or self.bare or (router is not None) != self._features.options_of_router:
             return False
-        named = _domains(router)
-        own = router.options if named and all(self._options[one] == router.options for one in named) else _DEFAULT
-        return self.options(request.sni) != (own if self._features.options_of_router else self.options(host))
+        name = request.sni or ""
+        if router is not None:
+            named = _domains(router)
+            own = router.options if named and all(self._options[one] == router.options for one in named) else _DEFAULT
+            return self._options.get(self._host(name) or "", _DEFAULT) != own
+        # A dot at the end of the host is tolerated, as it is in Host.
+        hosts = [one for one in (host, host[:-1] if host.endswith(".") else f"{host}.") if one in self._options]
+        wanted = self._options[hosts[0]] if hosts else _DEFAULT
+        return host != name.lower() and wanted != self._options.get(name.lower(), _DEFAULT)
 
     def _host(self, name: str) -> str | None:
         """The host of an HTTPS router that a server name stands for, the longest if there are several."""
-        test = functools.partial(_sni, features=self._features)
-        found = [host for host in self._options if host != "*" and test(host)(name)]
+        found = [host for host, test in self._hosts.items() if host != "*" and test(name)]
         return max(found, key=len, default="*" if "*" in self._options else None)
+
+
+def _tests(hosts: Iterable[str], features: Features) -> Iterator[tuple[str, Callable[[str], bool]]]:
+    """Whether a server name is a host, for the hosts that can be one."""
+    for host in hosts:
+        with contextlib.suppress(UnbuildableError):
+            yield host, _sni(host, features)
 
 
 def _best(routes: list[_Route], seen: Seen) -> list[_Route]:
@@ -121,7 +134,8 @@ def _leaf(matcher: Matcher, features: Features) -> Test:
             found = [search(arg) for arg in matcher.args]
             return lambda seen: any(one(seen.host) for one in found)
         case "ALPN":
-            return lambda seen: bool({*seen.headers["alpn"]} & {*matcher.args})
+            offered = bool(_OFFERED & {*matcher.args})
+            return lambda seen: offered
     return reading("v3", features)(matcher)
 
 

@@ -21,6 +21,7 @@ class Features:
     `normalizes`: useless percent-encoding is undone. `routing_path`: reserved characters stay encoded in the path
     that rules see. `wildcards`: «*.d» in Host; `star`: «*» in Host. `parents`: routers may have parents.
     `options_of_router`: 421 is said by the router that a request reaches, not by the host it asks for.
+    `strips_connection`: the headers that Connection names, and itself, are gone before rules are tried.
     `splits`: a router on several entry points becomes one router for each, even where nothing asks for it.
     """
 
@@ -33,6 +34,7 @@ class Features:
     star: bool
     parents: bool
     options_of_router: bool
+    strips_connection: bool
     splits: bool
     encoded: Literal["accepted", "refused", "refused by the router"]
 
@@ -58,6 +60,7 @@ def features(version: str | None) -> Features:
         star=at >= (3, 7, 7),
         parents=at >= (3, 6, 0),
         options_of_router=at >= (3, 7, 2) or (3, 6, 18) <= at < (3, 7, 0) or (2, 11, 47) <= at < (3, 0, 0),
+        strips_connection=at >= (3, 1, 3) or (2, 11, 9) <= at < (3, 0, 0),
         splits=(3, 3, 0) <= at <= (3, 3, 2),
         encoded=_encoded(at),
     )
