@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-from auditlib import findings
+# `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
+from auditlib import checks, findings, routing  # noqa: F401
 from auditlib.french import typography, visible
 from auditlib.routing.trace import RequestError, Trace, trace
 from auditlib.snapshot import Snapshot

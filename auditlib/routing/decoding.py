@@ -26,7 +26,7 @@ _SCALARS = {"string", "bool", "int", "int64", "uint", "float64", "duration", "an
 _ZEROS: tuple[Any, ...] = ("", False, 0, 0.0)
 _BITS = {"int": 64, "int64": 64}
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)([a-zµμ]*)", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)([^.0-9]*)", re.ASCII)
 
 
 class DecodingError(ValueError):
