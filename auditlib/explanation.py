@@ -9,7 +9,8 @@ from typing import Any
 # `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
 from auditlib import checks, findings, routing  # noqa: F401
 from auditlib.french import typography, visible
-from auditlib.routing.trace import RequestError, Trace, trace
+from auditlib.routing.trace import Known, RequestError, Trace, trace
+from auditlib.schema import Row, Table, prose, records, text
 from auditlib.snapshot import Snapshot
 
 __all__ = ["Explanation", "RequestError", "explain"]
@@ -117,7 +118,45 @@ def explain(
 
     A port in the URL is a port of the machine. Raises RequestError, in French, for what is no web address.
     """
-    return of_trace(trace(snapshot, url, method, headers, client_ip), snapshot)
+    return of_trace(trace(Known(snapshot), url, method, headers, client_ip), snapshot)
+
+
+JOURNEYS = Table(
+    "journeys",
+    "Trajets",
+    "Une requête vers chaque domaine et chemin connus : où elle arrive, sinon où elle s’arrête.",
+    ("url",),
+    (
+        text("url", "Adresse"),
+        text("verdict", "Verdict", words=VERDICTS),
+        text("router", "Routeur"),
+        text("container", "Conteneur"),
+        text("stop", "S’arrête à", "La première étape rompue.", words=HOPS),
+        prose("reason", "Motif"),
+    ),
+)
+MAX_JOURNEYS = 500
+
+
+def journeys(snapshot: Snapshot) -> list[Row]:
+    """A request to each domain and path of the routes. Raises AbsentTable when there is no telling the routes."""
+    known, urls = Known(snapshot), dict[str, None]()
+    for row in records(snapshot.routes):
+        named = row["domain"] and not row["domain"].startswith(("~", "*")) and not str(row["path"]).startswith("~")
+        if named and row["protocol"] == "http":
+            urls[f"{'https' if row['tls'] else 'http'}://{row['domain']}{row['path'] or '/'}"] = None
+    return [made for url in list(urls)[:MAX_JOURNEYS] if (made := _journey(known, url))]
+
+
+def _journey(known: Known, url: str) -> Row | None:
+    try:
+        walked = trace(known, url)
+    except RequestError:
+        # A rule may name what no browser can ask.
+        return None
+    stop = next((hop for hop in walked.hops if hop.state == "broken"), None)
+    kept = {"url": url, "verdict": walked.verdict, "router": walked.router, "container": walked.container}
+    return {**kept, "stop": stop and stop.hop, "reason": stop and stop.reason}
 
 
 def of_trace(walked: Trace, snapshot: Snapshot) -> Explanation:

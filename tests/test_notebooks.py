@@ -33,7 +33,16 @@ def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def test_there_is_a_notebook_for_each_chapter() -> None:
-    names = ["00_collecte", "10_inventaire", "20_ports", "30_routes", "40_graphe", "60_constats", "90_rapport"]
+    names = [
+        "00_collecte",
+        "10_inventaire",
+        "20_ports",
+        "30_routes",
+        "40_graphe",
+        "60_constats",
+        "90_rapport",
+        "exploration",
+    ]
     assert [path.stem for path in NOTEBOOKS] == names
 
 

@@ -3,6 +3,7 @@
 The walk stops at the first hop that is broken, and says why. What the snapshot does not tell is unknown, never sound.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -70,16 +71,21 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """The tables that the walk reads, None for those that were not read."""
+class Known:
+    """The tables that a walk reads, None for those that were not read. Many walks may share one."""
 
     snapshot: Snapshot
+    _rows: dict[str, list[Row] | None] = field(default_factory=dict)
 
     def rows(self, name: str) -> list[Row] | None:
-        frame = self.frame(name)
-        return None if frame is None else records(frame)
+        """The rows of a table."""
+        if name not in self._rows:
+            frame = self.frame(name)
+            self._rows[name] = None if frame is None else records(frame)
+        return self._rows[name]
 
     def frame(self, name: str) -> pd.DataFrame | None:
+        """The frame of a table."""
         found: pd.DataFrame | None = getattr(self.snapshot, name, None)
         return found
 
@@ -88,18 +94,30 @@ class _Known:
         """Whether Traefik's API was read; else what it must have loaded stands for it."""
         return self.frame("traefik_routers") is not None
 
+    @functools.cached_property
+    def muxer(self) -> Muxer | None:
+        """The muxer of the live routers, else of those that Traefik must have loaded."""
+        frame = self.frame("traefik_routers" if self.live else "predicted_routers")
+        points = self.frame("entrypoints")
+        if frame is None or points is None:
+            return None
+        version = next((row["version"] for row in self.rows("traefik") or []), None)
+        inner = [] if self.live else list(_internal(records(points)))
+        return Muxer(version, entrypoints(points), [*routers(frame), *inner])
+
     def traefik(self, kind: str) -> list[Row] | None:
+        """The routers, services, servers or middlewares of Traefik, else those that it must have."""
         return self.rows(f"{'traefik' if self.live else 'predicted'}_{kind}")
 
 
 def trace(
-    snapshot: Snapshot,
+    known: Known,
     url: str,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     client_ip: str = "127.0.0.1",
 ) -> Trace:
-    """How a request travels through the server of a snapshot. Raises RequestError for what is no web address."""
+    """How a request travels through what is known of a server. Raises RequestError for what is no web address."""
     shown = url if "://" in url else f"http://{url}"
     try:
         asked = request(shown, method, tuple((headers or {}).items()), client_ip)
@@ -108,14 +126,14 @@ def trace(
         raise RequestError(
             f"« {url} » n’est pas une adresse web : donnez par exemple https://exemple.fr/chemin"
         ) from error
-    known, done = _Known(snapshot), Trace(shown)
+    done = Trace(shown)
     done.observed = _observed(known, asked)
     _walk(done, known, asked, port)
     _conclude(done)
     return done
 
 
-def _walk(done: Trace, known: _Known, asked: Request, port: int) -> None:
+def _walk(done: Trace, known: Known, asked: Request, port: int) -> None:
     inner = _door(done, known, port)
     if inner is None:
         return
@@ -134,7 +152,7 @@ def _walk(done: Trace, known: _Known, asked: Request, port: int) -> None:
         _probe(done)
 
 
-def _door(done: Trace, known: _Known, port: int) -> int | None:
+def _door(done: Trace, known: Known, port: int) -> int | None:
     """The port of Traefik that a port of the machine leads to; None when it leads elsewhere, or nowhere."""
     proxies = known.rows("proxy")
     publications = known.rows("publications")
@@ -173,17 +191,6 @@ def _door(done: Trace, known: _Known, port: int) -> int | None:
     return None
 
 
-def muxer(known: _Known) -> Muxer | None:
-    """The muxer of the live routers, else of those that Traefik must have loaded."""
-    frame = known.frame("traefik_routers" if known.live else "predicted_routers")
-    points = known.frame("entrypoints")
-    if frame is None or points is None:
-        return None
-    version = next((row["version"] for row in known.rows("traefik") or []), None)
-    inner = [] if known.live else list(_internal(records(points)))
-    return Muxer(version, entrypoints(points), [*routers(frame), *inner])
-
-
 def _internal(points: list[Row]) -> Iterator[Router]:
     """The redirections that Traefik makes for entry points (`pkg/provider/traefik/internal.go`)."""
     for row in points:
@@ -192,9 +199,9 @@ def _internal(points: list[Row]) -> Iterator[Router]:
             yield Router(name, "HostRegexp(`^.+$`)", (row["entrypoint"],), priority=_HIGHEST - 1)
 
 
-def _routed(done: Trace, known: _Known, asked: Request, entrypoint: str) -> Row | None:
+def _routed(done: Trace, known: Known, asked: Request, entrypoint: str) -> Row | None:
     """The router that answers, as its row; None when the walk ends here."""
-    tables = muxer(known)
+    tables = known.muxer
     if tables is None:
         done.add("router", "", "unknown", "Ni l’API de Traefik ni sa configuration n’ont été lues.")
         return None
@@ -226,7 +233,7 @@ def _routed(done: Trace, known: _Known, asked: Request, entrypoint: str) -> Row 
     return row
 
 
-def _unserved(done: Trace, known: _Known, asked: Request, decision: Decision) -> None:
+def _unserved(done: Trace, known: Known, asked: Request, decision: Decision) -> None:
     """No router answers: say what Traefik does, and look for who should have."""
     done.verdict = "unrouted"
     status = decision.status
@@ -240,13 +247,13 @@ def _unserved(done: Trace, known: _Known, asked: Request, decision: Decision) ->
         done.add("router", "", "broken", reason)
         return
     done.add("router", "", "broken", "Aucun routeur actif ne répond à cette requête : Traefik répond 404.")
-    tables = muxer(known)
+    tables = known.muxer
     for cause in reasons(known.snapshot, tables, asked, done.entrypoint or "", host):
         done.add(cause.hop, cause.name, "broken", cause.text, *cause.faults)
         done.container = done.container or cause.container
 
 
-def _middlewares(done: Trace, known: _Known, router: Row) -> bool:
+def _middlewares(done: Trace, known: Known, router: Row) -> bool:
     """Add the middlewares of a router."""
     found = {(row["protocol"], row["middleware"]): row for row in known.traefik("middlewares") or []}
     done.middlewares = tuple(router["middlewares"] or ())
@@ -259,7 +266,7 @@ def _middlewares(done: Trace, known: _Known, router: Row) -> bool:
     return True
 
 
-def _service(done: Trace, known: _Known, router: Row) -> bool:
+def _service(done: Trace, known: Known, router: Row) -> bool:
     """Add the service of a router, its server, and what is behind it."""
     done.service, protocol = router["service"], router["protocol"]
     if (done.service or "").endswith("@internal"):
@@ -280,7 +287,7 @@ def _service(done: Trace, known: _Known, router: Row) -> bool:
     return _server(done, known, (alive or servers)[0], several=len(servers) > 1)
 
 
-def _server(done: Trace, known: _Known, server: Row, *, several: bool) -> bool:
+def _server(done: Trace, known: Known, server: Row, *, several: bool) -> bool:
     """Add a server, the container or the process behind it, and whether Traefik reaches it."""
     done.server, done.container, done.network = server["url"], server["container"], server["network"]
     if server["status"] == "DOWN":
@@ -308,7 +315,7 @@ def _server(done: Trace, known: _Known, server: Row, *, several: bool) -> bool:
     return done.add("server", server["url"], "unknown", "Cette adresse n’est ni un conteneur ni la machine.")
 
 
-def _machine(done: Trace, known: _Known, found: Row, subject: tuple[str, str]) -> bool:
+def _machine(done: Trace, known: Known, found: Row, subject: tuple[str, str]) -> bool:
     """Add a server that is a process of the machine."""
     service, url = subject
     listeners = known.rows("listeners")
@@ -326,7 +333,7 @@ def _machine(done: Trace, known: _Known, found: Row, subject: tuple[str, str]) -
     return done.add("server", url, "ok", f"{found['target']}, sur la machine.")
 
 
-def _container(done: Trace, known: _Known, port: int | None) -> bool:
+def _container(done: Trace, known: Known, port: int | None) -> bool:
     """Add the container of a server, its network and the port it must listen to."""
     container = str(done.container)
     row = next((one for one in known.rows("containers") or [] if one["name"] == container), {})
@@ -343,7 +350,7 @@ def _container(done: Trace, known: _Known, port: int | None) -> bool:
     return _network(done, known, container) and _listening(done, known, container, port)
 
 
-def _network(done: Trace, known: _Known, container: str) -> bool:
+def _network(done: Trace, known: Known, container: str) -> bool:
     """Add the network between Traefik and a container."""
     proxy = (known.rows("proxy") or [{}])[0]
     if not proxy.get("container") or proxy["network_mode"] == "host" or done.network is None:
@@ -362,7 +369,7 @@ def _network(done: Trace, known: _Known, container: str) -> bool:
     return done.add("network", done.network, "ok", "Commun à Traefik et au conteneur.")
 
 
-def _listening(done: Trace, known: _Known, container: str, port: int | None) -> bool:
+def _listening(done: Trace, known: Known, container: str, port: int | None) -> bool:
     """Add the port of the container: whether a process listens to it, beyond its own loopback."""
     listeners = known.rows("container_listeners")
     if listeners is None or port is None:
@@ -380,7 +387,7 @@ def _listening(done: Trace, known: _Known, container: str, port: int | None) -> 
     return done.add("listening", str(port), "ok", f"{held[0]['process'] or 'Un processus'} y écoute.")
 
 
-def _observed(known: _Known, asked: Request) -> dict[str, Any] | None:
+def _observed(known: Known, asked: Request) -> dict[str, Any] | None:
     """The probe that was made of this request, or None."""
     host = (asked.host or "").rpartition(":")[0] if (asked.host or "").count(":") == 1 else asked.host
     path = asked.target.partition("?")[0]
