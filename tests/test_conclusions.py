@@ -14,7 +14,7 @@ from tests.conftest import snapshot_of
 @pytest.mark.parametrize(
     ("chapter", "faulty_says", "healthy_says"),
     [
-        (conclusions.collection, ["5 sources lues entièrement sur 5."], ["5 sources lues entièrement sur 5."]),
+        (conclusions.collection, ["6 sources lues entièrement sur 6."], ["6 sources lues entièrement sur 6."]),
         (
             conclusions.inventory,
             [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from auditlib.parameters import ParameterError, Parameters, override, read
 
 SEVERITIES = "critical, high, medium, low ou info"
-SOURCES = "engine, host, listeners, traefik_api et traefik_static"
+SOURCES = "engine, host, listeners, traefik_api, traefik_files et traefik_static"
 
 
 def _refusal(values: dict[str, Any], file: Path | None = None) -> str:

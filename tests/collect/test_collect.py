@@ -26,7 +26,7 @@ from .fake_engine import FakeEngine
 from .servers import GARBAGE, HANG, HTML, TRUNCATED, Reply, as_json
 
 OF_THE_MACHINE = {"host", "listeners"}
-OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api"}
+OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api", "traefik_files"}
 
 
 def states(facts: Snapshot) -> dict[str, str]:
