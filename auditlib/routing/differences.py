@@ -23,7 +23,7 @@ PROVIDER_DIFFERENCES = Table(
     "Ce que Traefik a chargé et que les étiquettes et fichiers ne disent pas, et l’inverse, avec l’explication.",
     ("kind", "protocol", "name", "detail"),
     (
-        text("kind", "Objet", words={"router": "routeur", "service": "service", "server": "serveur"}),
+        text("kind", "Nature", words={"router": "routeur", "service": "service", "server": "serveur"}),
         text("protocol", "Protocole"),
         text("name", "Nom"),
         text("detail", "Valeur", "L’adresse d’un serveur, ou la propriété qui diffère.", missing=""),

@@ -11,7 +11,7 @@ from typing import Literal
 
 from auditlib.french import plural
 from auditlib.routing import labels as label_decoder
-from auditlib.routing.constraints import ConstraintError, matches
+from auditlib.routing.label_constraints import ConstraintError, matches
 from auditlib.routing.decoding import DecodingError, Tree, quoted
 from auditlib.routing.fields import LATEST, Version, structures
 from auditlib.routing.templates import DEFAULT_RULE, Model, Unsupported, normalize, render

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib.routing.constraints import ConstraintError, matches
+from auditlib.routing.label_constraints import ConstraintError, matches
 from auditlib.routing.templates import DEFAULT_RULE, Model, Unsupported, normalize, render
 
 MODEL = Model("my-app-1", "my_app.1", {"domain": "a.fr", "empty": "", "hidden": None, "list": "x.y"})
