@@ -333,13 +333,16 @@ def _trusted(forwarded: dict[str, Any]) -> list[str]:
 
 
 def _router(router: str, one: dict[str, Any]) -> Row:
-    tls = one.get("tls")
+    tls, rule = one.get("tls"), one.get("rule")
+    shown = redact_rule(rule) if rule is not None else None
+    # Version 2 does not say the priority that it computes; it cannot be computed again from what is left of a rule.
+    computed = len(rule.encode("utf-8", "surrogatepass")) if rule is not None and shown != rule else None
     return {
         "router": router,
         "provider": router.rpartition("@")[2],
-        "rule": redact_rule(one["rule"]) if "rule" in one else None,
+        "rule": shown,
         "rule_syntax": one.get("ruleSyntax") or None,
-        "priority": one.get("priority"),
+        "priority": one.get("priority", computed),
         "entrypoints": one.get("using") or one.get("entryPoints") or [],
         "tls": tls is not None,
         "cert_resolver": (tls or {}).get("certResolver") or None,

@@ -11,9 +11,9 @@ from typing import Literal
 
 from auditlib.french import plural
 from auditlib.routing import labels as label_decoder
-from auditlib.routing.label_constraints import ConstraintError, matches
 from auditlib.routing.decoding import DecodingError, Tree, quoted
 from auditlib.routing.fields import LATEST, Version, structures
+from auditlib.routing.label_constraints import ConstraintError, matches
 from auditlib.routing.templates import DEFAULT_RULE, Model, Unsupported, normalize, render
 
 Protocol = Literal["http", "tcp", "udp"]

@@ -50,3 +50,11 @@ def form(node: Node, *, positive: bool = True) -> Form:
         flat = (part.parts if isinstance(part, kind) else (part,) for part in parts)
         found = kind(tuple(one for several in flat for one in several))
     return found
+
+
+def negated(form: Form) -> Form:
+    """What holds when a form does not."""
+    if isinstance(form, Leaf):
+        return Leaf(form.matcher, not form.positive)
+    kind = Some if isinstance(form, Every) else Every
+    return kind(tuple(map(negated, form.parts)))

@@ -187,9 +187,13 @@ def _query_v2(args: tuple[str, ...]) -> Test:
     parts = [part for arg in args for part in arg.split("=", 1)]
     if len(parts) % 2:
         raise UnbuildableError("Query s’écrit nom=valeur")
-    tests = []
+    tests, variables = [], set[str]()
     for pair in map("=".join, zip(parts[::2], parts[1::2], strict=True)):
         name, _, value = pair.partition("=")
+        own = {pair[start + 1 : stop - 1].partition(":")[0] for start, stop in _braces(pair)}
+        if own & variables:
+            raise UnbuildableError("une même variable deux fois dans Query")
+        variables |= own
         tests.append((name, template(pair, ".*", more=not value)))
     return lambda seen: all(
         found(f"{name}={seen.query[name][0]}" if name in seen.query else "") for name, found in tests

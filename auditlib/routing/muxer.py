@@ -148,6 +148,12 @@ class Muxer:
                 status = 404 if missed else status
         return Decision(status, tuple(dict.fromkeys(winners)))
 
+    def roots(self, request: Request, entrypoint: str) -> list[Route]:
+        """The routes of an entry point of which one takes a request: the best that match, whatever comes of it."""
+        found = self.seen(request, entrypoint)
+        table = self._roots.get((entrypoint, request.tls))
+        return table.best(found) if table and not isinstance(found, int) else []
+
     def _nobody(self, table: "_Table", found: Seen) -> int:
         if not self.features.muxer_v2:
             return 404

@@ -41,7 +41,9 @@ class Layer:
         self._clear = [route for one in tcp if not one.tls for route in _routes(one, features)]
         self._tls = [route for one in tcp if one.tls for route in _routes(one, features)]
         self._https = [one for one in own if one.protocol == "http" and one.tls and not one.parents]
-        self._options = _options(self._https)
+        # Since options are the router's, so are disagreements; before, each host has its own.
+        self._resolved = _resolved(self._https) if features.options_of_router else {}
+        self._options = _options(self._https, self._resolved)
         self._hosts = dict(_tests(self._options, features))
         self._features = features
 
@@ -75,9 +77,7 @@ class Layer:
             return False
         name = request.sni or ""
         if router is not None:
-            named = _domains(router)
-            own = router.options if named and all(self._options[one] == router.options for one in named) else _DEFAULT
-            return self._options.get(self._host(name) or "", _DEFAULT) != own
+            return self._options.get(self._host(name) or "", _DEFAULT) != self._resolved[router.name]
         # A dot at the end of the host is tolerated, as it is in Host.
         hosts = [one for one in (host, host[:-1] if host.endswith(".") else f"{host}.") if one in self._options]
         wanted = self._options[hosts[0]] if hosts else _DEFAULT
@@ -163,10 +163,24 @@ def _domains(router: Router) -> list[str]:
     return []
 
 
-def _options(https: list[Router]) -> dict[str, str]:
+def _resolved(https: list[Router]) -> dict[str, str]:
+    """The TLS options that each router ends up with: the default ones if it disagrees with another about any host."""
+    said: dict[str, set[str]] = {}
+    for router in https:
+        for domain in _domains(router):
+            said.setdefault(domain, set()).add(router.options)
+    return {
+        router.name: router.options if all(len(said[one]) == 1 for one in named) and named else _DEFAULT
+        for router in https
+        for named in [_domains(router)]
+    }
+
+
+def _options(https: list[Router], resolved: dict[str, str]) -> dict[str, str]:
     """The TLS options of each domain. Routers that disagree about one leave it the default ones."""
     found: dict[str, set[str]] = {}
     for router in https:
         for domain in _domains(router) or ["*"]:
-            found.setdefault(domain, set()).add(router.options if domain != "*" else _DEFAULT)
+            own = resolved.get(router.name, router.options)
+            found.setdefault(domain, set()).add(own if domain != "*" else _DEFAULT)
     return {domain: next(iter(options)) if len(options) == 1 else _DEFAULT for domain, options in found.items()}

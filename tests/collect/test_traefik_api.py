@@ -247,9 +247,18 @@ def test_priorities_are_exact(priority: int) -> None:
         ({"tls": {"options": "default"}}, "cert_resolver", None),
         ({"tls": {"certResolver": "le"}}, "cert_resolver", "le"),
         ({}, "tls", False),
+        ({"tls": {"options": "strict"}}, "tls_options", "strict@docker"),
+        ({"tls": {"options": "default"}}, "tls_options", "default"),
+        ({"tls": {}}, "tls_options", "default"),
+        ({}, "tls_options", None),
+        ({"parentRefs": ["up", "up@file"]}, "parents", ("up@docker", "up@file")),
+        ({}, "parents", ()),
         ({"ruleSyntax": "v2"}, "rule_syntax", "v2"),
         ({}, "rule_syntax", None),
         ({}, "rule", None),
+        ({"rule": "Header(`X-Token`, `abc`)"}, "priority", 24),
+        ({"rule": "Header(`X-Token`, `abc`)", "priority": 7}, "priority", 7),
+        ({"rule": "Host(`a.fr`)"}, "priority", None),
         ({"status": "disabled", "error": ["no"]}, "errors", ("no",)),
         ({"error": "no"}, "errors", ("no",)),
         ({}, "errors", ()),
@@ -363,6 +372,18 @@ def test_what_an_entry_point_does_to_its_routers() -> None:
     assert (row["tls"], row["redirect_to"], row["middlewares"]) == (True, "websecure", ("sec@file", "auth@file"))
     plain = entrypoints({"name": "web", "address": ":80"})["web"]
     assert (plain["tls"], plain["redirect_to"], plain["middlewares"]) == (False, None, ())
+
+
+def test_what_an_entry_point_does_to_requests() -> None:
+    http = {"sanitizePath": False, "encodeQuerySemicolons": True}
+    allowed = {"allowEncodedSlash": True, "allowEncodedHash": True, "allowEncodedPercent": True}
+    raw = {"name": "web", "address": ":80", "forwardedHeaders": {"trustedIPs": ["10.0.0.0/8"]}}
+    row = entrypoints({**raw, "http": {**http, "encodedCharacters": allowed}})["web"]
+    assert (row["sanitizes_path"], row["encodes_semicolons"], row["trusted"]) == (False, True, ("10.0.0.0/8",))
+    assert row["refused_characters"] == ("%5C", "%00", "%3B", "%3F")
+    plain = entrypoints({**raw, "forwardedHeaders": {"insecure": True}})["web"]
+    assert (plain["sanitizes_path"], plain["refused_characters"], plain["encodes_semicolons"]) == (None, None, False)
+    assert plain["trusted"] == ("0.0.0.0/0", "::/0")
 
 
 def test_version_2_is_read_by_its_documented_shape_and_says_so() -> None:

@@ -1,0 +1,1 @@
+"""Figures of speed, printed: python -m tests.benchmarks.routing."""
