@@ -216,10 +216,14 @@ def _declared(tables: dict[str, list[Row]], path: str, tree: Tree, seen: set[tup
 
 
 def _router(one: Tree) -> Row:
+    rule = one.get("Rule")
+    shown = redact_rule(rule) if rule else None
+    # Traefik's own priority is the length of the rule: it cannot be computed again from what is left of it.
+    computed = len(rule.encode("utf-8", "surrogatepass")) if rule and shown != rule else None
     return {
-        "rule": redact_rule(one["Rule"]) if one.get("Rule") else None,
+        "rule": shown,
         "rule_syntax": one.get("RuleSyntax"),
-        "priority": one.get("Priority"),
+        "priority": one.get("Priority") or computed,
         "entrypoints": one.get("EntryPoints") or [],
         "tls": "TLS" in one,
         "cert_resolver": (one.get("TLS") or {}).get("CertResolver"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from auditlib.routing.decisions import Prediction, predict
-from auditlib.routing.decoding import json_name, quoted, unmarked
+from auditlib.routing.decoding import HIDDEN, json_name, quoted, unmarked
 from auditlib.routing.merge import Merged
 from auditlib.rules import RuleError, Syntax, parse
 from auditlib.schema import Row, Table, flag, integer, records, several, text, view
@@ -219,7 +219,9 @@ def _finish(loaded: _Loaded, points: list[Row], found: Prediction, *, files_know
         named = row["tls_options"] not in (None, "default")
         row["tls_options"] = _reference(row["tls_options"], name) if named else "default" if row["tls"] else None
         row["rule_syntax"] = row["rule_syntax"] or ("v2" if v2 else None)
-        if not row["priority"] and not v2 and row["rule"] and row["protocol"] != "udp":
+        # The length of a rule is not known when a secret was taken out of it.
+        whole = row["rule"] and HIDDEN not in row["rule"]
+        if not row["priority"] and not v2 and whole and row["protocol"] != "udp":
             row["priority"] = rule_length(row["rule"], row["protocol"])
     for references, objects in (("children", loaded.services), ("chain", loaded.middlewares)):
         for (_, name), row in objects.items():

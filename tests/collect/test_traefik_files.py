@@ -88,6 +88,8 @@ def test_rules_and_addresses_are_kept_without_their_secrets() -> None:
     reading = rows(files(a=text))
     assert "hunter2" not in str(reading.tables)
     assert reading.tables["traefik_file_servers"][0]["url"] == "http://back:80"
+    # The length of the rule as it was: Traefik's own priority.
+    assert reading.tables["traefik_file_routers"][0]["priority"] == len("Header(`X-Token`, `hunter2`)")
 
 
 def test_the_value_of_an_error_is_not_told() -> None:
