@@ -1,13 +1,18 @@
 """How a request travels: on the reference server, and where each hop is broken."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import auditlib
 from auditlib import Explanation, RequestError
+from auditlib.cli import main
+from auditlib.explanation import journeys
+from auditlib.schema import Table, integer, text
 from auditlib.snapshot import Snapshot
+from auditlib.tables import TABLES
 from tests.conftest import MOMENT, snapshot_of
 from tests.hostile import ATTACKS
 
@@ -256,3 +261,83 @@ def test_an_empty_snapshot_concludes_nothing() -> None:
     found = auditlib.explain(snapshot_of(), "http://app.fr/")
     assert found.verdict == "unknown"
     assert found.hops[0]["state"] == "unknown"
+
+
+# Tables of other sources, by the columns of their contract
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables `container_listeners` and `http_probes`, as far as their contract says them."""
+    listeners = [text(name, name) for name in ("container", "protocol", "address", "process")]
+    probes = [text(name, name) for name in ("url", "domain", "path", "entrypoint", "error", "router")]
+    numbers = [integer(name, name) for name in ("status", "latency_ms")]
+    declared = {
+        "container_listeners": Table("container_listeners", "", "", (), (*listeners, integer("port", "port"))),
+        "http_probes": Table("http_probes", "", "", (), (*probes, *numbers)),
+    }
+    for name, table in declared.items():
+        monkeypatch.setitem(TABLES, name, table)
+
+
+LISTENER = {"container": "app", "protocol": "tcp", "address": "0.0.0.0", "port": 8000, "process": "gunicorn"}
+PROBE = {"url": "http://app.fr/", "domain": "app.fr", "path": "/", "entrypoint": "web", "status": 200, "latency_ms": 12}
+
+
+@pytest.mark.parametrize(
+    ("listener", "state", "told"),
+    [
+        ({}, "ok", "gunicorn y écoute."),
+        ({"port": 9000}, "broken", "Rien n’y écoute dans le conteneur (ports écoutés : 9000) : 502."),
+        ({"address": "127.0.0.1"}, "broken", "Le processus n’écoute que sur la boucle locale du conteneur : 502."),
+        ({"container": "other"}, "broken", "Rien n’y écoute dans le conteneur (ports écoutés : aucun) : 502."),
+    ],
+)
+@pytest.mark.usefixtures("others")
+def test_the_port_that_the_container_listens_to(listener: dict[str, Any], state: str, told: str) -> None:
+    found = auditlib.explain(server(container_listeners=[{**LISTENER, **listener}]), "http://app.fr/")
+    assert (found.hops[-1]["hop"], found.hops[-1]["state"], found.hops[-1]["reason"]) == ("listening", state, told)
+    assert found.verdict == ("ok" if state == "ok" else "broken")
+
+
+@pytest.mark.parametrize(
+    ("probe", "verdict", "told"),
+    [
+        ({}, "ok", "La sonde a reçu 200 en 12 ms."),
+        ({"status": 502}, "broken", "La sonde a reçu 502 en 12 ms."),
+        ({"status": None, "error": "délai dépassé"}, "broken", "La sonde n’a pas eu de réponse : délai dépassé."),
+    ],
+)
+@pytest.mark.usefixtures("others")
+def test_what_the_probe_saw(probe: dict[str, Any], verdict: str, told: str) -> None:
+    found = auditlib.explain(server(http_probes=[{**PROBE, **probe}]), "http://app.fr/")
+    assert (found.verdict, found.hops[-1]["hop"], found.hops[-1]["reason"]) == (verdict, "probe", told)
+    assert found.observed is not None
+    assert found.observed["status"] == {**PROBE, **probe}["status"]
+
+
+@pytest.mark.usefixtures("others")
+def test_the_probe_of_another_path_is_no_observation() -> None:
+    assert auditlib.explain(server(http_probes=[PROBE]), "http://app.fr/other").observed is None
+
+
+# The command, and all journeys at once
+
+
+def test_the_command_explains(faulty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "https://jsr.4lb.ca/", "--snapshot", str(faulty_folder)]) == 0
+    shown = capsys.readouterr().out.replace("\u00a0", " ").replace("\u202f", " ")
+    assert shown.startswith("https://jsr.4lb.ca/ : la requête arrive à destination.")
+    assert "Routeur jsr-dev@docker" in shown
+    assert main(["explain", "https://jsr.4lb.ca/", "--snapshot", str(faulty_folder), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["container"] == "jsr-dev"
+    assert main(["explain", "ftp://x", "--snapshot", str(faulty_folder)]) == 64
+    assert "n’est pas une adresse web" in capsys.readouterr().err
+
+
+def test_all_journeys_of_the_reference_server(faulty: Snapshot) -> None:
+    rows = {row["url"]: row["verdict"] for row in journeys(faulty)}
+    assert {"https://ai.4lb.ca/", "https://ai.4lb.ca/api", "https://files.4lb.ca/", "https://jsr.4lb.ca/"} <= set(rows)
+    assert rows["https://ai.4lb.ca/api"] == "ok"
+    assert "Trajets" in auditlib.follow(faulty)._repr_html_()
+    assert "non évaluable" in auditlib.follow(snapshot_of()).markdown().replace("\u00a0", " ")
