@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Any
 from auditlib.version import __version__
 
 if TYPE_CHECKING:
-    from auditlib.notebook import conclude, draw, judge, load, record, show, summarise, verdicts
+    from auditlib.explanation import Explanation, RequestError, explain
+    from auditlib.notebook import conclude, draw, follow, judge, load, record, show, summarise, verdicts
     from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
 
 __all__ = [
     "AbsentTable",
+    "Explanation",
+    "RequestError",
     "Snapshot",
     "SnapshotError",
     "__version__",
     "conclude",
     "draw",
+    "explain",
+    "follow",
     "judge",
     "load",
     "record",
@@ -31,7 +36,9 @@ __all__ = [
     "verdicts",
 ]
 
-_ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.snapshot")
+_ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.snapshot") | dict.fromkeys(
+    ("Explanation", "RequestError", "explain"), "auditlib.explanation"
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -157,6 +157,25 @@ def report(path: str, outputs: str) -> int:
     return DONE
 
 
+@cli.command(add_help_option=False)
+@click.argument("url", metavar="URL")
+@click.option("--snapshot", "path", default="", metavar="INSTANTANÉ", help="L’instantané (le dernier par défaut).")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="text (défaut) ou json.")
+@click.option("--outputs", default="outputs", metavar="DOSSIER", help="Dossier des exécutions.")
+@_helped
+def explain(url: str, path: str, form: str, outputs: str) -> int:
+    """Le chemin d’une requête, étape par étape, et pourquoi elle échoue."""
+    from auditlib.explanation import RequestError  # noqa: PLC0415 - the analysis costs the other commands
+    from auditlib.explanation import explain as explained  # noqa: PLC0415
+
+    try:
+        answer = explained(load(path, outputs), url)
+    except RequestError as error:
+        raise click.UsageError(f"{error}.") from error
+    click.echo(answer.json() if form == "json" else answer.text())
+    return DONE
+
+
 def _table(audit: Audit) -> str:
     """Findings and verdicts for a terminal."""
     lines = [f"{SEVERITIES_FR[f.severity]:<12} {f.check:<12} {f.message}" for f in audit.live] or ["Aucun constat."]

@@ -120,6 +120,17 @@ def judge(facts: Snapshot, *families: str) -> Shown:
     return Several([*shown, *notices])
 
 
+def follow(facts: Snapshot) -> Shown:
+    """A request to each domain and path that is routed: where it arrives, else where it stops."""
+    from auditlib import explanation  # noqa: PLC0415 - its findings would make a circle
+
+    try:
+        rows = explanation.journeys(facts)
+        return Grid(explanation.JOURNEYS.frame(rows), explanation.JOURNEYS, empty="Aucun domaine n’est routé.")
+    except AbsentTable as absent:
+        return Notice(f"{explanation.JOURNEYS.title} : non évaluable, {absent.reason}.")
+
+
 def verdicts(facts: Snapshot) -> Shown:
     """Every check with its verdict."""
     rows = [dataclasses.asdict(result) for result in findings.run(facts).results]

@@ -94,7 +94,8 @@ class Snapshot:
             try:
                 self._views[name] = VIEWS[name].table.frame(self.call(VIEWS[name].compute))
             except AbsentTable as absent:
-                self._views[name] = absent
+                # A view that could do with one of several tables does not know why the one it names is absent.
+                self._views[name] = AbsentTable(absent.table, self.absent.get(absent.table, absent.reason))
         known = self._views[name]
         if isinstance(known, AbsentTable):
             raise AbsentTable(known.table, known.reason)

@@ -29,7 +29,7 @@ FLOW = (
     ("topology", "journal"),
     ("findings",),
     ("fixes",),
-    ("checks", "conclusions", "display", "figures"),
+    ("checks", "conclusions", "display", "figures", "explanation"),
     ("notebook",),
     ("report", "engines"),
     ("workbook",),

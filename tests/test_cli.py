@@ -25,7 +25,8 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (
             ["nimporte"],
             64,
-            "Commande inconnue : « nimporte ». Commandes : run, collect, check, report. Aide : auditlib --help.",
+            "Commande inconnue : « nimporte ». Commandes : run, collect, check, report, explain. "
+            "Aide : auditlib --help.",
         ),
         (["run", "--rien"], 64, "Option inconnue : --rien. Aide : auditlib --help."),
         (["run", "-p", "timeout_s"], 64, "L’option -p n’a pas les valeurs qu’elle attend. Aide : auditlib --help."),

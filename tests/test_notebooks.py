@@ -42,6 +42,7 @@ def test_there_is_a_notebook_for_each_chapter() -> None:
         "50_bases",
         "60_constats",
         "90_rapport",
+        "exploration",
     ]
     assert [path.stem for path in NOTEBOOKS] == names
 

@@ -28,6 +28,7 @@ from auditlib.collect import (
     systemd,
     tls,
     traefik_api,
+    traefik_files,
     traefik_static,
     usage,
 )
@@ -127,6 +128,14 @@ ALL: tuple[Source, ...] = (
     ),
     Source(
         "compose", "fichiers compose", _tables("compose"), compose.fetch, compose.rows, after=("engine",), local=True
+    ),
+    Source(
+        "traefik_files",
+        "fichiers de Traefik",
+        _tables("traefik_files"),
+        traefik_files.fetch,
+        traefik_files.rows,
+        after=("engine", "traefik_static", "traefik_api"),
     ),
 )
 

@@ -25,7 +25,8 @@ _COMPOSE_KEPT |= {"project.config_files", "project.working_dir"}
 
 # Traefik labels whose value is a secret, or whose name may be one (a header's name ends the label).
 _TRAEFIK_SECRET = re.compile(
-    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)|\.plugin\."
+    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)"
+    r"|^traefik\.[^.]+\.middlewares\.[^.]+\.plugin\."
     r"|\.headers\.custom(?:request|response)headers(?:\.|$)|\.healthcheck\.headers(?:\.|$)"
 )
 
@@ -38,7 +39,7 @@ def rows(payload: dict[str, Any]) -> Reading:
         "containers": [_container(c) for c in containers],
         "container_networks": [row for c in containers for row in _attachments(c)],
         "mounts": [row for c in containers for row in _mounts(c)],
-        "labels": [row for c in containers for row in _labels(c)],
+        "labels": list(_labels(containers)),
         "publications": [row for c in containers for row in _publications(c)],
     }
     makers = {"networks": _network, "volumes": _volume, "images": _image}
@@ -92,6 +93,7 @@ def _container(raw: dict[str, Any]) -> Row:
         "state": state["Status"],
         # "none" is the engine's word for a container whose health check was switched off.
         "health": _or_none((state.get("Health") or {}).get("Status"), "none"),
+        "health_reported": (state.get("Health") or {}).get("Status") or None,
         "healthcheck": bool(((config.get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE"),
         "exit_code": state.get("ExitCode"),
         "oom_killed": state.get("OOMKilled"),
@@ -127,6 +129,8 @@ def _container(raw: dict[str, Any]) -> Row:
         # The engine wrote its own defaults there when the container was created.
         "log_max_size": ((host.get("LogConfig") or {}).get("Config") or {}).get("max-size"),
         "exposed_ports": sorted(config.get("ExposedPorts") or {}),
+        "network_ports": sorted((raw["NetworkSettings"] or {}).get("Ports") or {}),
+        "extra_hosts": host.get("ExtraHosts") or [],
     }
 
 
@@ -156,15 +160,33 @@ def _mounts(raw: dict[str, Any]) -> Iterator[Row]:
         }
 
 
-def _labels(raw: dict[str, Any]) -> Iterator[Row]:
-    for label, value in (raw["Config"].get("Labels") or {}).items():
-        yield {"container": name(raw), "label": redact(label), "value": label_value(label, value)}
+def _labels(containers: list[dict[str, Any]]) -> Iterator[Row]:
+    """The labels of all containers.
+
+    Traefik compares what two containers declare under one name: values whose secrets are removed are numbered, so that
+    whether they were equal is still known, and nothing else of them.
+    """
+    hidden: dict[str, list[str]] = {}
+    for raw in containers:
+        for label, value in (raw["Config"].get("Labels") or {}).items():
+            row: Row = {"container": name(raw), "label": redact(label), "value": label_value(label, value)}
+            if row["value"] is not None and row["value"] != value:
+                known = hidden.setdefault(label.lower(), [])
+                known += [] if value in known else [value]
+                row["variant"] = known.index(value) + 1
+            yield row
+
+
+# A switch is no secret, whatever the name of the label: `sticky.cookie=true` names no cookie.
+_SWITCH = frozenset({"", "true", "false"})
 
 
 def label_value(label: str, value: str) -> str | None:
     """The value of a label without its secrets, or None when the audit has no use for it."""
     lower = label.lower()
     if lower.startswith("traefik."):
+        if value.lower() in _SWITCH:
+            return value
         if _TRAEFIK_SECRET.search(lower) or secret_name(lower.rpartition(".")[2]):
             return REMOVED
         return redact_rule(value) if lower.endswith(".rule") else redact(value)

@@ -80,9 +80,9 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     with contextlib.closing(connect(address(parameters.docker_host), PATIENCE * parameters.timeout_s)) as client:
         for path in candidates(container):
             try:
-                content = _file(client, container["Id"], path)
+                content = file_text(client, container["Id"], path)
             except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
-                gaps.append(f"{path} ({_fault(error)})")
+                gaps.append(f"{path} ({fault(error)})")
                 break
             if content is not None:
                 files[path] = content
@@ -118,7 +118,7 @@ def joined(folder: str, path: str) -> str:
     return posixpath.normpath(posixpath.join("/", folder, path)).replace("//", "/")
 
 
-def _file(client: ReadOnlyClient, container: str, path: str) -> str | None:
+def file_text(client: ReadOnlyClient, container: str, path: str) -> str | None:
     """A file as the container sees it, or None. A GET of the engine's archive: no exec, no access to the disk."""
     for _ in range(MAX_LINKS):
         member, content = _member(client, container, path)
@@ -152,7 +152,7 @@ def _member(client: ReadOnlyClient, container: str, path: str) -> tuple[tarfile.
         return member, content.read().decode("utf-8", "replace")
 
 
-def _fault(error: Exception) -> str:
+def fault(error: Exception) -> str:
     """Why a file could not be read, as a French clause."""
     if isinstance(error, APIError):
         return f"HTTP {error.status_code}"

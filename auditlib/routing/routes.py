@@ -9,6 +9,7 @@ import pandas as pd
 
 from auditlib.rules import Place, RuleError, Syntax, parse, places
 from auditlib.schema import Row, Table, flag, integer, records, several, text, view
+from auditlib.snapshot import AbsentTable
 from auditlib.tables import LOADED
 
 # Names by which a container reaches the machine it runs on.
@@ -45,7 +46,7 @@ ROUTES = Table(
 
 
 @dataclass(frozen=True)
-class _Machine:
+class Machine:
     """What tells that a server is this machine, and what listens there. None: not known."""
 
     names: frozenset[str]
@@ -53,6 +54,7 @@ class _Machine:
     listeners: dict[int, str] | None
 
     def kind(self, host: str) -> str:
+        """What a host of a server is: « machine », « Traefik » or « autre »."""
         if _loopback(host):
             return self.loopback
         return "machine" if host in self.names else "autre"
@@ -60,23 +62,30 @@ class _Machine:
 
 @view(ROUTES)
 def routes(
-    traefik_routers: pd.DataFrame,
-    traefik_services: pd.DataFrame,
-    traefik_servers: pd.DataFrame,
+    traefik_routers: pd.DataFrame | None = None,
+    traefik_services: pd.DataFrame | None = None,
+    traefik_servers: pd.DataFrame | None = None,
+    predicted_routers: pd.DataFrame | None = None,
+    predicted_services: pd.DataFrame | None = None,
+    predicted_servers: pd.DataFrame | None = None,
     networks: pd.DataFrame | None = None,
     listeners: pd.DataFrame | None = None,
     proxy: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
-    """One row per domain, path, router and server."""
+    """One row per domain, path, router and server: as the API tells them, else as Traefik must have loaded them."""
+    if traefik_routers is None or traefik_services is None or traefik_servers is None:
+        traefik_routers, traefik_services, traefik_servers = predicted_routers, predicted_services, predicted_servers
+    if traefik_routers is None or traefik_services is None or traefik_servers is None:
+        raise AbsentTable("traefik_routers", "ni l’API de Traefik ni sa configuration n’ont été lues")
     servers: dict[tuple[str, str], list[Row]] = {}
     for row in records(traefik_servers):
         servers.setdefault((row["protocol"], row["service"]), []).append(row)
     services = {(row["protocol"], row["service"]): row for row in records(traefik_services)}
-    machine = _machine(networks, listeners, proxy)
+    machine = machine_of(networks, listeners, proxy)
     for router in records(traefik_routers):
         targets = [
-            _target(server, machine)
-            for service in _leaves(router["service"], router["protocol"], services)
+            target_of(server, machine)
+            for service in leaves(router["service"], router["protocol"], services)
             for server in servers.get((router["protocol"], service), [])
         ] or [_serverless(router)]
         kept = ("protocol", "router", "rule", "priority", "entrypoints", "tls", "cert_resolver", "middlewares")
@@ -85,7 +94,8 @@ def routes(
             yield from ({**told, "domain": place.domain, "path": place.path, **target} for target in targets)
 
 
-def _machine(networks: pd.DataFrame | None, listeners: pd.DataFrame | None, proxy: pd.DataFrame | None) -> _Machine:
+def machine_of(networks: pd.DataFrame | None, listeners: pd.DataFrame | None, proxy: pd.DataFrame | None) -> Machine:
+    """What tells that a server is this machine."""
     names = (
         {gateway for row in records(networks) for gateway in row["gateways"] or ()} if networks is not None else set()
     )
@@ -98,10 +108,10 @@ def _machine(networks: pd.DataFrame | None, listeners: pd.DataFrame | None, prox
     if listeners is not None:
         tcp = [row for row in records(listeners) if row["protocol"] == "tcp"]
         held = {row["port"]: row["container"] or row["unit"] or row["process"] or "inconnu" for row in tcp}
-    return _Machine(frozenset(names | _HOST_NAMES), loopback, held)
+    return Machine(frozenset(names | _HOST_NAMES), loopback, held)
 
 
-def _leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Row]) -> Iterator[str]:
+def leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Row]) -> Iterator[str]:
     """The services that hold servers under this one: itself, or the members of a weighted, mirrored or failover one."""
     waiting, seen = [service], set()
     while waiting:
@@ -130,9 +140,10 @@ def _places(router: Row) -> list[Place]:
         return [Place(None, None)]
 
 
-def _target(server: Row, machine: _Machine) -> Row:
+def target_of(server: Row, machine: Machine) -> Row:
+    """Who is behind a server: `target` and its `kind`, container, network and port."""
     url = server["url"]
-    host, port = _host_and_port(url)
+    host, port = host_and_port(url)
     row = {"server": url, "container": server["container"], "network": server["network"], "port": port}
     if server["container"]:
         return {**row, "target": server["container"], "kind": "conteneur"}
@@ -143,7 +154,7 @@ def _target(server: Row, machine: _Machine) -> Row:
     return {**row, "target": machine.listeners.get(port or 0) if machine.listeners else None, "kind": kind}
 
 
-def _host_and_port(url: str) -> tuple[str, int | None]:
+def host_and_port(url: str) -> tuple[str, int | None]:
     """Where a server is; its port is unknown, then its host too, as far as the address is malformed."""
     try:
         parts = urlsplit(url if "://" in url else f"//{url}")

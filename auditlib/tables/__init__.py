@@ -16,6 +16,7 @@ from auditlib.tables import (
     sources,
     system,
     traefik,
+    traefik_files,
     web,
 )
 from auditlib.tables.sources import SOURCES, STATUSES
@@ -33,6 +34,7 @@ _FAMILIES = (
     compose,
     databases,
     traefik,
+    traefik_files,
     web,
     logs,
     policy,

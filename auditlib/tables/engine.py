@@ -49,6 +49,9 @@ CONTAINERS = Table(
         text("image_id", "Identifiant de l’image"),
         text("state", "État", words=STATES),
         text("health", "Santé", "Inconnue sans contrôle de santé.", words=HEALTHS),
+        text(
+            "health_reported", "Santé annoncée", "Le mot du moteur, « none » compris, que Traefik lit ; inconnu sans."
+        ),
         flag("healthcheck", "Contrôle de santé", "Vrai si un contrôle de santé est défini."),
         integer("exit_code", "Code de sortie"),
         flag("oom_killed", "Tué faute de mémoire"),
@@ -83,6 +86,8 @@ CONTAINERS = Table(
         text("log_driver", "Journaux", "Pilote de journalisation."),
         text("log_max_size", "Taille des journaux", "Option max-size du pilote ; inconnue si elle n’est pas réglée."),
         several("exposed_ports", "Ports internes", "Ports déclarés par l’image ou le conteneur (EXPOSE)."),
+        several("network_ports", "Ports en réseau", "Ports déclarés ou publiés de son réseau : Traefik en prend un."),
+        several("extra_hosts", "Noms ajoutés", "Noms ajoutés à son /etc/hosts, sous la forme nom:adresse."),
     ),
     source="engine",
 )
@@ -178,6 +183,11 @@ LABELS = Table(
         text("container", "Conteneur"),
         text("label", "Étiquette"),
         text("value", "Valeur", "Inconnue si l’audit n’en a pas besoin : elle n’est pas gardée."),
+        integer(
+            "variant",
+            "Variante",
+            "Numéro d’une valeur dont un secret a été retiré : à valeur égale, numéro égal pour une même étiquette.",
+        ),
     ),
     source="engine",
 )

@@ -38,7 +38,7 @@ OF_THE_MACHINE = {
     "systemd",
     "compose",
 }
-OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api", "engine_usage", "acme", "logs"}
+OF_THE_ENGINE = {"engine", "traefik_static", "traefik_api", "engine_usage", "acme", "logs", "traefik_files"}
 # What these give depends on the machine that runs the tests: an engine of answers has no containers on it.
 OF_LUCK = {"namespaces", "systemd", "compose"}
 RECORDED = [source for source in ALL if (PAYLOADS / "faulty" / f"{source.name}.json").exists()]

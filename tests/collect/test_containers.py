@@ -245,9 +245,26 @@ def test_aliases(end: dict[str, Any], aliases: list[str]) -> None:
     ],
 )
 def test_labels_keep_what_the_audit_needs(label: str, value: str, kept: str | None) -> None:
+    hidden = {"variant": 1} if kept not in (value, None) else {}
     assert tables(inspected(Config={"Labels": {label: value}}))["labels"] == [
-        {"container": "app", "label": label, "value": kept}
+        {"container": "app", "label": label, "value": kept, **hidden}
     ]
+
+
+def test_values_that_are_removed_are_told_apart_and_nothing_more() -> None:
+    users = "traefik.http.middlewares.auth.basicauth.users"
+    made = [
+        inspected(Name=f"/c{n}", Config={"Labels": {users: value}}) for n, value in enumerate(("a:1", "b:2", "a:1"))
+    ]
+    made[2]["Config"]["Labels"] = {users.replace("users", "Users"): "a:1"}
+    rows = tables(*made)["labels"]
+    assert [(row["value"], row["variant"]) for row in rows] == [(REMOVED, 1), (REMOVED, 2), (REMOVED, 1)]
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", "false", ""])
+def test_a_switch_is_no_secret(value: str) -> None:
+    label = "traefik.http.services.a.loadbalancer.sticky.cookie"
+    assert tables(inspected(Config={"Labels": {label: value}}))["labels"][0]["value"] == value
 
 
 @pytest.mark.parametrize(
