@@ -81,7 +81,7 @@ def test_a_request_to_a_container(faulty: Snapshot) -> None:
     )
     assert found.middlewares == ["crowdsec@file", "geoblock@file", "security-headers@file"]
     assert [hop["hop"] for hop in found.hops if hop["hop"] != "middleware"] == [
-        *("port", "entrypoint", "router", "service", "server", "container", "network", "listening")
+        *("port", "entrypoint", "router", "service", "server", "container", "network", "listening", "probe")
     ]
 
 
@@ -324,14 +324,14 @@ def test_the_probe_of_another_path_is_no_observation() -> None:
 # The command, and all journeys at once
 
 
-def test_the_command_explains(faulty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "https://jsr.4lb.ca/", "--snapshot", str(faulty_folder)]) == 0
+def test_the_command_explains(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "https://jsr.4lb.ca/", "--snapshot", str(demo)]) == 0
     shown = capsys.readouterr().out.replace("\u00a0", " ").replace("\u202f", " ")
     assert shown.startswith("https://jsr.4lb.ca/ : la requête arrive à destination.")
     assert "Routeur jsr-dev@docker" in shown
-    assert main(["explain", "https://jsr.4lb.ca/", "--snapshot", str(faulty_folder), "--format", "json"]) == 0
+    assert main(["explain", "https://jsr.4lb.ca/", "--snapshot", str(demo), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["container"] == "jsr-dev"
-    assert main(["explain", "ftp://x", "--snapshot", str(faulty_folder)]) == 64
+    assert main(["explain", "ftp://x", "--snapshot", str(demo)]) == 64
     assert "n’est pas une adresse web" in capsys.readouterr().err
 
 
