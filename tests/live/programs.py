@@ -20,9 +20,9 @@ from typing import Any
 import yaml
 
 from auditlib.routing.requests import Request
-from tests.testbed.paths import STATE
+from tests.testbed.paths import PROGRAMS
 
-CACHE = STATE / "traefik"
+CACHE = PROGRAMS
 TAKEN_BY_TCP = "tcp"
 
 

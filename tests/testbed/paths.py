@@ -6,6 +6,9 @@ from pathlib import Path
 STATE = Path(os.environ.get("AUDITLIB_TESTBED") or "/var/lib/auditlib-testbed").absolute()
 """The state folder: everything the testbed writes is below it."""
 
+PROGRAMS = STATE / "programs"
+"""Programs of other versions than the pinned ones, for the live tests; kept when the server is stopped."""
+
 RUN = STATE / "run"
 """Sockets and pid files."""
 

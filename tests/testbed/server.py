@@ -16,14 +16,14 @@ from docker.types import IPAMConfig, IPAMPool
 
 from . import engine, host, images, processes, tree
 from .canaries import CANARIES, TRAEFIK_AUTH
-from .paths import ACCESS_LOG, AUTHORITY, DOCKER_HOST, LOGS, PROJECTS, RUN, STATE
+from .paths import ACCESS_LOG, AUTHORITY, DOCKER_HOST, LOGS, PROGRAMS, PROJECTS, RUN, STATE
 from .processes import TestbedError
 
 VARIANTS = ("faulty", "healthy")
 VARIANT = STATE / "variant"
 """Names the variant that was last started; there from the beginning of `up` to the end of `down`."""
 
-IMAGE_STORE = (STATE / "engine", STATE / "containerd")
+IMAGE_STORE = (STATE / "engine", STATE / "containerd", PROGRAMS)
 """What `down` keeps, so that the next `up` is quick (with the record in images.json)."""
 
 STACKS = {
