@@ -15,7 +15,7 @@ import auditlib
 from auditlib.snapshot import Snapshot
 from tests.testbed import server
 from tests.testbed.canaries import TRAEFIK_AUTH
-from tests.testbed.paths import DOCKER_HOST
+from tests.testbed.paths import DOCKER_HOST, PROJECTS
 
 AUTH = "AUDITLIB_TESTBED_AUTH"
 
@@ -52,7 +52,8 @@ class Run:
 
 def audit(outputs: Path, *parameters: str, prefix: tuple[str, ...] = (), **environment: str) -> Run:
     """Run the whole workbook on the private engine, as a person would."""
-    command = [sys.executable, "-m", "auditlib", "run", "-p", "docker_host", DOCKER_HOST, "-p", "outputs", str(outputs)]
+    asked = {"docker_host": DOCKER_HOST, "project_roots": f"[{PROJECTS}]", "outputs": str(outputs)}
+    command = [sys.executable, "-m", "auditlib", "run", *(word for one in asked.items() for word in ("-p", *one))]
     given = {**os.environ, AUTH: TRAEFIK_AUTH, **environment}
     done = subprocess.run([*prefix, *command, *parameters], env=given, capture_output=True, text=True, check=False)
     folder = Path(done.stdout.splitlines()[0]).parent if done.stdout else outputs
