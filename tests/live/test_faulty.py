@@ -179,7 +179,8 @@ def test_without_root_the_audit_says_what_it_cannot_know(tmp_path: Path) -> None
     backend = refused.facts.listeners.query("port == 8001").iloc[0]
     assert backend["user"] == "root"
     verdicts = {one["check"]: one["verdict"] for one in refused.constats["results"]}
-    assert set(verdicts.values()) == {"unknown"}
+    # Waivers are given, not read: there are none.
+    assert {verdict for check, verdict in verdicts.items() if not check.startswith("WAIVER")} == {"unknown"}
     assert refused.constats["score"] is None
 
 
