@@ -90,11 +90,25 @@ def wipe() -> None:
         containers = [container["Id"] for container in api.containers(all=True)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda each: api.remove_container(each, force=True, v=True), containers))
-        for network in api.networks():
-            if network["Name"] not in ("bridge", "host", "none"):
-                api.remove_network(network["Id"])
+        leaked = [network for network in api.networks() if not _removed(api, network)]
         for volume in api.volumes()["Volumes"] or []:
             api.remove_volume(volume["Name"], force=True)
+    if leaked:
+        # Docker 20.10 may lose count of a network's endpoints; it counts again when it starts.
+        processes.stop("dockerd", timeout=30)
+        start()
+        with closing(client()) as docker_client:
+            for network in leaked:
+                docker_client.api.remove_network(network["Id"])
+
+
+def _removed(api: docker.APIClient, network: dict[str, str]) -> bool:
+    if network["Name"] not in ("bridge", "host", "none"):
+        try:
+            api.remove_network(network["Id"])
+        except docker.errors.APIError:
+            return False
+    return True
 
 
 def stop() -> None:
