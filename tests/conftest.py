@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from auditlib import runs
+from auditlib import notebook, runs  # noqa: F401 - the notebook registers every view, in whatever order tests are run
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
 from auditlib.snapshot import Snapshot
