@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from auditlib.collect.containers import EVERY_ADDRESS
 from auditlib.collect.listeners import owner
 from auditlib.collect.sockets import plain
 from auditlib.collect.source import Reading, Unreadable
 from auditlib.french import listing, number, plural
 from auditlib.schema import Row
 from auditlib.software import PORT_HOLDERS, database
-
-_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never bound
 
 
 class Socket(NamedTuple):
@@ -76,7 +75,7 @@ class _Space:
         """The socket that answers there; one bound to the very address before one bound to all."""
         found = self.listening.get((protocol, port), [])
         exact = [one for one in found if plain(one.address) == address]
-        return next(iter(exact or [one for one in found if one.address in _WILDCARDS]), None)
+        return next(iter(exact or [one for one in found if one.address in EVERY_ADDRESS]), None)
 
 
 class _Spaces:
@@ -122,7 +121,7 @@ class _Spaces:
 
     def publication(self, protocol: str, address: str, port: int) -> tuple[str, int] | None:
         """The container and its port that are published there."""
-        everywhere = "::" if ":" in address else _WILDCARDS[0]
+        everywhere = "::" if ":" in address else EVERY_ADDRESS[0]
         return self.published.get((protocol, address, port)) or self.published.get((protocol, everywhere, port))
 
 

@@ -1,11 +1,12 @@
 """The Docker engine, asked with GET only: one list, then the inspection of each container, a few at a time."""
 
 import contextlib
+import errno
 import os
 import platform
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,28 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         payload["containers"] = [container for container in inspected if container is not None]
         payload["local"] = _local(where, payload)
     return payload
+
+
+def archive(client: ReadOnlyClient, container: str, path: str, most: int, refusal: str) -> bytes:
+    """The engine's archive (tar) of a path of a container. Raises FileNotFoundError, or OSError beyond `most` bytes."""
+    try:
+        chunks, _ = client.get_archive(container, path)
+    except APIError as error:
+        if error.status_code == 404:
+            raise FileNotFoundError(errno.ENOENT, path) from error
+        raise
+    with contextlib.closing(chunks):
+        return bounded(chunks, most, refusal)
+
+
+def bounded(chunks: Iterable[bytes], most: int, refusal: str) -> bytes:
+    """The chunks as one; raises OSError with `refusal`, a French clause, when there are more than `most` bytes."""
+    packed = bytearray()
+    for chunk in chunks:
+        packed += chunk
+        if len(packed) > most:
+            raise OSError(errno.EFBIG, refusal)
+    return bytes(packed)
 
 
 def _shaped(answer: Any, kind: type) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 import requests
 from docker.errors import APIError
 
-from auditlib.collect.engine import ReadOnlyClient
+from auditlib.collect.engine import ReadOnlyClient, bounded
 from auditlib.collect.source import Unreadable
 from auditlib.french import size as octets
 
@@ -124,11 +124,7 @@ def of_archive(client: ReadOnlyClient, container: str, path: str) -> Tail:
 
 def _member(chunks: Iterator[bytes]) -> tuple[str, bytes | None]:
     """What an archive of one file holds, or where its link leads."""
-    packed = bytearray()
-    for chunk in chunks:
-        packed += chunk
-        if len(packed) > MAX_BYTES + 2**20:  # it grew since its size was told
-            raise OSError(errno.EFBIG, "")
+    packed = bounded(chunks, MAX_BYTES + 2**20, "")  # beyond, it grew since its size was told
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         member = archive.next()
         if member is not None and member.issym():

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from auditlib.collect import firewall
+from auditlib.collect.containers import EVERY_ADDRESS
 from auditlib.collect.sockets import Order
 from auditlib.collect.source import PATIENCE, Payloads, Reading
 from auditlib.french import listing
@@ -97,7 +98,7 @@ def _route(family: str, destination: str, gateway: str, interface: str, metric: 
     return {
         "family": family,
         "destination": destination,
-        "gateway": None if gateway in ("0.0.0.0", "::") else gateway,  # noqa: S104 - compared, never bound
+        "gateway": None if gateway in EVERY_ADDRESS else gateway,
         "interface": interface,
         "metric": metric,
     }

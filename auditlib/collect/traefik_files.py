@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import requests
-from docker.errors import APIError, DockerException
+from docker.errors import DockerException
 
 from auditlib.collect.containers import name
-from auditlib.collect.engine import ReadOnlyClient, address, connect
+from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.collect.traefik_static import MAX_LINKS, fault, file_text, joined, proxies
@@ -82,33 +82,18 @@ def _archived(client: ReadOnlyClient, container: str, path: str, *, whole: bool)
         text = file_text(client, container, path)
         return {} if text is None else {path: {"text": text, "modified": None}}
     for _ in range(MAX_LINKS):
-        with tarfile.open(fileobj=io.BytesIO(_packed(client, container, path))) as archive:
-            members = archive.getmembers()
+        packed = archive(client, container, path, MAX_TREE, "dossier trop gros")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as opened:
+            members = opened.getmembers()
             if members and members[0].issym():
                 path = joined(posixpath.dirname(path), members[0].linkname)
                 continue
-            return dict(_members(client, container, path, archive, members))
+            return dict(_members(client, container, path, opened, members))
     raise OSError(errno.ELOOP, "trop de liens symboliques")
 
 
-def _packed(client: ReadOnlyClient, container: str, path: str) -> bytes:
-    try:
-        chunks, _ = client.get_archive(container, path)
-    except APIError as error:
-        if error.status_code == 404:
-            raise FileNotFoundError(errno.ENOENT, path) from error
-        raise
-    packed = bytearray()
-    with contextlib.closing(chunks):
-        for chunk in chunks:
-            packed += chunk
-            if len(packed) > MAX_TREE:
-                raise OSError(errno.EFBIG, "dossier trop gros")
-    return bytes(packed)
-
-
 def _members(
-    client: ReadOnlyClient, container: str, folder: str, archive: tarfile.TarFile, members: list[tarfile.TarInfo]
+    client: ReadOnlyClient, container: str, folder: str, opened: tarfile.TarFile, members: list[tarfile.TarInfo]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for member in members:
         path = posixpath.join(folder, member.name.partition("/")[2])
@@ -121,7 +106,7 @@ def _members(
                 yield path, {"text": text, "modified": None} if text is not None else {"error": "lien sans cible"}
             except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
                 yield path, {"error": fault(error)}
-        elif content := archive.extractfile(member):
+        elif content := opened.extractfile(member):
             yield path, {"text": content.read().decode("utf-8", "replace"), "modified": int(member.mtime)}
 
 

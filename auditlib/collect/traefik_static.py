@@ -20,7 +20,7 @@ import yaml
 from docker.errors import APIError, DockerException
 
 from auditlib.collect.containers import name
-from auditlib.collect.engine import ReadOnlyClient, address, connect
+from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, secret_name
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.parameters import Parameters
@@ -131,22 +131,14 @@ def file_text(client: ReadOnlyClient, container: str, path: str) -> str | None:
 def _member(client: ReadOnlyClient, container: str, path: str) -> tuple[tarfile.TarInfo | None, str | None]:
     """The archive's entry for a path and, of a file, its text. Raises OSError for what is no configuration file."""
     try:
-        chunks, _ = client.get_archive(container, path)
-    except APIError as error:
-        if error.status_code == 404:
-            return None, None
-        raise
-    packed = bytearray()
-    with contextlib.closing(chunks):
-        for chunk in chunks:
-            packed += chunk
-            if len(packed) > MAX_FILE:
-                raise OSError(errno.EFBIG, "fichier trop gros")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        member = archive.next()
+        packed = archive(client, container, path, MAX_FILE, "fichier trop gros")
+    except FileNotFoundError:
+        return None, None
+    with tarfile.open(fileobj=io.BytesIO(packed)) as opened:
+        member = opened.next()
         if member is None or member.issym():
             return member, None
-        content = archive.extractfile(member)
+        content = opened.extractfile(member)
         if content is None:
             raise IsADirectoryError(errno.EISDIR, path)
         return member, content.read().decode("utf-8", "replace")
