@@ -19,6 +19,8 @@ from auditlib.schema import Row
 
 MAX_HOSTS = 50  # rows of `access_unrouted`: anybody may ask for any name
 MAX_ROUTERS = 1_000  # rows of `access_stats`: the log is the administrator's, but its lines are not all his
+# How far the clock of a log may be from the moment a request was sent.
+TOLERANCE = dt.timedelta(seconds=2)
 AGENT = "auditlib/"  # what the audit's own requests call themselves
 
 _HEAD = re.compile(
@@ -233,16 +235,15 @@ def _rank(ordered: Sequence[int], percent: int) -> int | None:
 
 
 def router_of(
-    asked: Iterable[Request], host: str, path: str, sent: dt.datetime, tolerance_s: float = 2.0
+    asked: Iterable[Request], host: str, path: str, sent: dt.datetime, tolerance: dt.timedelta = TOLERANCE
 ) -> str | None:
     """The router that answered a GET of the audit's, found in the access log by name, path and time.
 
     None when it cannot be told: no such request in the log, a form that does not name hosts (all but JSON), or several
-    routers that answered such requests within `tolerance_s` seconds; and when no router took the request. Where the
+    routers that answered such requests within `tolerance`; and when no router took the request. Where the
     log keeps user agents, only the audit's own requests count; elsewhere another visitor's may, which is harmless
     while all got the same router.
     """
-    margin = dt.timedelta(seconds=tolerance_s)
     wanted, place = host_name(host), _path(path) or "/"
     found = [
         one
@@ -251,7 +252,7 @@ def router_of(
         and one.host == wanted
         and one.path == place
         and one.time is not None
-        and abs(one.time - sent) <= margin
+        and abs(one.time - sent) <= tolerance
         and (one.agent is None or one.probe)
     ]
     routers = {one.router for one in [one for one in found if one.probe] or found}

@@ -23,8 +23,12 @@ def attribute(tables: Tables) -> Tables:
 
 def answered_by(probes: list[Row], answers: list[dict[str, Any]], log: str) -> list[Row]:
     """The probes with the router that answered each, where the access log tells it."""
-    asked = [request for request in access_log.requests(log) if request is not None]
     sent = {(one["url"], one["entrypoint"]): dt.datetime.fromisoformat(one["sent"]) for one in answers}
+    if not sent:
+        return probes
+    # A busy log holds far more requests than those of the few seconds that the probes took.
+    first, last = min(sent.values()) - access_log.TOLERANCE, max(sent.values()) + access_log.TOLERANCE
+    asked = [one for one in access_log.requests(log) if one and one.time and first <= one.time <= last]
     return [
         {**row, "router": access_log.router_of(asked, row["domain"], row["path"], sent[row["url"], row["entrypoint"]])}
         for row in probes
