@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import psutil
 
@@ -71,7 +72,9 @@ def _owner(port: int) -> str:
 def _start_backend() -> None:
     folder = PROJECTS / "ai-tools" / "ai-orchestrator" / "backend"
     arguments = ["--host", "0.0.0.0", "--port", str(SERVICES[BACKEND]), "--api-key", CANARIES["command-backend"]]
-    processes.start(BACKEND, [sys.executable, folder / "main.py", *arguments], unit=f"{BACKEND}.service", cwd=folder)
+    # The kernel names a process by the file it was started from: one name, whichever name started the tests.
+    python = Path(sys.executable).with_name("python")
+    processes.start(BACKEND, [python, folder / "main.py", *arguments], unit=f"{BACKEND}.service", cwd=folder)
 
 
 def _start_mariadb() -> None:
