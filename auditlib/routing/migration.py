@@ -41,11 +41,11 @@ def outdated(rule: str, syntax: str | None, version: str) -> Outdated | None:
         return Outdated(f"est de la syntaxe de Traefik 2, que Traefik {version} refuse", _modern(rule))
     matchers = list(_matchers(tree))
     if any(one.name in ("HostRegexp", "Path", "PathPrefix") and _VARIABLE.search(one.args[0]) for one in matchers):
-        why = f"a une variable de Traefik 2, que Traefik {version} prend à la lettre : elle ne répond jamais"
+        why = f"a une variable de Traefik 2, que Traefik {version} prend à la lettre : rien ne la remplace"
         return Outdated(why, _modern(rule))
     stars = [one.args[0] for one in matchers if one.name == "Host" and one.args[0].startswith("*")]
     if any(at < ((3, 7, 7) if star == "*" else (3, 7, 0)) for star in stars):
-        why = f"a une étoile, que Traefik {version} prend à la lettre : elle ne répond jamais"
+        why = f"a une étoile, que Traefik {version} prend à la lettre : aucun sous-domaine n’y répond"
         return Outdated(why, printed(_changed(tree, _star)))
     return None
 

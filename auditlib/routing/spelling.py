@@ -86,8 +86,8 @@ def _spellings(label: str, version: Version) -> Iterator[str]:
     for at in range(1, len(parts)):
         for name in difflib.get_close_matches(parts[at].lower(), names, n=5, cutoff=0.7):
             yield ".".join([*parts[:at], names[name], *parts[at + 1 :]])
-    # A name with a dot in it.
-    for at in range(4, len(parts)):
+    # A name with a dot in it, with a field after it.
+    for at in range(4, len(parts) - 1):
         yield ".".join([*parts[: at - 1], f"{parts[at - 1]}-{parts[at]}", *parts[at + 1 :]])
 
 
