@@ -37,6 +37,12 @@ def _served(
     return [row for row in records(servers) if (row["protocol"], row["service"]) in used and row.get("certain", True)]
 
 
+def _members(listener: Row) -> list[str]:
+    """The containers in whose network a socket listens."""
+    told: str = listener.get("network_of") or listener["container"] or ""
+    return told.split(", ")
+
+
 def _transport(row: Row) -> str:
     return "udp" if row["protocol"] == "udp" else "tcp"
 
@@ -73,7 +79,7 @@ def heard_ports(
     predicted = (predicted_routers, predicted_services, predicted_servers)
     heard: dict[str, list[Row]] = {}
     for row in records(container_listeners):
-        for name in row["network_of"].split(", "):
+        for name in _members(row):
             heard.setdefault(name, []).append(row)
     whole = any(row["source"] == "namespaces" and row["status"] == "ok" for row in records(sources))
     known = {row["name"]: row for row in records(containers)}
@@ -257,7 +263,7 @@ def _answers_itself(
     if entrypoints is None or any(row["port"] == port for row in records(entrypoints)):
         return True
     if container_listeners is not None:
-        own = [row for row in records(container_listeners) if traefik["container"] in row["network_of"].split(", ")]
+        own = [row for row in records(container_listeners) if traefik["container"] in _members(row)]
         return any((row["protocol"], row["port"]) == (transport, port) for row in own)
     # A container that joined Traefik's network may listen there.
     return any(str(row["network_mode"]).startswith("container:") for row in records(containers))
