@@ -169,14 +169,6 @@ def _silent(
     return found
 
 
-_NOUNS = {"router": "routeur", "service": "service", "middleware": "middleware"}
-_LOST = {
-    "router": "et aucun ne répond",
-    "service": "et les routeurs qui le nomment sont désactivés",
-    "middleware": "et les routeurs qui le nomment sont désactivés",
-}
-
-
 @check(
     "ROUTE-003",
     "critical",
@@ -199,6 +191,7 @@ def distinct_names(
     for row in records(docker_names):
         if not row["dropped"]:
             continue
+        router = row["kind"] == "router"
         alike = len({known[name]["compose_project"] for name in row["containers"]}) == 1
         hint = " S’ils doivent partager ce routeur, nommer son service dans les étiquettes de chacun."
         yield {
@@ -208,9 +201,9 @@ def distinct_names(
             "protocol": row["protocol"],
             "containers": row["containers"],
             "wording": {
-                "noun": _NOUNS[row["kind"]],
-                "lost": _LOST[row["kind"]],
-                "hint": hint if alike and row["kind"] == "router" else "",
+                "noun": "routeur" if router else row["kind"],
+                "lost": "et aucun ne répond" if router else "et les routeurs qui le nomment sont désactivés",
+                "hint": hint if alike and router else "",
                 "url": asked(traefik, row["protocol"], row["kind"], row["name"]),
                 **_renaming(row, known),
             },
