@@ -9,7 +9,8 @@ from typing import Any
 # `checks` and `routing` are imported for what they register: the checks, and the views computed from tables.
 from auditlib import checks, findings, routing  # noqa: F401
 from auditlib.french import typography, visible
-from auditlib.routing.trace import Known, RequestError, Trace, trace
+from auditlib.routing.hops import Known, Trace
+from auditlib.routing.trace import RequestError, trace
 from auditlib.schema import Row, Table, prose, records, text
 from auditlib.snapshot import Snapshot
 

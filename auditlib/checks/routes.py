@@ -141,7 +141,7 @@ def api_protected(
         ways["traefik", "api@internal"] = True
     traefik = records(proxy)[0]
     for (entrypoint, router), by_option in ways.items():
-        places = _beyond_loopback(ports.get(entrypoint, ""), traefik, records(publications))
+        places = beyond_loopback(ports.get(entrypoint, ""), traefik, records(publications))
         if places:
             yield {
                 "entrypoint": entrypoint,
@@ -184,7 +184,7 @@ def _guarded(names: Iterable[str], middlewares: Mapping[str, Row]) -> bool:
     return False
 
 
-def _beyond_loopback(address: str, traefik: Row, publications: list[Row]) -> list[tuple[str, str]]:
+def beyond_loopback(address: str, traefik: Row, publications: list[Row]) -> list[tuple[str, str]]:
     """Where an entry point of Traefik is reached from other machines, as (subject, host:port)."""
     host, _, port = address.partition("/")[0].rpartition(":")
     host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - compared, never bound

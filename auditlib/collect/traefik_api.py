@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from auditlib.collect import traefik_objects
 from auditlib.collect.certificates import of_api
 from auditlib.collect.containers import label_value, name
-from auditlib.collect.secrets import redact, redact_rule
+from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.collect.traefik_static import proxies
 from auditlib.collect.traefik_static import rows as static_rows
@@ -27,6 +28,11 @@ from auditlib.version import __version__
 
 MAX_BODY = 64_000_000  # bytes; 10 000 routers are about 5 MB
 _PORTS = {"http": 80, "https": 443}
+_OBJECTS = (
+    ("routers", traefik_objects.router),
+    ("services", traefik_objects.service),
+    ("middlewares", traefik_objects.middleware),
+)
 GIVE = "donner traefik_api (et traefik_auth_env si l’API demande un mot de passe)"
 
 
@@ -270,19 +276,21 @@ def rows(payload: dict[str, Any]) -> Reading:
                 "providers": sorted(payload["overview"].get("providers") or []),
             }
         ],
-        "traefik_entrypoints": _entrypoints(payload["entrypoints"]),
+        "traefik_entrypoints": traefik_objects.entrypoints(payload["entrypoints"]),
         "traefik_routers": [],
         "traefik_services": [],
         "traefik_servers": [],
         "traefik_middlewares": [],
     }
     for protocol, prefix in (("http", ""), ("tcp", "tcp"), ("udp", "udp")):
-        for kind, make in (("routers", _router), ("services", _service), ("middlewares", _middleware)):
+        for kind, make in _OBJECTS:
             objects = raw.get(prefix + kind.capitalize() if prefix else kind) or {}
             tables[f"traefik_{kind}"] += [{"protocol": protocol, **make(name, one)} for name, one in objects.items()]
             if kind == "services":
                 tables["traefik_servers"] += [
-                    {"protocol": protocol, **server} for name, one in objects.items() for server in _servers(name, one)
+                    {"protocol": protocol, **server}
+                    for name, one in objects.items()
+                    for server in traefik_objects.servers(name, one)
                 ]
     if payload.get("certificates") is not None:
         tables["certificates"] = [of_api(one) for one in payload["certificates"]]
@@ -292,144 +300,3 @@ def rows(payload: dict[str, Any]) -> Reading:
     tables["traefik_routers"] = [{**row, "rule_syntax": "v2"} for row in tables["traefik_routers"]]
     note = "Traefik 2 : lu selon la forme documentée de son API, sans vérification sur un vrai Traefik 2."
     return Reading(tables, note=note)
-
-
-def qualified(reference: str, owner: str) -> str:
-    """`name@provider`: a reference without provider is resolved in the provider of the one who refers to it."""
-    return reference if "@" in reference else f"{reference}@{owner.rpartition('@')[2]}"
-
-
-def _entrypoints(raw: list[dict[str, Any]]) -> list[Row]:
-    # v3: if any entry point is marked as default, only those are; else (and in v2) all but the one named « traefik ».
-    marked = any(one.get("asDefault") for one in raw)
-    table = []
-    for one in raw:
-        address, http = one["address"], one.get("http") or {}
-        redirection = ((http.get("redirections") or {}).get("entryPoint")) or {}
-        host_port, _, protocol = address.partition("/")
-        table.append(
-            {
-                "entrypoint": one["name"],
-                "address": address,
-                "protocol": protocol or "tcp",
-                "port": int(host_port.rpartition(":")[2]),
-                "default": bool(one.get("asDefault")) if marked else one["name"] != "traefik",
-                "tls": http.get("tls") is not None,
-                "redirect_to": redirection.get("to"),
-                "middlewares": [qualified(m, "@file") for m in http.get("middlewares") or []],
-                "sanitizes_path": http.get("sanitizePath"),
-                "refused_characters": _refused(http.get("encodedCharacters")),
-                "encodes_semicolons": bool(http.get("encodeQuerySemicolons")),
-                "trusted": _trusted(one.get("forwardedHeaders") or {}),
-            }
-        )
-    return table
-
-
-_ENCODED = {
-    "Slash": "%2F",
-    "BackSlash": "%5C",
-    "NullCharacter": "%00",
-    "Semicolon": "%3B",
-    "Percent": "%25",
-    "QuestionMark": "%3F",
-    "Hash": "%23",
-}
-
-
-def _refused(allowed: dict[str, Any] | None) -> list[str] | None:
-    """The encoded characters that an entry point refuses; None when nothing is said, then its version decides."""
-    if allowed is None:
-        return None
-    return [code for name, code in _ENCODED.items() if not allowed.get(f"allowEncoded{name}")]
-
-
-def _trusted(forwarded: dict[str, Any]) -> list[str]:
-    return ["0.0.0.0/0", "::/0"] if forwarded.get("insecure") else forwarded.get("trustedIPs") or []
-
-
-def _router(router: str, one: dict[str, Any]) -> Row:
-    tls, rule = one.get("tls"), one.get("rule")
-    shown = redact_rule(rule) if rule is not None else None
-    # Version 2 does not say the priority that it computes; it cannot be computed again from what is left of a rule.
-    computed = len(rule.encode("utf-8", "surrogatepass")) if rule is not None and shown != rule else None
-    return {
-        "router": router,
-        "provider": router.rpartition("@")[2],
-        "rule": shown,
-        "rule_syntax": one.get("ruleSyntax") or None,
-        "priority": one.get("priority", computed),
-        "entrypoints": one.get("using") or one.get("entryPoints") or [],
-        "tls": tls is not None,
-        "cert_resolver": (tls or {}).get("certResolver") or None,
-        "tls_options": _tls_options((tls or {}).get("options"), router) if tls is not None else None,
-        "parents": [qualified(parent, router) for parent in one.get("parentRefs") or []],
-        "service": qualified(one["service"], router) if one.get("service") else None,
-        "middlewares": [qualified(m, router) for m in one.get("middlewares") or []],
-        **_state(one),
-    }
-
-
-def _tls_options(options: str | None, router: str) -> str:
-    # The default ones belong to no provider.
-    return "default" if options in (None, "", "default") else qualified(str(options), router)
-
-
-_SERVICE_TYPES = ("loadBalancer", "weighted", "mirroring", "failover", "highestRandomWeight")
-
-
-def _service(service: str, one: dict[str, Any]) -> Row:
-    kind = next((kind for kind in _SERVICE_TYPES if kind in one), "internal" if service.endswith("@internal") else None)
-    body = one.get(kind or "") or {}
-    members = [*(body.get("services") or []), *(body.get("mirrors") or [])]
-    children = [member["name"] for member in members]
-    children += [body[key] for key in ("service", "fallback") if isinstance(body.get(key), str) and body[key]]
-    return {
-        "service": service,
-        "provider": service.rpartition("@")[2],
-        "type": kind,
-        "health_check": "healthCheck" in body,
-        "children": [qualified(child, service) for child in children],
-        "used_by": one.get("usedBy") or [],
-        **_state(one),
-    }
-
-
-def _servers(service: str, one: dict[str, Any]) -> Iterator[Row]:
-    balancer = one.get("loadBalancer") or {}
-    checked = "healthCheck" in balancer
-    states = one.get("serverStatus") or {}
-    seen = set()
-    for server in balancer.get("servers") or []:
-        url = server.get("url") or server.get("address")
-        shown = _server_url(url or "")
-        if url and shown not in seen:
-            seen.add(shown)
-            # Without a health check Traefik says UP of every server, dead or not: that is not a state.
-            yield {"service": service, "url": shown, "status": states.get(url) if checked else None}
-
-
-def _server_url(url: str) -> str:
-    """A server without its secrets; that of tcp and udp is host:port, which is no assignment."""
-    return redact(url) if "://" in url else redact(f"tcp://{url}").removeprefix("tcp://")
-
-
-def _middleware(middleware: str, one: dict[str, Any]) -> Row:
-    kind = next((key for key, value in one.items() if isinstance(value, dict)), None)
-    chain = (one.get("chain") or {}).get("middlewares") or []
-    return {
-        "middleware": middleware,
-        "provider": middleware.rpartition("@")[2],
-        "type": kind,
-        "chain": [qualified(m, middleware) for m in chain],
-        "used_by": one.get("usedBy") or [],
-        **_state(one),
-    }
-
-
-def _state(one: dict[str, Any]) -> Row:
-    errors = one.get("error") or []
-    return {
-        "status": one.get("status"),
-        "errors": [redact_rule(error) for error in ([errors] if isinstance(errors, str) else errors)],
-    }

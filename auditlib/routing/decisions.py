@@ -12,7 +12,7 @@ from auditlib.routing.fields import LATEST, Version
 from auditlib.routing.fields import version as version_of
 from auditlib.routing.merge import Conflict, Merged, merge
 from auditlib.routing.templates import DEFAULT_RULE
-from auditlib.schema import Row, Table, prose, records, several, text, view
+from auditlib.schema import Row, Table, flag, prose, records, several, text, view
 
 OUTCOMES = {"routed": "routé", "filtered": "filtré", "dropped": "écarté", "unknown": "inconnu"}
 
@@ -148,6 +148,7 @@ DOCKER_DECISIONS = Table(
         several("routers", "Routeurs", "Ceux que Traefik en garde, après fusion."),
         several("services", "Services"),
         several("lost", "Routeurs perdus", "Ceux que Traefik abandonne : sans service, sans règle, en conflit."),
+        several("losses", "Motifs des pertes", "Un par routeur perdu."),
     ),
 )
 
@@ -176,7 +177,13 @@ def docker_decisions(
 def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Conflict]) -> Row:
     built = decision.built
     routers = list(built.routers) if built else []
-    lost = [name for _, name in [*(built.lost if built else ()), *(key for key in routers if key in conflicts)]]
+    lost = {
+        f"{name}@docker": said
+        for (_, name), said in [
+            *(built.lost.items() if built else ()),
+            *((key, conflicts[key].said) for key in routers if key in conflicts),
+        ]
+    }
     return {
         "container": decision.container,
         "decision": decision.outcome,
@@ -186,5 +193,41 @@ def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Confl
         "level": decision.said.level or None,
         "routers": sorted(f"{key[1]}@docker" for key in routers if key not in conflicts),
         "services": sorted(f"{name}@docker" for _, name in built.services) if built else [],
-        "lost": sorted(f"{name}@docker" for name in lost),
+        "lost": sorted(lost),
+        "losses": [unmarked(lost[name].reason) for name in sorted(lost)],
     }
+
+
+DOCKER_NAMES = Table(
+    "docker_names",
+    "Noms partagés par étiquettes",
+    "Les noms de routeurs, services et middlewares que plusieurs conteneurs déclarent.",
+    ("kind", "protocol", "name"),
+    (
+        text("kind", "Nature", words={"router": "routeur", "service": "service", "middleware": "middleware"}),
+        text("protocol", "Protocole"),
+        text("name", "Nom"),
+        several("containers", "Conteneurs"),
+        flag("dropped", "Écarté", "Vrai si les configurations diffèrent : Traefik n’en garde alors aucune."),
+    ),
+)
+
+
+@view(DOCKER_NAMES)
+def docker_names(
+    containers: pd.DataFrame,
+    container_networks: pd.DataFrame,
+    labels: pd.DataFrame,
+    publications: pd.DataFrame,
+    traefik_static: pd.DataFrame,
+    networks: pd.DataFrame | None = None,
+    traefik: pd.DataFrame | None = None,
+) -> Iterator[Row]:
+    """One row per name that two containers at least give Traefik."""
+    merged = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik).merged
+    dropped = {(one.kind, one.name) for one in merged.conflicts}
+    for (kind, (protocol, own)), origins in merged.origins.items():
+        sharing = sorted(set(origins))
+        if len(sharing) > 1:
+            row = {"kind": kind, "protocol": protocol, "name": f"{own}@docker", "containers": sharing}
+            yield row | {"dropped": (kind, (protocol, own)) in dropped}

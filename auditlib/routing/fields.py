@@ -33,12 +33,13 @@ class Version(NamedTuple):
 
 
 LATEST = Version(3, 7, 9)
+UNTOLD = 999  # the patch number of a version that does not say it: the last of its minor
 
 
 def version(text: str | None) -> Version | None:
     """The version in a text such as « 3.6.6 » or « v3.6 »; without a patch number, the last of its minor."""
     match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?", text or "")
-    return Version(int(match[1]), int(match[2]), int(match[3] or 999)) if match else None
+    return Version(int(match[1]), int(match[2]), int(match[3] or UNTOLD)) if match else None
 
 
 @dataclass(frozen=True)

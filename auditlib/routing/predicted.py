@@ -14,13 +14,11 @@ import pandas as pd
 from auditlib.routing.decisions import Prediction, predict
 from auditlib.routing.decoding import HIDDEN, json_name, quoted, unmarked
 from auditlib.routing.merge import Merged
-from auditlib.rules import RuleError, Syntax, parse
+from auditlib.routing.routers import Router
+from auditlib.routing.statuses import Asked, Known, qualified, states
+from auditlib.routing.versions import features
 from auditlib.schema import Row, Table, flag, integer, records, several, text, view
 from auditlib.tables import LOADED
-
-INTERNAL_SERVICES = frozenset(
-    f"{name}@internal" for name in ("api", "dashboard", "noop", "ping", "prometheus", "rest", "acme-http")
-)
 
 _ORIGINS = (
     several("containers", "Conteneurs", "Ceux dont les étiquettes le déclarent."),
@@ -197,27 +195,27 @@ def _qualified(own: str, provider: str) -> str:
     return f"{own}@{provider}"
 
 
-def _reference(name: str, owner: str) -> str:
-    """A reference without provider is to the provider of the one who refers."""
-    # Traefik takes the second part of the owner's name for its provider, even of « a@file@docker ».
-    return name if "@" in name else f"{name}@{owner.split('@')[1]}"
-
-
 def _finish(loaded: _Loaded, points: list[Row], found: Prediction, *, files_known: bool) -> None:
     """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object."""
-    loaded.routers = {
-        (protocol, name): row
-        for (protocol, own), one in loaded.routers.items()
-        for name, row in _modelled(own, _defaults(one, points), points)
-    }
+    split: dict[tuple[str, str], Row] = {}
+    named: set[tuple[str, str]] = set()
+    copies: dict[tuple[str, str], list[str]] = {}
+    for (protocol, own), one in loaded.routers.items():
+        for name, row in _modelled(own, _defaults(one, points), points):
+            split[protocol, name] = row
+            named |= {(protocol, name)} if one["entrypoints"] else set()
+            copies.setdefault((protocol, own), []).append(name)
+    loaded.routers = split
     v2 = found.settings.version < (3, 0, 0)
     for (_, name), row in loaded.routers.items():
         row["provider"] = name.rpartition("@")[2]
-        row["service"] = _reference(row["service"], name) if row["service"] else None
-        row["middlewares"] = [_reference(one, name) for one in row["middlewares"]]
-        row["parents"] = [_reference(one, name) for one in row["parents"]]
-        named = row["tls_options"] not in (None, "default")
-        row["tls_options"] = _reference(row["tls_options"], name) if named else "default" if row["tls"] else None
+        row["service"] = qualified(row["service"], name) if row["service"] else None
+        row["middlewares"] = [qualified(one, name) for one in row["middlewares"]]
+        # A child of a router that was split is a child of all its parts.
+        parents = [qualified(one, name) for one in row["parents"]]
+        row["parents"] = [copy for one in parents for copy in copies.get((row["protocol"], one), [one])]
+        own_options = row["tls_options"] not in (None, "default")
+        row["tls_options"] = qualified(row["tls_options"], name) if own_options else "default" if row["tls"] else None
         row["rule_syntax"] = row["rule_syntax"] or ("v2" if v2 else None)
         # The length of a rule is not known when a secret was taken out of it.
         whole = row["rule"] and HIDDEN not in row["rule"]
@@ -226,16 +224,22 @@ def _finish(loaded: _Loaded, points: list[Row], found: Prediction, *, files_know
     for references, objects in (("children", loaded.services), ("chain", loaded.middlewares)):
         for (_, name), row in objects.items():
             row |= {"provider": name.rpartition("@")[2], "status": "enabled", "errors": [], "used_by": []}
-            row[references] = [_reference(one, name) for one in row[references] or []]
-    missing = _Missing(loaded, files_known=files_known)
-    known = {point["entrypoint"] for point in points}
-    for (protocol, name), row in loaded.routers.items():
-        row.update(missing.state(row, known))
+            row[references] = [qualified(one, name) for one in row[references] or []]
+    faults = _faults(loaded.servers)
+    what = features(".".join(map(str, found.settings.version)))
+    told = states(
+        [_asked(row, named=key in named) for key, row in loaded.routers.items()],
+        {one["entrypoint"] for one in points},
+        _known(loaded, faults, files_known=files_known),
+        what,
+    )
+    for ((protocol, name), row), state in zip(loaded.routers.items(), told, strict=True):
+        row |= {"status": state.status, "errors": state.errors}
         for one in dict.fromkeys(row["middlewares"]):
             _use(loaded.middlewares.get((protocol, one)), name)
         service = loaded.services.get((protocol, row["service"] or ""))
         _use(service, name)
-        if service is not None and (fault := missing.server_fault(protocol, service["service"])):
+        if service is not None and protocol == "http" and (fault := faults.get(service["service"])):
             service |= {"status": "disabled", "errors": [fault]}
 
 
@@ -252,8 +256,8 @@ def rule_length(rule: str, protocol: str) -> int:
 
 
 def _defaults(row: Row, points: list[Row]) -> Row:
-    """The router, on the default entry points when it names none (an udp router gets none)."""
-    if row["entrypoints"] or row["protocol"] == "udp":
+    """The router, on the default entry points when it names none (a child and an udp router get none)."""
+    if row["entrypoints"] or row["parents"] or row["protocol"] == "udp":
         return row
     named = sorted(point["entrypoint"] for point in points if point["default"] and point["protocol"] != "udp")
     return {**row, "entrypoints": named}
@@ -262,7 +266,7 @@ def _defaults(row: Row, points: list[Row]) -> Row:
 def _modelled(own: str, row: Row, points: list[Row]) -> Iterator[tuple[str, Row]]:
     """The router as the entry points' own options split it (`pkg/server/aggregator.go`, applyModel)."""
     models = {point["entrypoint"]: point for point in points if point["model"]}
-    if row["protocol"] != "http" or not any(one in models for one in row["entrypoints"]):
+    if row["protocol"] != "http" or row["parents"] or not any(one in models for one in row["entrypoints"]):
         yield own, dict(row)
         return
     plain = [one for one in row["entrypoints"] if one not in models]
@@ -277,67 +281,45 @@ def _modelled(own: str, row: Row, points: list[Row]) -> Iterator[tuple[str, Row]
             yield name, {**row, "router": name, "entrypoints": [entrypoint], "middlewares": added, "tls": tls}
 
 
-@dataclass
-class _Missing:
-    """What routers refer to that does not exist."""
-
-    loaded: _Loaded
-    files_known: bool
-
-    def __post_init__(self) -> None:
-        self.urls: dict[tuple[str, str], list[str]] = {}
-        for row in self.loaded.servers:
-            self.urls.setdefault((row["protocol"], row["service"]), []).append(row["url"])
-
-    def state(self, row: Row, known: set[str]) -> Row:
-        """Status and errors of a router, as the API must tell them: one error stops the others."""
-        unknown = [one for one in row["entrypoints"] if one not in known]
-        errors = [f"entryPoint {quoted(one)} doesn't exist" for one in unknown]
-        if unknown and len(unknown) == len(row["entrypoints"]):
-            return {"status": "disabled", "errors": [*errors, "no valid entryPoint for this router"]}
-        if fault := self._fault(row):
-            return {"status": "disabled", "errors": [*errors, fault]}
-        return {"status": "warning" if errors else "enabled", "errors": errors}
-
-    def _fault(self, row: Row) -> str | None:
-        protocol, service = row["protocol"], row["service"]
-        if not service:
-            return "the service is missing on the router"
-        if not self._exists(protocol, service, self.loaded.services) and service not in INTERNAL_SERVICES:
-            return f"the service {quoted(service)} does not exist"
-        if fault := self.server_fault(protocol, service):
-            return fault
-        # The chain is built from its end: the last that is missing is the one that is told.
-        for one in reversed(row["middlewares"]):
-            if not self._exists(protocol, one, self.loaded.middlewares):
-                return f"middleware {quoted(one)} does not exist"
-        return _rule_fault(row)
-
-    def _exists(self, protocol: str, name: str, objects: Mapping[tuple[str, str], Row]) -> bool:
-        """Whether Traefik has it; what another provider may have is taken to exist."""
-        provider = name.rpartition("@")[2]
-        return (protocol, name) in objects or not (provider == "docker" or (provider == "file" and self.files_known))
-
-    def server_fault(self, protocol: str, service: str) -> str | None:
-        """What Go's url.Parse refuses in the addresses of a service."""
-        for url in self.urls.get((protocol, service), []) if protocol == "http" else []:
-            place = re.match(r"[\w+.-]+://(?:\[[^\]]*\]|[^/:]*)(:[^/]*)?", url)
-            if place and place[1] and not re.fullmatch(r":\d*", place[1], re.ASCII):
-                return (
-                    f"error parsing server URL {url}: parse {quoted(url)}: invalid port {quoted(place[1])} after host"
-                )
-        return None
+def _known(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> dict[str, Known]:
+    """What the routers of each protocol may refer to."""
+    return {
+        protocol: Known(
+            {name for kind, name in loaded.services if kind == protocol},
+            {name for kind, name in loaded.middlewares if kind == protocol},
+            providers={"docker", "file"} if files_known else {"docker"},
+            faults=faults if protocol == "http" else {},
+        )
+        for protocol in ("http", "tcp", "udp")
+    }
 
 
-def _rule_fault(row: Row) -> str | None:
-    if row["protocol"] == "udp" or row["rule"] is None:
-        return None
-    syntax: Syntax = "tcp" if row["protocol"] == "tcp" else "v2" if row["rule_syntax"] == "v2" else "v3"
-    try:
-        parse(row["rule"], syntax)
-    except RuleError as error:
-        return f"error while parsing rule {row['rule']}: {error}"
-    return None
+def _asked(row: Row, *, named: bool) -> Asked:
+    router = Router(
+        row["router"],
+        row["rule"] or "",
+        tuple(row["entrypoints"]),
+        row["tls"],
+        row["priority"],
+        row["rule_syntax"],
+        tuple(row["parents"]),
+        row["tls_options"] or "default",
+        row["protocol"],
+    )
+    whole = row["rule"] is not None and HIDDEN not in row["rule"]
+    return Asked(router, row["service"], row["middlewares"], named=named, whole=whole)
+
+
+def _faults(servers: Iterable[Row]) -> dict[str, str]:
+    """What Go's url.Parse refuses in the addresses of HTTP services, by service."""
+    found: dict[str, str] = {}
+    for row in servers:
+        url = row["url"] if row["protocol"] == "http" else ""
+        place = re.match(r"[\w+.-]+://(?:\[[^\]]*\]|[^/:]*)(:[^/]*)?", url)
+        if place and place[1] and not re.fullmatch(r":\d*", place[1], re.ASCII):
+            said = f"parse {quoted(url)}: invalid port {quoted(place[1])} after host"
+            found.setdefault(row["service"], f"error parsing server URL {url}: {said}")
+    return found
 
 
 def _all(

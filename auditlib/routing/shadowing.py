@@ -33,7 +33,7 @@ Verdict = Literal["wins", "never", "unknown"]
 Relation = Literal["narrower", "wider", "crossing", "same", "internal", "unknown"]
 
 # The rule of a TCP router that takes every connection.
-_CATCH_ALL = re.compile(r"""\s*HostSNI\([`"]\*[`"]\)\s*""", re.IGNORECASE)
+CATCH_ALL = re.compile(r"""\s*HostSNI\([`"]\*[`"]\)\s*""", re.IGNORECASE)
 
 # Conjunctions tried for one question; beyond, the answer is unknown.
 _PATIENCE = 300
@@ -199,7 +199,7 @@ class _Field:
             others = [name for name in firsts if name != route.router.name]
             if not others:
                 # A TCP router takes the connection: all of them only when it asks for nothing.
-                takers = [name for name in decision.winners if _CATCH_ALL.fullmatch(self.muxer.routers[name].rule)]
+                takers = [name for name in decision.winners if CATCH_ALL.fullmatch(self.muxer.routers[name].rule)]
                 certain = certain and bool(takers) and not solution.tls
                 lost = lost if lost[0] else (solution, takers[0] if takers else None)
                 continue

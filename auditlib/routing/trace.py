@@ -3,111 +3,26 @@
 The walk stops at the first hop that is broken, and says why. What the snapshot does not tell is unknown, never sound.
 """
 
-import functools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
-
-import pandas as pd
 
 from auditlib.french import listing, plural
 from auditlib.french import quoted as said
-from auditlib.routing.muxer import Candidate, Decision, Muxer
+from auditlib.routing.backend import follow
+from auditlib.routing.hops import Known, State, Trace
+from auditlib.routing.muxer import Decision
 from auditlib.routing.requests import Request, request
-from auditlib.routing.routers import Router, entrypoints, routers
-from auditlib.routing.routes import leaves, machine_of, target_of
+from auditlib.routing.routes import leaves
 from auditlib.routing.unserved import reasons
-from auditlib.schema import Row, records
-from auditlib.snapshot import Snapshot
+from auditlib.schema import Row
 
-State = Literal["ok", "broken", "unknown"]
-Verdict = Literal["ok", "broken", "unrouted", "unknown"]
-Fault = tuple[str, str, str]  # check, kind and name of its subject
-
-_HIGHEST = 2**63 - 1
 # What Traefik itself answers when a server does not.
 _GATEWAY_ERRORS = (502, 503, 504)
 
 
 class RequestError(ValueError):
     """A URL that is none; the message is French."""
-
-
-@dataclass(frozen=True)
-class Hop:
-    """One step of a request: what it is, its name, and its state with the reason, in French."""
-
-    hop: str
-    name: str
-    state: State
-    reason: str = ""
-
-
-@dataclass
-class Trace:
-    """How a request travels. `faults` name the checks that say more of what is broken, with their subjects."""
-
-    url: str
-    verdict: Verdict = "unknown"
-    entrypoint: str | None = None
-    router: str | None = None
-    ties: tuple[str, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
-    middlewares: tuple[str, ...] = ()
-    service: str | None = None
-    server: str | None = None
-    container: str | None = None
-    network: str | None = None
-    hops: list[Hop] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    observed: dict[str, Any] | None = None
-
-    def add(self, hop: str, name: str, state: State, reason: str = "", *faults: Fault) -> bool:
-        """Add a hop; returns whether the walk goes on."""
-        self.hops.append(Hop(hop, name, state, reason))
-        self.faults += faults
-        return state != "broken"
-
-
-@dataclass(frozen=True)
-class Known:
-    """The tables that a walk reads, None for those that were not read. Many walks may share one."""
-
-    snapshot: Snapshot
-    _rows: dict[str, list[Row] | None] = field(default_factory=dict)
-
-    def rows(self, name: str) -> list[Row] | None:
-        """The rows of a table."""
-        if name not in self._rows:
-            frame = self.frame(name)
-            self._rows[name] = None if frame is None else records(frame)
-        return self._rows[name]
-
-    def frame(self, name: str) -> pd.DataFrame | None:
-        """The frame of a table."""
-        found: pd.DataFrame | None = getattr(self.snapshot, name, None)
-        return found
-
-    @property
-    def live(self) -> bool:
-        """Whether Traefik's API was read; else what it must have loaded stands for it."""
-        return self.frame("traefik_routers") is not None
-
-    @functools.cached_property
-    def muxer(self) -> Muxer | None:
-        """The muxer of the live routers, else of those that Traefik must have loaded."""
-        frame = self.frame("traefik_routers" if self.live else "predicted_routers")
-        points = self.frame("entrypoints")
-        if frame is None or points is None:
-            return None
-        version = next((row["version"] for row in self.rows("traefik") or []), None)
-        inner = [] if self.live else list(_internal(records(points)))
-        return Muxer(version, entrypoints(points), [*routers(frame), *inner])
-
-    def traefik(self, kind: str) -> list[Row] | None:
-        """The routers, services, servers or middlewares of Traefik, else those that it must have."""
-        return self.rows(f"{'traefik' if self.live else 'predicted'}_{kind}")
 
 
 def trace(
@@ -189,14 +104,6 @@ def _door(done: Trace, known: Known, port: int) -> int | None:
     else:
         done.add("port", str(port), "broken", "Rien n’écoute sur ce port de la machine.")
     return None
-
-
-def _internal(points: list[Row]) -> Iterator[Router]:
-    """The redirections that Traefik makes for entry points (`pkg/provider/traefik/internal.go`)."""
-    for row in points:
-        if row["redirect_to"]:
-            name = f"{row['entrypoint']}-to-{row['redirect_to']}@internal"
-            yield Router(name, "HostRegexp(`^.+$`)", (row["entrypoint"],), priority=_HIGHEST - 1)
 
 
 def _routed(done: Trace, known: Known, asked: Request, entrypoint: str) -> Row | None:
@@ -284,107 +191,7 @@ def _service(done: Trace, known: Known, router: Row) -> bool:
         return done.add("service", done.service or "", "broken", "Il n’a aucun serveur : Traefik répond 503.")
     done.add("service", done.service or "", "ok", f"{plural(len({one['url'] for one in servers}), 'serveur')}.")
     alive = [one for one in servers if one["status"] != "DOWN"]
-    return _server(done, known, (alive or servers)[0], several=len(servers) > 1)
-
-
-def _server(done: Trace, known: Known, server: Row, *, several: bool) -> bool:
-    """Add a server, the container or the process behind it, and whether Traefik reaches it."""
-    done.server, done.container, done.network = server["url"], server["container"], server["network"]
-    if server["status"] == "DOWN":
-        fault = ("ROUTE-007", "service", server["service"])
-        return done.add("server", server["url"], "broken", "Son contrôle de santé échoue : Traefik répond 503.", fault)
-    machine = machine_of(known.frame("networks"), known.frame("listeners"), known.frame("proxy"))
-    found = target_of(server, machine)
-    note = "Un serveur parmi plusieurs." if several else ""
-    subject = (server["service"], server["url"])
-    match found["kind"]:
-        case "conteneur":
-            chosen = server.get("certain", True)
-            told = note if chosen else "Traefik choisit au hasard entre plusieurs adresses du conteneur."
-            done.add("server", server["url"], "ok" if chosen else "unknown", told)
-            return _container(done, known, found["port"])
-        case "machine":
-            return _machine(done, known, found, subject)
-        case "Traefik":
-            reason = "Vue de Traefik, cette adresse est Traefik lui-même, pas la machine."
-            return done.add("server", server["url"], "broken", reason, ("ROUTE-015", "service", subject[0]))
-    addresses = {end for row in known.rows("container_networks") or [] for end in (row["ipv4"], row["ipv6"]) if end}
-    if known.live and str(done.service).endswith("@docker") and found["target"] not in addresses:
-        reason = "Aucun conteneur n’a cette adresse : elle est périmée."
-        return done.add("server", server["url"], "broken", reason, ("ROUTE-016", "service", subject[0]))
-    return done.add("server", server["url"], "unknown", "Cette adresse n’est ni un conteneur ni la machine.")
-
-
-def _machine(done: Trace, known: Known, found: Row, subject: tuple[str, str]) -> bool:
-    """Add a server that is a process of the machine."""
-    service, url = subject
-    listeners = known.rows("listeners")
-    if listeners is None:
-        return done.add("server", url, "unknown", "Un processus de la machine ; ses écoutes n’ont pas été lues.")
-    held = [row for row in listeners if row["protocol"] == "tcp" and row["port"] == found["port"]]
-    fault = ("ROUTE-015", "service", service)
-    if not held:
-        return done.add("server", url, "broken", f"Rien n’écoute sur le port {found['port']} de la machine.", fault)
-    proxy = (known.rows("proxy") or [{}])[0]
-    inside = proxy.get("container") and proxy.get("network_mode") != "host"
-    if inside and all(row["address"].startswith("127.") or row["address"] == "::1" for row in held):
-        reason = f"{found['target']} n’écoute que sur la boucle locale : Traefik, dans un conteneur, ne l’atteint pas."
-        return done.add("server", url, "broken", reason, fault)
-    return done.add("server", url, "ok", f"{found['target']}, sur la machine.")
-
-
-def _container(done: Trace, known: Known, port: int | None) -> bool:
-    """Add the container of a server, its network and the port it must listen to."""
-    container = str(done.container)
-    row = next((one for one in known.rows("containers") or [] if one["name"] == container), {})
-    if row.get("state") not in (None, "running"):
-        return done.add(
-            "container", container, "broken", "Il ne tourne pas.", ("ROUTE-016", "service", str(done.service))
-        )
-    if row.get("health") == "unhealthy":
-        done.add(
-            "container", container, "ok", "En marche, mais en mauvaise santé.", ("CONT-001", "container", container)
-        )
-    else:
-        done.add("container", container, "ok", "En marche.")
-    return _network(done, known, container) and _listening(done, known, container, port)
-
-
-def _network(done: Trace, known: Known, container: str) -> bool:
-    """Add the network between Traefik and a container."""
-    proxy = (known.rows("proxy") or [{}])[0]
-    if not proxy.get("container") or proxy["network_mode"] == "host" or done.network is None:
-        return done.add("network", done.network or "", "ok", "Joignable depuis la machine." if done.network else "")
-    if done.network not in (proxy["networks"] or ()):
-        reason = (
-            f"Traefik n’est pas sur ce réseau (il est sur {listing(map(said, proxy['networks'])) or 'aucun'}) : 504."
-        )
-        return done.add("network", done.network, "broken", reason, ("NET-002", "container", container))
-    designated = proxy["designated"]
-    labels = {row["container"]: row["network_label"] for row in known.rows("routed") or []}
-    wanted = designated if labels.get(container) is None else labels[container]
-    if wanted and wanted != done.network:
-        reason = f"Traefik devait prendre {said(wanted)}, où le conteneur n’est pas : il se rabat sur celui-ci."
-        return done.add("network", done.network, "ok", reason, ("NET-001", "container", container))
-    return done.add("network", done.network, "ok", "Commun à Traefik et au conteneur.")
-
-
-def _listening(done: Trace, known: Known, container: str, port: int | None) -> bool:
-    """Add the port of the container: whether a process listens to it, beyond its own loopback."""
-    listeners = known.rows("container_listeners")
-    if listeners is None or port is None:
-        return done.add("listening", str(port or ""), "unknown", "Les écoutes dans les conteneurs n’ont pas été lues.")
-    own = [row for row in listeners if row["container"] == container and row["protocol"] == "tcp"]
-    held = [row for row in own if row["port"] == port]
-    fault = ("ROUTE-006", "container", container)
-    if not held:
-        others = listing(str(number) for number in sorted({row["port"] for row in own}))
-        reason = f"Rien n’y écoute dans le conteneur (ports écoutés : {others or 'aucun'}) : 502."
-        return done.add("listening", str(port), "broken", reason, fault)
-    if all(row["address"].startswith("127.") or row["address"] == "::1" for row in held):
-        reason = "Le processus n’écoute que sur la boucle locale du conteneur : 502."
-        return done.add("listening", str(port), "broken", reason, fault)
-    return done.add("listening", str(port), "ok", f"{held[0]['process'] or 'Un processus'} y écoute.")
+    return follow(done, known, (alive or servers)[0], several=len(servers) > 1)
 
 
 def _observed(known: Known, asked: Request) -> dict[str, Any] | None:
