@@ -1,5 +1,6 @@
 """Commands that mend: Compose called the way this server calls it, and what depends on it."""
 
+import posixpath
 import shlex
 
 from auditlib.findings import Command
@@ -18,3 +19,10 @@ def compose(container: Row) -> Row:
     files = " ".join(f"-f {shlex.quote(file)}" for file in container["compose_files"] or ())
     command = Command(f"{program} -p {shlex.quote(container['compose_project'])} {files}".strip())
     return {"compose": command, "service": container["compose_service"]}
+
+
+def compose_on_disk(project: Row) -> Command:
+    """The Compose command on the files of a project of the disk, a row of `compose_projects`."""
+    paths = [posixpath.join(project["root"], file) for file in project["files"].split(" + ")]
+    files = " ".join(f"-f {shlex.quote(path)}" for path in paths)
+    return Command(f"docker compose -p {shlex.quote(project['project'])} {files}")
