@@ -128,7 +128,9 @@ def valid_files(
             file = row["file"] or project["file"]
             first.setdefault(file, project)
             line = f" (ligne {row['line']})" if row["line"] else ""
-            found.setdefault(file, {}).setdefault(f"{row['reason']}{line}", row)
+            vague = row["kind"] == "variable"
+            clause = f"variable {row['variable']} sans valeur" if vague else row["reason"]
+            found.setdefault(file, {}).setdefault(f"{clause}{line}", row)
     for file, problems in found.items():
         refused = any(row["kind"] != "variable" for row in problems.values())
         yield {
@@ -137,7 +139,7 @@ def valid_files(
             "problems": list(problems),
             "variables": sorted({row["variable"] for row in problems.values() if row["variable"]}),
             "wording": {
-                "effect": "est refusé par Compose" if refused else "utilise des variables sans valeur",
+                "effect": "est refusé par Compose" if refused else "est incomplet",
                 "told": told(list(problems)),
                 "remedy": "Corriger ce qui est refusé"
                 if refused

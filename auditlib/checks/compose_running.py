@@ -116,7 +116,7 @@ def _by(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], list[Row]]:
         "Rien à faire s’il est gardé pour plus tard ; sinon, l’archiver hors du dossier des projets pour qu’il ne soit "
         "pas démarré par mégarde.",
         (),
-        ("{compose} ps --all", "docker ps --all --filter {filter}"),
+        ("{compose} ps --all", "docker ps --all --format {columns}"),
     ),
 )
 def at_work(
@@ -152,7 +152,7 @@ def at_work(
                     if row["missing"]
                     else "aucun conteneur n’est en marche",
                     "compose": None if alone else compose_on_disk(project),
-                    "filter": f"name={row['project']}" if alone else None,
+                    "columns": "{{.Names}} {{.Image}}" if alone else None,
                 },
             }
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+import auditlib.databases  # noqa: F401 - what tells from where they can be reached
 from auditlib.checks.databases import inside, known_containers, shown, stack
 from auditlib.declarations import on_disk, origin, place
 from auditlib.findings import Fix, check
@@ -28,7 +29,7 @@ _PASSWORDS = {
     key=("database",),
     message="{shown} répond sans mot de passe {reach} : qui l’atteint y lit et y écrit tout.",
     fix=Fix(
-        "{password}, et ne la relier qu’à ses clients par un réseau à elle{clients}{unpublish}{where}.",
+        "{password}, et {apart}{where}.",
         ("{compose} up -d {service}",),
         (
             "docker exec {redis} {redis_cli} PING",
@@ -72,9 +73,8 @@ def closed(
             "wording": {
                 "shown": shown(row),
                 "reach": _reach(far, beyond),
+                "apart": _apart(row, far, beyond),
                 "password": _PASSWORDS.get(row["kind"], "Exiger un mot de passe"),
-                "clients": f" ({listing(far['references'])})" if far["references"] else "",
-                "unpublish": ", sans publier son port" if beyond and row["published"] else "",
                 "where": inside(place(files.get(origin(container)))) if container else "",
                 **stack(container),
                 **_trials(row),
@@ -94,6 +94,14 @@ def _reach(far: Row, beyond: list[str]) -> str:
     if beyond:
         ways.append(f"au réseau de la machine ({listing(beyond)})")
     return " et ".join(ways)
+
+
+def _apart(row: Row, far: Row, beyond: list[str]) -> str:
+    if row["place"] == "host":
+        return "ne la faire écouter que sur 127.0.0.1"
+    clients = f" ({listing(far['references'])})" if far["references"] else ""
+    unpublished = ", sans publier son port" if beyond and row["published"] else ""
+    return f"ne la relier qu’à ses clients{clients} par un réseau à elle{unpublished}"
 
 
 def _trials(row: Row) -> Row:

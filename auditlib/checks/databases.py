@@ -97,7 +97,7 @@ _HEALTH = {
     message="{shown} n’a pas de contrôle de santé : une base bloquée passerait pour bonne, et ce qui en dépend "
     "démarrerait trop tôt.",
     fix=Fix(
-        'Ajouter un « healthcheck » au service{where}, par exemple « test: ["CMD-SHELL", "{test}"] », puis le recréer.',
+        "Ajouter un « healthcheck » au service{where}, par exemple `test: {test}`, puis le recréer.",
         ("{compose} up -d {service}",),
         ("docker inspect --format '{{{{json .State.Health}}}}' {container}",),
     ),
@@ -217,7 +217,7 @@ def resolved_strings(
             "hosts": [row["host"] for row in rows],
             "targets": sorted({one for row in rows for one in row["targets"] or ()}),
             "wording": {
-                "faults": listing(_fault(row) for row in rows),
+                "faults": " ; ".join(_fault(row) for row in rows),
                 "host": rows[0]["host"],
                 "where": inside(place(files.get(origin(known[name])))),
                 **compose(known[name]),
