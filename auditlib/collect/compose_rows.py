@@ -52,7 +52,7 @@ def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[s
     made: dict[str, list[Row]] = {"compose_projects": [_project(one, project) for one, project in projects]}
     for table, maker in makers.items():
         made[table] = [
-            {"root": one["root"], "files": _set(one), **row}
+            {"root": one["root"], "files": _set(one), **row, **(_hash(one, row) if table == "compose_services" else {})}
             for one, project in projects
             for row in _once(table, maker(project, one["root"], read))
         ]
@@ -65,6 +65,10 @@ def _once(table: str, found: Iterator[Row]) -> list[Row]:
     for row in found:
         rows.setdefault(tuple(row.get(column) for column in TABLES[table].key), row)
     return list(rows.values())
+
+
+def _hash(one: dict[str, Any], row: Row) -> Row:
+    return {"config_hash": ((one.get("told") or {}).get("hashes") or {}).get(row["service"])}
 
 
 def _set(one: dict[str, Any]) -> str:
