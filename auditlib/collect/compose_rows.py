@@ -185,7 +185,7 @@ def _services(project: Project, root: str, read: Read) -> Iterator[Row]:
             "more_mounts": any(one.get(key) for key in ("secrets", "configs", "volumes_from", "use_api_socket")),
             # A name that nothing gives a value to is not passed to the container.
             "environment": sorted(
-                str(variable) for variable, value in _variables(project, one, read) if value is not None
+                redact(variable) for variable, value in _variables(project, one, read) if value is not None
             ),
             "profiles": [str(profile) for profile in one.get("profiles") or ()],
             "depends_on": sorted({str(wanted) for wanted in needs(one)}),
