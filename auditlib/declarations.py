@@ -1,9 +1,11 @@
 """What files on the disk and stopped containers claim, and which projects of the disk run."""
 
+import posixpath
 from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.french import quoted
 from auditlib.inventory import ACTIVE, PARTLY, PASSIVE, is_up
 from auditlib.schema import Row, Table, flag, integer, records, several, text, view
 
@@ -228,3 +230,38 @@ def idle_ports(declarations: pd.DataFrame) -> Iterator[Row]:
             known = merged.setdefault(tuple(made.values()), {**made, "addresses": ()})
             known["addresses"] = (*known["addresses"], row["host_ip"])
     yield from merged.values()
+
+
+# A project, the path of its first file and how many there are, a service.
+Origin = tuple[str | None, str | None, int, str | None]
+
+
+def on_disk(compose_projects: pd.DataFrame | None, compose_services: pd.DataFrame | None) -> dict[Origin, Row]:
+    """The services of files that Compose takes, by (project, path of the first file, service)."""
+    if compose_projects is None or compose_services is None:
+        return {}
+    projects = {(row["root"], row["files"]): row for row in records(compose_projects) if not row["refused"]}
+    found: dict[Origin, Row] = {}
+    for row in records(compose_services):
+        if project := projects.get((row["root"], row["files"])):
+            count = row["files"].count(" + ") + 1
+            found[project["project"], project["path"], count, row["service"]] = {**row, "folder": _folder(project)}
+    return found
+
+
+def origin(container: Row) -> Origin:
+    """What a container was made from, as `on_disk` names it."""
+    files = container["compose_files"] or ()
+    return container["compose_project"], next(iter(files), None), len(files), container["compose_service"]
+
+
+def _folder(project: Row) -> str:
+    """The whole path of a project's folder."""
+    return posixpath.normpath(posixpath.join(str(project["root"]), str(project["folder"])))
+
+
+def place(row: Row | None) -> str:
+    """Where a thing is written: « multimedia/compose.yml » (ligne 12); "" when it is not known."""
+    if row is None or not row["file"]:
+        return ""
+    return quoted(row["file"]) + (f" (ligne {row['line']})" if row["line"] else "")

@@ -24,7 +24,7 @@ FLOW = (
     ("snapshot",),
     ("collect", "ports", "runs"),
     ("inventory",),
-    ("declarations", "inside", "databases"),
+    ("declarations", "differences", "inside", "databases"),
     ("routing",),
     ("topology", "journal"),
     ("findings",),
@@ -54,7 +54,7 @@ ONLY = {
 }
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
-PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
+PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences",
         "routing", "topology", "findings", "fixes", "checks",
         "conclusions", "display", "figures")  # fmt: skip
 

@@ -112,12 +112,15 @@ def test_check_prints_the_findings_as_json(capsys: pytest.CaptureFixture[str], d
     assert (code, err) == (0, "")
     told = {"PORT-004", "NET-001", "ROUTE-014", "ROUTE-009", "ROUTE-012", "COMPOSE-001"}
     assert {finding["check"] for finding in document["findings"]} == told
+    planted = {"PORT-004", "NET-001", "ROUTE-014", "COMPOSE-001", "DB-004"}
+    assert {finding["check"] for finding in document["findings"]} == planted | {"COMPOSE-004", "DB-007", "ROUTE-012"}
 
 
 def test_check_prints_the_findings_as_a_table(capsys: pytest.CaptureFixture[str], demo: Path) -> None:
     _, out, _ = call(capsys, "check", str(demo))
     lines = out.splitlines()
     assert len(lines) == 7
+    assert len(lines) == 13
     assert lines[0].startswith("critique     PORT-004     ChromaDB")
 
 

@@ -117,9 +117,10 @@ def test_databases_in_every_state() -> None:
 def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot) -> None:
     audit = findings.run(faulty)
     graver = [finding.message for finding in audit.findings if finding.severity in ("critical", "high")]
-    assert len(graver) == 3
+    assert len(graver) == 5
     assert executive(faulty, audit) == [
         "Note 84 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
+        "Note 73 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",

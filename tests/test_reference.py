@@ -20,15 +20,37 @@ def _found(snapshot: Snapshot) -> list[tuple[str, tuple[str, ...], str]]:
     ]
 
 
+# What both variants have, and is no fault: what is on the disk and does not run, databases that nothing names.
+IDLE = [
+    (
+        "COMPOSE-004",
+        ("compose_project 4lb-welcome", "compose_file web-apps/4lb-welcome/docker-compose.yml"),
+        "info",
+    ),
+    ("COMPOSE-004", ("compose_project Robin_IA", "compose_file Robin_IA/Dockerfile"), "info"),
+    (
+        "COMPOSE-004",
+        ("compose_project ai-orchestrator", "compose_file ai-tools/ai-orchestrator/docker-compose.legacy.yml"),
+        "info",
+    ),
+    ("DB-007", ("database chromadb",), "info"),
+    ("DB-007", ("database mariadb.service",), "info"),
+    ("ROUTE-012", ("domain 4lb.ca",), "info"),
+]
+
+
 def test_the_planted_faults_are_all_that_is_found(faulty: Snapshot) -> None:
     assert _found(faulty) == [
         ("PORT-004", ("container chromadb", "port tcp/0.0.0.0:8000"), "critical"),
+        ("DB-004", ("database chromadb",), "high"),
+        ("DB-004", ("database redis",), "high"),
         ("NET-001", ("container jsr-dev",), "high"),
         ("ROUTE-014", ("entrypoint traefik", "router api@internal"), "high"),
         ("COMPOSE-001", ("container postgres",), "medium"),
         ("COMPOSE-001", ("container redis",), "medium"),
         ("ROUTE-009", ("router jsr-dev@docker", "entrypoint websecure"), "medium"),
         ("ROUTE-012", ("domain 4lb.ca",), "info"),
+        *IDLE,
     ]
 
 
@@ -49,6 +71,10 @@ def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:
     assert _found(healthy) == [("ROUTE-012", ("domain 4lb.ca",), "info")]
     verdicts = {result.check: result.verdict for result in audit.results if not result.check.startswith("WAIVER")}
     assert {check for check, verdict in verdicts.items() if verdict != "pass"} == {"ROUTE-012"}
+    assert _found(healthy) == IDLE
+    idle = {check for check, _, _ in IDLE}
+    judged = [result for result in audit.results if not result.check.startswith("WAIVER")]
+    assert {result.verdict for result in judged if result.check not in idle} == {"pass"}
     assert (audit.score, audit.coverage) == (100, 1)
 
 

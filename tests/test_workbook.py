@@ -142,6 +142,9 @@ def test_findings_are_the_planted_faults_with_the_severity_asked(done: workbook.
         ("ROUTE-012", "info"),
         ("COMPOSE-001", "low"),
     }
+    planted = {("PORT-004", "critical"), ("NET-001", "high"), ("ROUTE-014", "high"), ("COMPOSE-001", "low")}
+    planted |= {("DB-004", "high")}
+    assert found == planted | {("COMPOSE-004", "info"), ("DB-007", "info"), ("ROUTE-012", "info")}
     assert document["run"]["id"] == done.folder.name
     assert document["run"]["versions"]["traefik"] == "3.6.6"
     assert document["coverage"] == 1

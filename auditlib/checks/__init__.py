@@ -1,29 +1,7 @@
 """The checks, one module per family. Importing this package registers them all."""
 
-from auditlib.checks import (
-    compose,
-    containers,
-    networks,
-    ports,
-    route_labels,
-    route_rules,
-    route_servers,
-    route_shields,
-    route_sources,
-    routes,
-    waivers,
-)
+import importlib
+import pkgutil
 
-__all__ = [
-    "compose",
-    "containers",
-    "networks",
-    "ports",
-    "route_labels",
-    "route_rules",
-    "route_servers",
-    "route_shields",
-    "route_sources",
-    "routes",
-    "waivers",
-]
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,12 +1,10 @@
 """ROUTE: what the labels of containers ask of Traefik, and what its Docker provider makes of it."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from auditlib.declarations import live_services, runs
-from auditlib.findings import Command, Fix, check
+from auditlib.findings import Fix, check
 from auditlib.fixes import asked, compose
 from auditlib.french import listing, quoted
 from auditlib.inventory import is_up
@@ -15,9 +13,7 @@ from auditlib.routing.decoding import FALSE
 from auditlib.routing.entrypoints import options
 from auditlib.routing.fields import LATEST
 from auditlib.routing.spelling import Fault, faults
-from auditlib.rules import RuleError, Syntax, domains, parse
 from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 
 _ROUTING = ("traefik.http.routers.", "traefik.http.services.", "traefik.tcp.", "traefik.udp.")
 
@@ -257,82 +253,6 @@ def _renaming(row: Row, known: Mapping[str, Row]) -> Row:
         suffix = last["compose_service"] or last["name"]
     owners = listing(map(quoted, row["containers"]))
     return {"owners": owners, "proposal": f"{own}-{suffix}", "renamed": last["name"], **compose(last)}
-
-
-@check(
-    "ROUTE-012",
-    "info",
-    "Chaque domaine déclaré sur le disque a un routeur en service",
-    key=("domain",),
-    message="Le domaine « {domain} » est déclaré par le service « {compose_service} » du projet « {compose_project} » "
-    "({file}, ligne {line}), qui ne tourne pas : aucun routeur n’y répond.",
-    fix=Fix(
-        "Démarrer ce projet si le domaine doit répondre ; sinon, rien à faire.",
-        ("docker compose {project_options} up -d",),
-        ("docker ps --filter {filter}",),
-    ),
-)
-def declared_domains(
-    compose_projects: pd.DataFrame,
-    compose_labels: pd.DataFrame,
-    containers: pd.DataFrame,
-    traefik_routers: pd.DataFrame | None = None,
-    predicted_routers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
-    """Domains that the labels of a passive project name, and that no router answers to."""
-    routers = traefik_routers if traefik_routers is not None else predicted_routers
-    if routers is None:
-        raise AbsentTable("traefik_routers", "ni l’API de Traefik ni sa configuration n’ont été lues")
-    live = {domain for row in records(routers) if row["status"] != "disabled" for domain in _domains(row["rule"])}
-    up = live_services(containers)
-    passive = {
-        (row["root"], row["files"]): row
-        for row in records(compose_projects)
-        if not any(runs(up, row, service) for service in {*row["services"], *row["inactive"], *(one for _, one in up)})
-    }
-    services: dict[tuple[str, str, str], list[Row]] = {}
-    for row in records(compose_labels):
-        if (row["root"], row["files"]) in passive:
-            services.setdefault((row["root"], row["files"], row["service"]), []).append(row)
-    for (root, files, service), rows in services.items():
-        project = passive[root, files]
-        if service not in (project["services"] or ()) or not _asks({row["label"]: row["value"] for row in rows}):
-            continue
-        for row in rows:
-            if not row["label"].lower().endswith(".rule"):
-                continue
-            for domain in sorted(_domains(row["value"]) - live):
-                yield {
-                    "domain": domain,
-                    "compose_project": project["project"],
-                    "compose_service": service,
-                    "file": row["file"],
-                    "line": row["line"],
-                    "wording": {
-                        "project_options": _project_options(project),
-                        "filter": f"label=com.docker.compose.project={project['project']}",
-                    },
-                }
-
-
-def _project_options(project: Row) -> str | None:
-    if not project["path"] or not project["project"]:
-        return None
-    # A set of several files is told relative to its root, the first of them as `path`.
-    files = [project["path"], *(f"{project['root']}/{file}" for file in project["files"].split(" + ")[1:])]
-    named = " ".join(f"-f {shlex.quote(file)}" for file in files)
-    return Command(f"-p {shlex.quote(project['project'])} {named}")
-
-
-def _domains(rule: str | None) -> set[str]:
-    """The whole domains that a rule names, old syntax or new."""
-    syntaxes: tuple[Syntax, ...] = ("v3", "v2")
-    for syntax in syntaxes:
-        try:
-            return {one for one in domains(parse(rule or "", syntax)) if not one.startswith("~")}
-        except RuleError:
-            continue
-    return set()
 
 
 @check(

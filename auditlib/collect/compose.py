@@ -1,19 +1,22 @@
 """Compose files on the disk: those of the folders searched, and those that containers' labels name.
 
 `fetch` gathers the text of every file that Compose would read; `rows` loads the projects again from these texts.
+Where Docker Compose is, it is asked too: the two must agree.
 """
 
 import contextlib
+import json
 import os
 import posixpath
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from auditlib.collect import compose_rows
+from auditlib.collect import compose_program, compose_rows
 from auditlib.collect.projects import Search, owner, read_text
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.compose import dotenv, names
+from auditlib.compose.agreement import disagreements
 from auditlib.compose.document import Invalid
 from auditlib.compose.load import Project, load
 from auditlib.french import os_error
@@ -49,8 +52,13 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
             search.gaps.append("les fichiers n’ont pas tous été lus dans le délai")
             break
         owners.setdefault(one["folder"], owner(one["folder"]))
-        _load(one, texts.read, owners)
+        one["asked"] = not any(problem.kind == "remote" for problem in _load(one, texts.read, owners).problems)
+    if program := compose_program.find():
+        for one in sets:
+            if one.get("asked"):
+                one["told"] = compose_program.ask(program["path"], one, _shell(one, owners), deadline)
     return {
+        "program": program,
         "roots": roots,
         "sets": sets,
         "texts": texts.known,
@@ -148,11 +156,30 @@ def _real(paths: list[str]) -> tuple[str, ...]:
     return tuple(os.path.realpath(path) for path in paths)
 
 
-def _load(one: dict[str, Any], read: Any, owners: dict[str, dict[str, str]]) -> Project:
+def _shell(one: dict[str, Any], owners: dict[str, dict[str, str]]) -> dict[str, str]:
     shell = dict(owners.get(one["folder"], {}))
     if one["project"]:  # as given with -p, or computed: what Compose wrote is what it used
         shell["COMPOSE_PROJECT_NAME"] = one["project"]
-    return load(one["files"], one["folder"], read, shell, one["env_files"])
+    return shell
+
+
+def _load(one: dict[str, Any], read: Any, owners: dict[str, dict[str, str]]) -> Project:
+    return load(one["files"], one["folder"], read, _shell(one, owners), one["env_files"])
+
+
+def _confirm(one: dict[str, Any], project: Project, read: Any, version: str) -> str | None:
+    """A French clause on what Docker Compose, which was asked, makes otherwise of a set of files; None if nothing."""
+    told = one["told"]
+    try:
+        answer = json.loads(told["text"].replace("$$", "$")) if told["code"] == 0 else None
+        found = list(disagreements(project, answer, read))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, Invalid):
+        return None
+    if not found:
+        return None
+    shown = compose_rows.relative(one["files"][0], one["root"])
+    clauses = " ; ".join(compose_rows.shown(clause) for clause in found[:5])
+    return f"Docker Compose {version} comprend autrement le fichier {shown} ({clauses})"
 
 
 def rows(payload: dict[str, Any]) -> Reading:
@@ -165,6 +192,10 @@ def rows(payload: dict[str, Any]) -> Reading:
         (one, _load(one, read, payload["owners"])) for one in payload["sets"] if one["folder"] in payload["owners"]
     ]
     tables = compose_rows.tables(projects, read)
+    gaps = list(payload["gaps"])
+    if program := payload.get("program"):
+        asked = [(one, project) for one, project in projects if one.get("told")]
+        gaps += filter(None, (_confirm(one, project, read, program["version"]) for one, project in asked))
     tables["compose_projects"] += compose_rows.dockerfiles(payload["dockerfiles"], [project for _, project in projects])
     tables["exclusions"] = [
         {
@@ -180,4 +211,4 @@ def rows(payload: dict[str, Any]) -> Reading:
         if payload["roots"]
         else "Aucun dossier de projets donné : seuls les fichiers que nomment les conteneurs sont lus."
     )
-    return Reading(tables, payload["gaps"], remedy, note)
+    return Reading(tables, gaps, remedy, note)

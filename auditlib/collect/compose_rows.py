@@ -52,7 +52,7 @@ def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[s
     made: dict[str, list[Row]] = {"compose_projects": [_project(one, project) for one, project in projects]}
     for table, maker in makers.items():
         made[table] = [
-            {"root": one["root"], "files": _set(one), **row}
+            {"root": one["root"], "files": _set(one), **row, **(_hash(one, row) if table == "compose_services" else {})}
             for one, project in projects
             for row in _once(table, maker(project, one["root"], read))
         ]
@@ -65,6 +65,10 @@ def _once(table: str, found: Iterator[Row]) -> list[Row]:
     for row in found:
         rows.setdefault(tuple(row.get(column) for column in TABLES[table].key), row)
     return list(rows.values())
+
+
+def _hash(one: dict[str, Any], row: Row) -> Row:
+    return {"config_hash": ((one.get("told") or {}).get("hashes") or {}).get(row["service"])}
 
 
 def _set(one: dict[str, Any]) -> str:
@@ -133,12 +137,12 @@ def _place(place: Place, root: str) -> Row:
 
 def _files(project: Project, root: str, read: Read) -> Iterator[Row]:
     for path, role in project.read.items():
+        told = {"read": True, "missing": False}
         try:
             read(path)
-            was_read = True
-        except OSError:
-            was_read = False
-        yield {"file": relative(path, root), "role": role, "read": was_read}
+        except OSError as error:
+            told = {"read": False, "missing": isinstance(error, FileNotFoundError)}
+        yield {"file": relative(path, root), "role": role, **told}
 
 
 def _problems(project: Project, root: str, read: Read) -> Iterator[Row]:
@@ -163,6 +167,7 @@ def _services(project: Project, root: str, read: Read) -> Iterator[Row]:
             "service": str(name),
             "active": project.active(name),
             "image": redact(one["image"]) if isinstance(one.get("image"), str) and one["image"] else None,
+            "image_line": _line(one.get("image")),
             "build": build is not None,
             "build_context": redact(str(build["context"])) if isinstance(build, Map) and build.get("context") else None,
             "container_name": redact(chosen) if isinstance(chosen, str) else None,
@@ -176,7 +181,12 @@ def _services(project: Project, root: str, read: Read) -> Iterator[Row]:
             "networks_line": _line(one.get("networks")) if one.get("networks") is not None else None,
             "network_mode": redact(str(one["network_mode"])) if one.get("network_mode") else None,
             "mounts": [redact(_mount(project, mount)) for mount in one.get("volumes") or ()],
-            "environment": sorted(str(variable) for variable, _ in _variables(project, one, read)),
+            "mounts_line": _line(one.get("volumes")),
+            "more_mounts": any(one.get(key) for key in ("secrets", "configs", "volumes_from", "use_api_socket")),
+            # A name that nothing gives a value to is not passed to the container.
+            "environment": sorted(
+                redact(variable) for variable, value in _variables(project, one, read) if value is not None
+            ),
             "profiles": [str(profile) for profile in one.get("profiles") or ()],
             "depends_on": sorted({str(wanted) for wanted in needs(one)}),
             "restart": str(one["restart"]) if one.get("restart") else None,

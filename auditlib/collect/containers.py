@@ -40,6 +40,7 @@ def rows(payload: dict[str, Any]) -> Reading:
         "container_networks": [row for c in containers for row in _attachments(c)],
         "mounts": [row for c in containers for row in _mounts(c)],
         "labels": list(_labels(containers)),
+        "container_environment": [row for c in containers for row in _environment(c)],
         "publications": [row for c in containers for row in _publications(c)],
     }
     makers = {"networks": _network, "volumes": _volume, "images": _image}
@@ -175,6 +176,11 @@ def _labels(containers: list[dict[str, Any]]) -> Iterator[Row]:
                 known += [] if value in known else [value]
                 row["variant"] = known.index(value) + 1
             yield row
+
+
+def _environment(raw: dict[str, Any]) -> Iterator[Row]:
+    for variable in sorted({redact(str(line).partition("=")[0]) for line in raw["Config"].get("Env") or []}):
+        yield {"container": name(raw), "variable": variable}
 
 
 # A switch is no secret, whatever the name of the label: `sticky.cookie=true` names no cookie.

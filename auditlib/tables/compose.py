@@ -59,6 +59,7 @@ FILES = Table(
         text("file", "Fichier", "Relatif à la racine, ou chemin complet hors d’elle."),
         text("role", "Rôle", "compose, override, include, extends, dotenv, env_file ou label_file."),
         flag("read", "Lu"),
+        flag("missing", "Absent", "Vrai si le fichier n’existe pas."),
     ),
     source="compose",
 )
@@ -92,6 +93,7 @@ SERVICES = Table(
         text("service", "Service"),
         flag("active", "Actif", "Faux si son profil n’est pas actif."),
         text("image", "Image"),
+        integer("image_line", "Ligne de l’image"),
         flag("build", "Construit", "Vrai si l’image se construit sur place."),
         text("build_context", "Dossier de construction"),
         text("container_name", "Nom imposé", "Inconnu si Compose le choisit."),
@@ -105,11 +107,16 @@ SERVICES = Table(
         integer("networks_line", "Ligne des réseaux"),
         text("network_mode", "Mode réseau"),
         several("mounts", "Montages", "type source:destination[:ro] ; un volume porte son nom réel."),
-        several("environment", "Variables", "Leurs noms seulement."),
+        integer("mounts_line", "Ligne des montages"),
+        flag("more_mounts", "Autres montages", "Vrai s’il monte aussi secrets, configurations ou volumes d’un autre."),
+        several("environment", "Variables", "Les noms de celles qui ont une valeur."),
         several("profiles", "Profils"),
         several("depends_on", "Dépend de"),
         text("restart", "Redémarrage"),
         flag("healthcheck", "Contrôle de santé"),
+        text(
+            "config_hash", "Empreinte", "Celle que Compose écrirait dans l’étiquette config-hash ; inconnue sans lui."
+        ),
         *_WHERE,
     ),
     source="compose",

@@ -192,6 +192,18 @@ LABELS = Table(
     source="engine",
 )
 
+ENVIRONMENT = Table(
+    "container_environment",
+    "Variables des conteneurs",
+    "Les noms des variables d’environnement, celles de l’image comprises ; aucune valeur n’est gardée.",
+    ("container", "variable"),
+    (
+        text("container", "Conteneur"),
+        text("variable", "Variable"),
+    ),
+    source="engine",
+)
+
 PUBLICATIONS = Table(
     "publications",
     "Ports publiés",
@@ -209,4 +221,7 @@ PUBLICATIONS = Table(
     source="engine",
 )
 
-TABLES = (DOCKER_ENGINE, CONTAINERS, CONTAINER_NETWORKS, NETWORKS, VOLUMES, MOUNTS, IMAGES, LABELS, PUBLICATIONS)
+TABLES = (
+    *(DOCKER_ENGINE, CONTAINERS, CONTAINER_NETWORKS, NETWORKS, VOLUMES, MOUNTS, IMAGES, LABELS),
+    *(ENVIRONMENT, PUBLICATIONS),
+)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from auditlib.collect import compose_program
 from tests.conftest import payload
 
 from .certificates import Authority
@@ -21,6 +22,12 @@ def _own_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
     (tmp_path / "docker").mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+
+
+@pytest.fixture(autouse=True)
+def _no_compose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker Compose is not asked, but where a test gives it."""
+    monkeypatch.setattr(compose_program, "PLACES", ())
 
 
 @pytest.fixture

@@ -322,3 +322,13 @@ def test_rows_that_contradict_one_another_are_a_failure_of_the_source() -> None:
 def run(fetched: dict[str, Any]) -> Outcome:
     source = Source("engine", "moteur Docker", (), lambda parameters, payloads: fetched, containers.rows)
     return gather([source], Parameters(), lambda outcome: None)["engine"]
+
+
+def test_only_the_names_of_variables_are_kept() -> None:
+    made = tables(
+        inspected(Config={"Image": "app:1", "Env": ["PASSWORD=hunter2=x", "EMPTY=", "ALONE", "PASSWORD=again"]})
+    )
+    assert made["container_environment"] == [
+        {"container": "app", "variable": name} for name in ("ALONE", "EMPTY", "PASSWORD")
+    ]
+    assert "hunter2" not in json.dumps(made)

