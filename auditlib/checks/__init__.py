@@ -1,5 +1,29 @@
 """The checks, one module per family. Importing this package registers them all."""
 
-from auditlib.checks import compose, containers, networks, ports, routes, waivers
+from auditlib.checks import (
+    cis_daemon,
+    cis_more,
+    cis_runtime,
+    compose,
+    containers,
+    coverage,
+    host,
+    networks,
+    ports,
+    routes,
+    waivers,
+)
 
-__all__ = ["compose", "containers", "networks", "ports", "routes", "waivers"]
+__all__ = [
+    "cis_daemon",
+    "cis_more",
+    "cis_runtime",
+    "compose",
+    "containers",
+    "coverage",
+    "host",
+    "networks",
+    "ports",
+    "routes",
+    "waivers",
+]

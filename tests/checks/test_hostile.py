@@ -31,7 +31,10 @@ HIDDEN = "a\nb\x1b[2J\u202egnp.exe\x00\u061c"
 # Columns that hold names which people choose; the words of the audit, of Docker and of Traefik are left alone.
 NAMES = {"name", "container", "network", "compose_project", "compose_service", "process", "unit", "router", "service"}
 NAMES |= {"middleware", "entrypoint"}
-KEPT = {"traefik", "api@internal", "dashboard@internal", "docker-proxy", "rootlesskit", "host"}
+# What the commands of findings run.
+PROGRAMS = ["docker", "docker-compose", "ss", "curl", "sudo", "stat", "df", "free", "ps", "pgrep", "getent"]
+PROGRAMS += ["journalctl", "systemctl"]
+KEPT = {"traefik", "api@internal", "dashboard@internal", "docker-proxy", "rootlesskit", "host", "bridge", "sshd"}
 
 
 def _renamed(case: Case, rename: Callable[[str], str]) -> tuple[Tables, dict[str, str]]:
@@ -85,7 +88,7 @@ def _words(command: str, new: dict[str, str]) -> list[str]:
 def _run(commands: list[str]) -> list[list[str]]:
     """The words that bash gives to the programs of these commands, each replaced by a function that tells them."""
     tell = 'printf "%s\\0" "${FUNCNAME[0]}" "$@"; printf "\\n\\0"'
-    stubs = [f"{program}() {{ {tell}; }}" for program in ("docker", "docker-compose", "ss", "curl")]
+    stubs = [f"{program}() {{ {tell}; }}" for program in PROGRAMS]
     script = "\n".join([*stubs, *commands])
     bash = shutil.which("bash")
     assert bash
