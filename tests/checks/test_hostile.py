@@ -34,7 +34,17 @@ NAMES |= {"middleware", "entrypoint"}
 # What the commands of findings run.
 PROGRAMS = ["docker", "docker-compose", "ss", "curl", "sudo", "stat", "df", "free", "ps", "pgrep", "getent"]
 PROGRAMS += ["journalctl", "systemctl"]
-KEPT = {"traefik", "api@internal", "dashboard@internal", "docker-proxy", "rootlesskit", "host", "bridge", "sshd"}
+KEPT = {
+    "traefik",
+    "api@internal",
+    "dashboard@internal",
+    "docker-proxy",
+    "rootlesskit",
+    "host",
+    "bridge",
+    "sshd",
+    "docker.service",
+}
 
 
 def _renamed(case: Case, rename: Callable[[str], str]) -> tuple[Tables, dict[str, str]]:
