@@ -1,7 +1,6 @@
 """CIS: what a container is given of the machine (CIS Docker Benchmark 1.6, section 5; those on by default)."""
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from auditlib.checks.hardening import on_container
 from auditlib.findings import NotApplicable
@@ -104,7 +103,7 @@ def _sensitive(mount: Row, folders: Iterable[str]) -> bool:
 
 def _within(path: str, folder: str) -> bool:
     """Whether `path` is `folder`, or is below it."""
-    return PurePosixPath(path).is_relative_to(folder)
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
 @on_container(
