@@ -51,6 +51,15 @@ GENERIC_NAMES = frozenset(
 )
 
 
+# Folders of the machine that no container should write to (CIS Docker Benchmark, 5.6), and two that give it as much.
+SENSITIVE_FOLDERS = ("/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr", "/root", "/var/lib/docker")
+
+
+def below_sensitive(path: str) -> bool:
+    """Whether a path is strictly below one of the sensitive folders."""
+    return any(path.startswith(f"{folder}/") for folder in SENSITIVE_FOLDERS)
+
+
 def image_words(image: str | None) -> list[str]:
     """The words of an image's name, without registry, tag and digest: `ghcr.io/acme/my-redis:7` → my, redis."""
     repository = (image or "").partition("@")[0].rpartition("/")[2].partition(":")[0].lower()

@@ -121,6 +121,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
     assert executive(faulty, audit) == [
         "Note 84 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
         "Note 73 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
+        "Note 80 sur 100, pour 97 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
@@ -132,6 +133,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
     ]
     assert executive(healthy, findings.run(healthy))[0] == (
         "Note 100 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité information."
+        "Note 96 sur 100, pour 97 % des contrôles évalués ; le plus grave est de gravité faible."
     )
 
 
@@ -332,7 +334,10 @@ def _audit(*results: tuple[Severity, Verdict], found: tuple[Severity, ...] = ())
     [
         (_audit(), "Aucun contrôle n’a pu être évalué : l’audit ne donne pas de note."),
         (_audit(("high", "unknown")), "Aucun contrôle n’a pu être évalué : l’audit ne donne pas de note."),
-        (_audit(("high", "pass")), "Note 100 sur 100, pour 100 % des contrôles évalués ; aucun constat."),
+        (
+            _audit(("high", "pass")),
+            "Note 100 sur 100, pour 100 % des contrôles évalués ; aucun constat.",
+        ),
         (
             _audit(("high", "pass"), ("low", "fail"), ("critical", "unknown"), found=("low",)),
             "Note 80 sur 100, pour 67 % des contrôles évalués ; le plus grave est de gravité faible.",

@@ -165,7 +165,10 @@ def test_the_reference_server_s_pictures(faulty: Snapshot) -> None:
     assert tree.caption == "Du domaine au réseau : 4 domaines, 8 routeurs, 5 conteneurs ou serveurs."
     assert "jsr.4lb.ca mène à jsr-dev" in tree.alt
     severities = severities_figure(findings.by_family(findings.run(faulty)))
-    assert "COMPOSE\u00a0: 2 de gravité moyenne" in severities.alt and "CONT\u00a0: aucun constat" in severities.alt
+    assert (
+        "COMPOSE\u00a0: 2 de gravité moyenne" in severities.alt and "CONT\u00a0: 1 de gravité faible" in severities.alt
+    )
+    assert "HOST\u00a0: aucun constat" in severities.alt
 
 
 @given(st.text(st.characters(), max_size=30), st.integers(1, 12))

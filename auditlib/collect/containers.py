@@ -38,7 +38,7 @@ def rows(payload: dict[str, Any]) -> Reading:
         "docker_engine": [_engine(payload)],
         "containers": [_container(c) for c in containers],
         "container_networks": [row for c in containers for row in _attachments(c)],
-        "mounts": [row for c in containers for row in _mounts(c)],
+        "mounts": [row for c in containers for row in _mounts(c, payload.get("folders"))],
         "labels": list(_labels(containers)),
         "container_environment": [row for c in containers for row in _environment(c)],
         "publications": [row for c in containers for row in _publications(c)],
@@ -126,6 +126,11 @@ def _container(raw: dict[str, Any]) -> Row:
         "memory_limit": _positive(host.get("Memory")),
         "nano_cpus": _positive(host.get("NanoCpus")),
         "pids_limit": _positive(host.get("PidsLimit")),
+        "cpu_shares": _positive(host.get("CpuShares")),
+        "cpu_quota": _positive(host.get("CpuQuota")),
+        "devices": [device["PathOnHost"] for device in host.get("Devices") or [] if device.get("PathOnHost")],
+        "ulimits": [limit["Name"] for limit in host.get("Ulimits") or [] if limit.get("Name")],
+        "cgroup_parent": host.get("CgroupParent") or None,
         "log_driver": (host.get("LogConfig") or {}).get("Type"),
         # The engine wrote its own defaults there when the container was created.
         "log_max_size": ((host.get("LogConfig") or {}).get("Config") or {}).get("max-size"),
@@ -148,7 +153,8 @@ def _attachments(raw: dict[str, Any]) -> Iterator[Row]:
         }
 
 
-def _mounts(raw: dict[str, Any]) -> Iterator[Row]:
+def _mounts(raw: dict[str, Any], folders: dict[str, bool] | None) -> Iterator[Row]:
+    """What a container mounts; `folders` tells which sources are folders, as far as that was looked at."""
     for mount in raw.get("Mounts") or []:
         yield {
             "container": name(raw),
@@ -158,6 +164,7 @@ def _mounts(raw: dict[str, Any]) -> Iterator[Row]:
             "destination": mount["Destination"],
             "writable": mount.get("RW"),
             "propagation": mount.get("Propagation") or None,
+            "folder": (folders or {}).get(mount.get("Source") or ""),
         }
 
 

@@ -240,6 +240,7 @@ def _daemon_rows(payload: dict[str, Any]) -> Iterator[Row]:
         yield {
             "config_file": path,
             "config_exists": files[path]["exists"],
+            "config_read": "error" not in files[path],
             "pid": daemon["pid"],
             **{name.replace("-", "_"): value for name, value in settings.items()},
             "log_max_size": logs.get("max-size"),

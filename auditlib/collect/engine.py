@@ -23,6 +23,7 @@ from docker.utils import kwargs_from_env, parse_host
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Unreadable, causes, connection_fault
 from auditlib.parameters import Parameters
+from auditlib.software import below_sensitive
 from auditlib.version import __version__
 
 # Inspections under way at once. Two cores gain nothing beyond a few, and a socket proxy has few workers.
@@ -140,6 +141,8 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
                 payload["gaps"].append({"part": name, "status": getattr(error, "status_code", None)})
         payload["containers"] = [container for container in inspected if container is not None]
         payload["local"] = _local(where, payload)
+        if payload["local"]:
+            payload["folders"] = _folders(payload)
     return payload
 
 
@@ -163,6 +166,13 @@ def bounded(chunks: Iterable[bytes], most: int, refusal: str) -> bytes:
         if len(packed) > most:
             raise OSError(errno.EFBIG, refusal)
     return bytes(packed)
+def _folders(payload: dict[str, Any]) -> dict[str, bool]:
+    """Whether each sensitive path that a container mounts is a folder.
+
+    Only paths below the machine's own folders are looked at: those of a network disk could hang.
+    """
+    sources = {str(mount.get("Source") or "") for one in payload["containers"] for mount in one.get("Mounts") or []}
+    return {source: Path(source).is_dir() for source in sorted(sources) if below_sensitive(source)}
 
 
 def _shaped(answer: Any, kind: type) -> Any:

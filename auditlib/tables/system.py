@@ -128,6 +128,7 @@ DOCKER_DAEMON = Table(
     (
         text("config_file", "Fichier"),
         flag("config_exists", "Fichier présent"),
+        flag("config_read", "Fichier lu", "Faux : ce qu’il règle reste inconnu."),
         integer("pid", "PID"),
         text("data_root", "Dossier de données"),
         several("hosts", "Adresses d’écoute"),

@@ -35,6 +35,20 @@ NAMES |= {"project", "database"}
 NAMES |= {"project", "database"}
 NAMES |= {"project", "database"}
 KEPT = {"traefik", "api@internal", "dashboard@internal", "docker-proxy", "rootlesskit", "host"}
+# What the commands of findings run.
+PROGRAMS = ["docker", "docker-compose", "ss", "curl", "sudo", "stat", "df", "free", "ps", "pgrep", "getent"]
+PROGRAMS += ["journalctl", "systemctl"]
+KEPT = {
+    "traefik",
+    "api@internal",
+    "dashboard@internal",
+    "docker-proxy",
+    "rootlesskit",
+    "host",
+    "bridge",
+    "sshd",
+    "docker.service",
+}
 
 
 def _renamed(case: Case, rename: Callable[[str], str]) -> tuple[Tables, dict[str, str]]:
@@ -92,6 +106,7 @@ def _run(commands: list[str]) -> list[list[str]]:
         f"{program}() {{ {tell}; }}"
         for program in ("docker", "docker-compose", "ss", "curl", "systemctl", "journalctl")
     ]
+    stubs = [f"{program}() {{ {tell}; }}" for program in PROGRAMS]
     script = "\n".join([*stubs, *commands])
     bash = shutil.which("bash")
     assert bash

@@ -176,6 +176,16 @@ def test_a_container_without_network_settings_has_only_what_it_claims() -> None:
         ("HostConfig", {"PidsLimit": 0}, "pids_limit", None),
         ("HostConfig", {"PidsLimit": -1}, "pids_limit", None),
         ("HostConfig", {"PidsLimit": 100}, "pids_limit", 100),
+        ("HostConfig", {"CpuShares": 0}, "cpu_shares", None),
+        ("HostConfig", {"CpuShares": 512}, "cpu_shares", 512),
+        ("HostConfig", {"CpuQuota": 50_000}, "cpu_quota", 50_000),
+        ("HostConfig", {"Devices": None}, "devices", []),
+        ("HostConfig", {"Devices": [{"PathOnHost": "/dev/dri", "PathInContainer": "/dev/dri"}, {}]}, "devices",
+         ["/dev/dri"]),
+        ("HostConfig", {"Ulimits": None}, "ulimits", []),
+        ("HostConfig", {"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}]}, "ulimits", ["nofile"]),
+        ("HostConfig", {"CgroupParent": ""}, "cgroup_parent", None),
+        ("HostConfig", {"CgroupParent": "/big"}, "cgroup_parent", "/big"),
         ("State", {"StartedAt": "0001-01-01T00:00:00Z"}, "started", None),
         ("State", {"FinishedAt": "0001-01-01T00:00:00Z"}, "finished", None),
         ("State", {"FinishedAt": ""}, "finished", None),
@@ -249,6 +259,14 @@ def test_labels_keep_what_the_audit_needs(label: str, value: str, kept: str | No
     assert tables(inspected(Config={"Labels": {label: value}}))["labels"] == [
         {"container": "app", "label": label, "value": kept, **hidden}
     ]
+
+
+def test_a_mounted_folder_is_known_as_far_as_it_was_looked_at() -> None:
+    sources = ("/etc/nginx", "/etc/localtime", "/srv/data")
+    raw = inspected(Mounts=[{"Type": "bind", "Source": one, "Destination": one} for one in sources])
+    looked = tables(raw, folders={"/etc/nginx": True, "/etc/localtime": False})["mounts"]
+    assert [row["folder"] for row in looked] == [True, False, None]
+    assert [row["folder"] for row in tables(raw)["mounts"]] == [None, None, None]
 
 
 def test_values_that_are_removed_are_told_apart_and_nothing_more() -> None:

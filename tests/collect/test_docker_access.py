@@ -173,6 +173,7 @@ def test_each_daemon_has_its_own_file(root: Path) -> None:
 def test_a_file_that_is_no_configuration_is_a_gap(root: Path, text: str) -> None:
     config(root, text)
     assert read(root).gaps == ["le fichier /etc/docker/daemon.json est illisible, ou ce n’est pas du JSON"]
+    assert settings(root)["config_read"] is False
 
 
 def test_a_file_too_big_is_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +186,7 @@ def test_a_machine_without_docker(root: Path) -> None:
     reading = read(root)
     assert reading.gaps == []
     assert reading.tables["docker_sockets"] == []
-    assert settings(root)["config_exists"] is False
+    assert (settings(root)["config_exists"], settings(root)["config_read"]) == (False, True)
 
 
 @given(st.lists(st.one_of(st.text(), st.sampled_from(["-H", "--host", "--tls", "--log-opt", "-g", "--config-file"]))))

@@ -300,6 +300,13 @@ def test_containers_are_local_when_their_processes_are(
     assert engine._local(where, {"containers": [container], "info": info}) is local
 
 
+def test_only_sensitive_paths_that_containers_mount_are_looked_at() -> None:
+    sources = ("/etc", "/etc/ssl", "/etc/passwd", "/usr/nowhere", "/tmp", None)
+    mounts = [{"Source": source} for source in sources]
+    found = engine._folders({"containers": [{"Mounts": mounts}, {"Mounts": None}]})
+    assert found == {"/etc/passwd": False, "/etc/ssl": True, "/usr/nowhere": False}
+
+
 def test_an_engine_without_description_is_not_taken_for_local(engine: FakeEngine, address: str) -> None:
     stopped = copy.deepcopy(engine.payload["containers"][0])
     stopped["State"] |= {"Pid": 0, "Running": False, "Status": "exited"}
