@@ -40,7 +40,7 @@ class Idle:
 
     @property
     def place(self) -> str:
-        """« fichier », ligne 14; empty for a container."""
+        """« fichier » (ligne 14); empty for a container."""
         return f"{quoted(self.subject[1])}{_lines(self.lines)}" if self.subject[0] == "compose_file" else ""
 
     @property
@@ -67,7 +67,7 @@ class Idle:
 
 def _lines(lines: tuple[int, ...]) -> str:
     word = "ligne" if len(lines) == 1 else "lignes"
-    return f", {word} {listing(map(str, lines))}" if lines else ""
+    return f" ({word} {listing(map(str, lines))})" if lines else ""
 
 
 def idle(declarations: pd.DataFrame) -> list[Idle]:

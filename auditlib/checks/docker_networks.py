@@ -49,7 +49,7 @@ def _is_default(route: Network) -> bool:
         "create --subnet »), et recréer ses conteneurs. Pour les réseaux à venir : régler « default-address-pools » "
         "dans la configuration du démon.",
         (),
-        ("docker network inspect --format '{{{{json .IPAM.Config}}}}' {network}", "ip route"),
+        ("docker network inspect --format '{{{{json .IPAM.Config}}}}' {network}",),
     ),
 )
 def subnets_distinct(
@@ -71,7 +71,7 @@ def subnets_distinct(
                 "subjects": (("network", one["name"]), ("network", other["name"])),
                 "wording": {
                     "other": f"{second} du réseau {quoted(other['name'])}",
-                    "effect": "des paquets vers l’un partent dans l’autre",
+                    "effect": "des paquets destinés à l’un partent vers l’autre",
                 },
             }
     if host_routes is None or host_addresses is None:
@@ -292,6 +292,6 @@ def external_networks_exist(compose_resources: pd.DataFrame, networks: pd.DataFr
                 "line": f", ligne {line}," if line is not None else "",
                 "effect": "le projet ne pourra pas démarrer" if used else "aucun service qui démarre ne le demande",
                 "hint": f" Le moteur a {listing(map(quoted, near))}." if near else "",
-                "place": f", ligne {line}" if line is not None else "",
+                "place": f" dans {quoted(file)}{f', ligne {line}' if line is not None else ''}",
             },
         }

@@ -128,11 +128,13 @@ def _place(places: list[str]) -> str:
 
 def _lost(missing: list[str], owner: str, port: str, owners: dict[str, list[Row]]) -> Row:
     now = sorted({row["owner"] for name in missing for row in owners.get(name, [])})
-    whose = f" par {quoted(owner)}" if owner else ""
-    told = f"est tenu par {listing(map(quoted, now))}, et non{whose}" if now else f"n’est tenu par rien, et non{whose}"
-    if not now and not owner:
-        told = "n’est tenu par rien"
-    mend = f"Redémarrer {quoted(owner)}" if owner else "Redémarrer ce qui le tenait"
+    due = f" devait l’être par {quoted(owner)}" if owner else ""
+    if now:
+        told = f"est tenu par {listing(map(quoted, now))}, et{due}"
+        mend = f"Libérer ce port, puis redémarrer {quoted(owner)}"
+    else:
+        told = f"n’est plus tenu{f' : il{due}' if due else ''}"
+        mend = f"Redémarrer {quoted(owner) if owner else 'ce qui le tenait'}"
     return {
         "port": missing[0],
         "places": missing,
@@ -156,15 +158,18 @@ def _containers(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
     found = {row["name"]: row for row in known}
     for name, word in wanted.items():
         row = found.get(name)
-        now = _state(row) if row else None
-        good = row and (word not in RUNNING or (row["state"] == "running" and (word, now) != ("healthy", "unhealthy")))
-        if not good:
-            told = f"est {_word(now)}" if now else "n’existe plus"
-            as_wanted = f", et devait être {_word(word)}" if word else ""
-            mend = "Le démarrer et lire son journal." if row else "Le recréer depuis son fichier compose."
-            yield _finding(
-                "container", name, word, now, f"Le conteneur attendu {quoted(name)} {told}{as_wanted}", mend
-            ) | ({"container": name} if row else {})
+        if row is None:
+            told, now, mend, names = "n’existe plus", None, "Le recréer depuis son fichier compose.", {}
+        else:
+            now, up = _state(row), row["state"] == "running"
+            if word not in RUNNING or (up and (word, now) != ("healthy", "unhealthy")):
+                continue
+            told, names = f"est {_word(now)}", {"container": name}
+            mend = f"{'Lire' if up else 'Le démarrer, et lire'} son journal et son contrôle de santé."
+        as_wanted = f", et devait être {_word(word)}" if word else ""
+        finding = _finding("container", name, word, now, f"Le conteneur attendu {quoted(name)} {told}{as_wanted}", mend)
+        finding["wording"]["started"] = None if row is None or up else name
+        yield finding | names
 
 
 def _state(row: Row) -> str:
@@ -242,7 +247,7 @@ _JUDGES: dict[str, tuple[Callable[[Wanted, list[Row]], Iterator[Row]], str, froz
     message="{told}.",
     fix=Fix(
         "{mend}",
-        ("docker start {container}",),
+        ("docker start {started}",),
         (
             "docker inspect --format '{{{{json .State}}}}' {container}",
             "curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}",

@@ -246,7 +246,7 @@ def _predicted(servers: list[Row], routers: list[Row]) -> Iterator[Row]:
         "Publier sur un port inférieur à {first}{place}. Autre remède : réserver le port au noyau, en l’ajoutant à "
         "ceux que « net.ipv4.ip_local_reserved_ports » réserve déjà.",
         ("{compose} up -d {service}",),
-        ("docker port {container}", "sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports"),
+        ("docker port {container}",),
     ),
 )
 def ports_not_ephemeral(
@@ -344,7 +344,7 @@ def both_families(
             "wording": {
                 "family": "IPv6" if ipv6 else "IPv4",
                 "other": "IPv4" if ipv6 else "IPv6",
-                "siblings": "ses autres ports" if names == [key[0]] else f"ceux de {listing(map(quoted, names))}",
+                "siblings": "ses autres ports" if names == [key[0]] else f"les ports de {listing(map(quoted, names))}",
                 "binding": f"{key[3]}:{key[2]}" + ("" if key[1] == "tcp" else f"/{key[1]}"),
                 "place": written(declarations, container, rows[0]),
                 **compose(container),

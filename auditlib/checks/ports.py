@@ -168,7 +168,9 @@ def claims_free(
             found.append((one, container.get("state"), holders))
     held = {one: (state, holders) for one, state, holders in found}
     for one in one_family(held):
-        (state, holders), proposal = held[one], free_port(one.claim.last, used)
+        state, holders = held[one]
+        # A range wants several free ports in a row.
+        proposal = free_port(one.claim.first, used) if one.claim.first == one.claim.last else None
         own = {"container": one.subject[1], "state": state} if state else _written(one)
         yield {
             **own,
@@ -241,7 +243,8 @@ def claims_distinct(
             continue
         firm = _contended([one for one in group if one.active])
         first = min((one.claim for one in group), key=lambda one: (one.first, ":" in one.address, one.address))
-        proposal = free_port(max(one.claim.last for one in group), used)
+        single = all(one.claim.first == one.claim.last for one in group)
+        proposal = free_port(first.first, used) if single else None
         yield {
             "port": first.name,
             "claimants": sorted({one.subject[1] for one in group}),
