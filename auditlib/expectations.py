@@ -136,8 +136,16 @@ def _mapping(values: Mapping[str, str]) -> Iterator[str]:
 
 
 def _scalar(text: str) -> str:
+    """A text as YAML on one line; what is neither ASCII nor a Latin letter is escaped, between double quotes."""
     if not text:
         return ""
-    # Escaped, a name is on one line and of printable ASCII or French letters; as a flow it ends without a marker.
-    dumped = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=float("inf"))
-    return str(dumped).strip()[1:-1]
+    if all(" " <= char <= "~" or "À" <= char <= "ɏ" for char in text):
+        dumped = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=float("inf"))
+        return str(dumped).strip()[1:-1]
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if " " <= char <= "~":
+        return f"\\{char}" if char in '"\\' else char
+    return f"\\U{ord(char):08X}"

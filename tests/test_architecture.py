@@ -29,6 +29,7 @@ FLOW = (
     ("topology", "journal"),
     ("findings",),
     ("fixes",),
+    ("claims", "expectations"),
     ("checks", "conclusions", "display", "figures", "explanation"),
     ("notebook",),
     ("report", "engines"),
@@ -55,7 +56,7 @@ ONLY = {
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
-        "routing", "topology", "findings", "fixes", "checks",
+        "routing", "topology", "findings", "fixes", "claims", "expectations", "checks",
         "conclusions", "display", "figures")  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (
             ["nimporte"],
             64,
-            "Commande inconnue : « nimporte ». Commandes : run, collect, check, report, explain. "
+            "Commande inconnue : « nimporte ». Commandes : run, collect, check, report, explain, expect. "
             "Aide : auditlib --help.",
         ),
         (["run", "--rien"], 64, "Option inconnue : --rien. Aide : auditlib --help."),
@@ -110,13 +110,14 @@ def test_check_prints_the_findings_as_json(capsys: pytest.CaptureFixture[str], d
     code, out, err = call(capsys, "check", str(demo), "--format", "json")
     document = json.loads(out)
     assert (code, err) == (0, "")
-    assert {finding["check"] for finding in document["findings"]} == {"PORT-004", "NET-001", "ROUTE-014", "COMPOSE-001"}
+    known = {"PORT-002", "PORT-004", "PORT-005", "PORT-006", "NET-001", "NET-007", "ROUTE-014", "COMPOSE-001"}
+    assert {finding["check"] for finding in document["findings"]} == known
 
 
 def test_check_prints_the_findings_as_a_table(capsys: pytest.CaptureFixture[str], demo: Path) -> None:
     _, out, _ = call(capsys, "check", str(demo))
     lines = out.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 12
     assert lines[0].startswith("critique     PORT-004     ChromaDB")
 
 

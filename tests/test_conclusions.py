@@ -119,7 +119,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
     graver = [finding.message for finding in audit.findings if finding.severity in ("critical", "high")]
     assert len(graver) == 3
     assert executive(faulty, audit) == [
-        "Note 65 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
+        "Note 63 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
