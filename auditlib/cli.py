@@ -10,7 +10,7 @@ import click
 
 from auditlib import findings, parameters, runs, snapshot
 from auditlib.findings import SEVERITIES_FR, VERDICTS_FR, Audit
-from auditlib.french import plural, typography, visible
+from auditlib.french import os_error, plural, typography, visible
 from auditlib.notebook import load, record
 from auditlib.parameters import ParameterError, Parameters
 from auditlib.policy import Policy
@@ -173,6 +173,39 @@ def explain(url: str, path: str, form: str, outputs: str) -> int:
     except RequestError as error:
         raise click.UsageError(f"{error}.") from error
     click.echo(answer.json() if form == "json" else answer.text())
+    return DONE
+
+
+@cli.command(add_help_option=False)
+@click.argument("path", metavar="[INSTANTANÉ]", default="")
+@click.option(
+    "--output",
+    type=Path,
+    default=Path("attendus.yaml"),
+    metavar="FICHIER",
+    help="Le fichier à écrire (attendus.yaml par défaut).",
+)
+@click.option("--force", is_flag=True, help="Remplace le fichier s’il existe, et ce qu’une personne y a changé.")
+@click.option("--outputs", default="outputs", metavar="DOSSIER", help="Dossier des exécutions.")
+@_helped
+def expect(path: str, output: Path, outputs: str, *, force: bool) -> int:
+    """Fige ce qui est vrai dans un fichier d’attendus, que les audits suivants vérifient."""
+    from auditlib import expectations  # noqa: PLC0415
+
+    text = expectations.document(load(path, outputs))
+    try:
+        with output.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise runs.RunError(
+            f"Le fichier {output} existe déjà : il n’a pas été touché. Donnez un autre --output, ou --force pour le "
+            "remplacer et perdre ce qui y a été changé."
+        ) from None
+    except OSError as error:
+        raise runs.RunError(f"Écriture de {output} : {os_error(error)}.") from error
+    runs.owned_by_caller(output)
+    _tell(f"Relisez ce fichier, puis nommez-le dans les paramètres : « expected: {output} ».")
+    click.echo(output)
     return DONE
 
 

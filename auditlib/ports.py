@@ -77,10 +77,13 @@ def free_port(wanted: int, used: Container[int]) -> int | None:
     return next((port for port in range(start, 65536) if port not in used), None)
 
 
-def used_ports(listeners: pd.DataFrame | None, publications: pd.DataFrame) -> set[int]:
-    """Every port that something listens on, publishes or is configured to publish."""
+def used_ports(
+    listeners: pd.DataFrame | None, publications: pd.DataFrame, declarations: pd.DataFrame | None = None
+) -> set[int]:
+    """Every port that something listens on, publishes, is configured to publish or declares."""
     used = set() if listeners is None else {row["port"] for row in records(listeners)}
-    claims = filter(None, (claim(row) for row in records(publications)))
+    declared = [] if declarations is None else [row for row in records(declarations) if row["kind"] == "port"]
+    claims = filter(None, (claim(row) for row in [*records(publications), *declared]))
     return used | {port for one in claims for port in range(one.first, one.last + 1)}
 
 

@@ -92,3 +92,42 @@ def database_port(port: int) -> str | None:
 def is_tool(words: Iterable[str]) -> bool:
     """Whether an image's words name a companion of a database (exporter, admin interface), not the database."""
     return bool({"exporter", "admin", "commander", "insight", "backup", "proxy", "ui", "express"} & set(words))
+
+
+# Interfaces made for people and programs inside: the words of an image or program that all must be there, the ports,
+# and whether it asks for a password as it ships. No port: any of them. From each project's own documentation.
+_INTERFACES: tuple[tuple[str, frozenset[str], frozenset[int], bool], ...] = tuple(
+    (kind, frozenset(words.split()), frozenset(ports), authenticates)
+    for kind, words, ports, authenticates in (
+        ("un exporteur Prometheus", "exporter", (), False),
+        ("Prometheus", "prometheus", (9090,), False),
+        ("Alertmanager", "alertmanager", (9093,), False),
+        ("Pushgateway", "pushgateway", (9091,), False),
+        ("cAdvisor", "cadvisor", (8080,), False),
+        ("Loki", "loki", (3100,), False),
+        ("Jaeger", "jaeger", (16686,), False),
+        ("Adminer", "adminer", (8080,), False),
+        ("Redis Insight", "redisinsight", (5540, 8001), False),
+        ("Redis Commander", "redis commander", (8081,), False),
+        ("Dozzle", "dozzle", (8080,), False),
+        ("Glances", "glances", (61208,), False),
+        ("Netdata", "netdata", (19999,), False),
+        ("Mailpit", "mailpit", (8025,), False),
+        ("MailHog", "mailhog", (8025,), False),
+        ("un relais du socket de Docker", "socket proxy", (2375,), False),
+        ("Portainer", "portainer", (9000, 9443), True),
+        ("Grafana", "grafana", (3000,), True),
+        ("code-server", "code server", (8080, 8443), True),
+        ("phpMyAdmin", "phpmyadmin", (80,), True),
+        ("pgAdmin", "pgadmin4", (80, 443), True),
+        ("Jupyter", "jupyter", (8888,), True),
+        ("Jupyter", "notebook", (8888,), True),
+    )
+)
+
+
+def interface(program: str | None, port: int) -> tuple[str, bool] | None:
+    """The internal interface that an image or a program serves on `port`, and whether it asks for a password."""
+    words = set(image_words(program))
+    found = (one for one in _INTERFACES if one[1] <= words and (not one[2] or port in one[2]))
+    return next(((kind, authenticates) for kind, _, _, authenticates in found), None)

@@ -29,6 +29,7 @@ FLOW = (
     ("topology", "journal"),
     ("findings",),
     ("fixes",),
+    ("claims", "expectations"),
     ("checks", "conclusions", "display", "figures", "explanation"),
     ("notebook",),
     ("report", "engines"),
@@ -56,6 +57,8 @@ ONLY = {
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences",
         "routing", "topology", "findings", "fixes", "checks",
+PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
+        "routing", "topology", "findings", "fixes", "claims", "expectations", "checks",
         "conclusions", "display", "figures")  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (
             ["nimporte"],
             64,
-            "Commande inconnue : « nimporte ». Commandes : run, collect, check, report, explain. "
+            "Commande inconnue : « nimporte ». Commandes : run, collect, check, report, explain, expect. "
             "Aide : auditlib --help.",
         ),
         (["run", "--rien"], 64, "Option inconnue : --rien. Aide : auditlib --help."),
@@ -116,6 +116,8 @@ def test_check_prints_the_findings_as_json(capsys: pytest.CaptureFixture[str], d
     assert {finding["check"] for finding in document["findings"]} == planted | {"COMPOSE-004", "DB-007", "ROUTE-012"}
     planted = {"PORT-004", "NET-001", "ROUTE-014", "COMPOSE-001"}
     assert {finding["check"] for finding in document["findings"]} == planted | {"CIS-5.14", "CIS-5.32", "CONT-007"}
+    known = {"PORT-002", "PORT-004", "PORT-005", "PORT-006", "NET-001", "NET-007", "ROUTE-014", "COMPOSE-001"}
+    assert {finding["check"] for finding in document["findings"]} == known
 
 
 def test_check_prints_the_findings_as_a_table(capsys: pytest.CaptureFixture[str], demo: Path) -> None:
@@ -124,6 +126,7 @@ def test_check_prints_the_findings_as_a_table(capsys: pytest.CaptureFixture[str]
     assert len(lines) == 7
     assert len(lines) == 13
     assert len(lines) == 13  # twelve findings, and what could not be judged
+    assert len(lines) == 12
     assert lines[0].startswith("critique     PORT-004     ChromaDB")
 
 

@@ -122,6 +122,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "Note 84 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
         "Note 73 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
         "Note 80 sur 100, pour 97 % des contrôles évalués ; le plus grave est de gravité critique.",
+        "Note 63 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",

@@ -6,6 +6,8 @@ import pytest
 
 from auditlib import checks, findings, routing  # noqa: F401 - imported for what they register
 from auditlib.databases import trial_commands
+from auditlib.expectations import freeze
+from auditlib.findings import CHECKS
 from auditlib.policy import Policy
 from auditlib.schema import records
 from auditlib.snapshot import Snapshot
@@ -61,6 +63,18 @@ def test_the_planted_faults_are_all_that_is_found(faulty: Snapshot) -> None:
         ("CIS-5.14", ("container traefik",), "low"),
         ("CIS-5.32", ("container traefik",), "low"),
         ("CONT-007", ("host serveur",), "low"),
+        ("NET-007", ("database chromadb",), "medium"),
+        ("NET-007", ("database postgres",), "medium"),
+        ("NET-007", ("database redis",), "medium"),
+        (
+            "PORT-002",
+            ("compose_file ai-tools/ai-orchestrator/docker-compose.legacy.yml", "port tcp/0.0.0.0:8002"),
+            "medium",
+        ),
+        ("PORT-005", ("container nvidia-gpu-exporter", "port tcp/0.0.0.0:9835"), "medium"),
+        # Not planted, but true: the metrics of Traefik are on the same published port as its API.
+        ("PORT-005", ("container traefik", "port tcp/0.0.0.0:8080"), "medium"),
+        ("PORT-006", ("container ai-orchestrator-frontend", "port tcp/0.0.0.0:8002"), "medium"),
     ]
 
 
@@ -97,6 +111,37 @@ def test_the_sentence_of_jsr_dev(faulty: Snapshot) -> None:
     assert jsr.fix.commands[-1].endswith("/clients/jsr/JSR-solutions/docker-compose.yml up -d jsr-dev")
 
 
+def test_the_free_port_for_the_legacy_backend(faulty: Snapshot) -> None:
+    legacy = next(one for one in findings.run(faulty).findings if one.check == "PORT-002")
+    assert "(8003 est libre)" in legacy.fix.text
+    assert "docker-compose.legacy.yml\u00a0» (ligne " in legacy.message
+    assert legacy.fix.commands[0].endswith("/ai-orchestrator/docker-compose.legacy.yml up -d backend")
+
+
+def test_whom_the_databases_share_their_network_with(faulty: Snapshot) -> None:
+    redis = next(one for one in findings.run(faulty).findings if one.identity == "NET-007|database=redis")
+    assert redis.evidence["proxy"] == "traefik"
+    assert redis.evidence["users"] == ["media-api"]
+    assert redis.evidence["strangers"] == ["ai-orchestrator-frontend", "jsr-solutions", "multimedia-frontend"]
+    assert "infrastructure/unified-stack/docker-compose.yml\u00a0», ligne " in redis.fix.text
+
+
+def test_what_is_frozen_is_what_is_true_of_it(faulty: Snapshot, healthy: Snapshot) -> None:
+    expected, unread = freeze(faulty)
+    assert unread == {}
+    assert expected["port"]["tcp/0.0.0.0:8002"] == "ai-orchestrator-frontend"
+    assert expected["port"]["tcp/127.0.0.1:3306"] == "mariadb.service"
+    assert expected["container"]["redis"] == "healthy"
+    assert expected["domain"]["https://ai.4lb.ca/ws"] == "426"
+    assert expected["certificate"]["jsr.4lb.ca"] == expected["certificate"]["ai.4lb.ca"] != ""
+    assert expected["database"]["mariadb.service"] == "MySQL"
+    judged = [CHECKS["PORT-008"], CHECKS["EXPECT-001"]]
+    again = findings.run(faulty.judged_by(Policy(expected=expected)), judged)
+    assert [result.verdict for result in again.results] == ["pass", "pass"]
+    other = {one.identity for one in findings.run(healthy.judged_by(Policy(expected=expected)), judged).findings}
+    assert {"EXPECT-001|container=redis", "PORT-008|port=tcp/0.0.0.0:9835"} <= other
+
+
 def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:
     audit = findings.run(healthy)
     # A site that is not started is no fault, but is told.
@@ -107,6 +152,9 @@ def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:
     idle = {check for check, _, _ in IDLE}
     judged = [result for result in audit.results if not result.check.startswith("WAIVER")]
     assert {result.verdict for result in judged if result.check not in idle} == {"pass"}
+    assert _found(healthy) == []
+    given = ("WAIVER-001", "WAIVER-002", "PORT-008", "EXPECT-001")
+    assert {result.verdict for result in audit.results if result.check not in given} == {"pass"}
     assert (audit.score, audit.coverage) == (100, 1)
     assert _found(healthy) == [
         ("CIS-5.14", ("container traefik",), "low"),  # 80 and 443 are open on purpose

@@ -147,6 +147,9 @@ def test_findings_are_the_planted_faults_with_the_severity_asked(done: workbook.
     assert found == planted | {("COMPOSE-004", "info"), ("DB-007", "info"), ("ROUTE-012", "info")}
     planted = {("PORT-004", "critical"), ("NET-001", "high"), ("ROUTE-014", "high"), ("COMPOSE-001", "low")}
     assert found == planted | {("CIS-5.14", "low"), ("CIS-5.32", "low"), ("CONT-007", "low")}
+    grave = {("PORT-004", "critical"), ("NET-001", "high"), ("ROUTE-014", "high")}
+    medium = {(check, "medium") for check in ("NET-007", "PORT-002", "PORT-005", "PORT-006")}
+    assert found == grave | medium | {("COMPOSE-001", "low")}
     assert document["run"]["id"] == done.folder.name
     assert document["run"]["versions"]["traefik"] == "3.6.6"
     # HOST-004 needs the units, and there is no systemd there.

@@ -125,3 +125,110 @@ def shared_network(
                 **compose(container),
             },
         }
+
+
+@check(
+    "NET-003",
+    "medium",
+    "Un réseau est désigné à Traefik pour chaque conteneur routé qui en a plusieurs",
+    key=("container",),
+    message="Le conteneur « {container} » est sur {networks}, et aucun réseau n’est désigné à Traefik : il en prend un "
+    "au hasard à chaque mise à jour{now}{effect}.",
+    fix=Fix(
+        "Désigner le réseau : étiquette « traefik.docker.network={shared} » du service, ou option "
+        "« providers.docker.network » de Traefik pour tous, puis recréer le service.",
+        ("{compose} up -d {service}",),
+        (
+            "docker inspect --format '{{{{index .Config.Labels \"traefik.docker.network\"}}}}' {container}",
+            "docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container}",
+        ),
+    ),
+)
+def network_chosen(
+    routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
+) -> Iterator[Row]:
+    """Routed containers on several networks, without a label or an option that names one.
+
+    `getIPAddress` then takes the first of a Go map, whose order is random. `info` when Traefik is on all of them: any
+    choice answers.
+    """
+    settings, attached = records(proxy)[0], _attachments(container_networks)
+    known = {row["name"]: row for row in records(containers)}
+    traefik = set(settings["networks"] or ())
+    everywhere = not settings["container"] or settings["network_mode"] == "host"
+    for row in records(routed):
+        label = row["network_label"]
+        designated = label if label is not None else settings["designated"]
+        networks = sorted(attached.get(row["container"], []))
+        mode = known[row["container"]]["network_mode"] or ""
+        if not row["docker"] or designated or len(networks) < 2 or mode == "host" or mode.startswith("container:"):
+            continue
+        shared = networks if everywhere else [network for network in networks if network in traefik]
+        # On none of Traefik's networks, which one it takes changes nothing: NET-002 tells it.
+        if shared:
+            lost = [network for network in networks if network not in shared]
+            yield {
+                "container": row["container"],
+                "networks": networks,
+                "shared": shared,
+                "severity": "medium" if lost else "info",
+                "wording": {
+                    "networks": listing(map(quoted, networks)),
+                    "now": f", actuellement {listing(map(quoted, row['reached']))}" if row["reached"] else "",
+                    "effect": f", et ne joint pas {listing(map(quoted, lost))}"
+                    if lost
+                    else ", qu’il joint tous pour le moment",
+                    "shared": shared[0],
+                    **compose(known[row["container"]]),
+                },
+            }
+
+
+@check(
+    "NET-004",
+    "high",
+    "Aucun nom n’est celui de deux projets sur un même réseau",
+    key=("network", "container"),
+    message="Sur le réseau « {network} », {names} répond pour {holders}, de projets différents : qui l’appelle tombe "
+    "tantôt sur l’un, tantôt sur l’autre.",
+    fix=Fix(
+        "Donner à chacun un nom à lui : changer le nom du service ou l’alias (« aliases: » sous « networks: »), ou "
+        "retirer du réseau « {network} » celui que personne n’y appelle. Pour l’instant, appeler chacun par son nom de "
+        "conteneur.",
+        (),
+        ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {first} {second}",),
+    ),
+)
+def names_distinct(container_networks: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+    """DNS names that running containers of different projects have on one network.
+
+    Docker's DNS answers with all of them, and compares names without case (libnetwork, `addNameToIP`). It serves no
+    name on the default bridge. Containers of no project are each a project of their own.
+    """
+    running = {row["name"]: row for row in records(containers) if row["state"] in ("running", "paused")}
+    named: dict[tuple[str, str], set[str]] = {}
+    for row in records(container_networks):
+        if row["container"] in running and row["network"] not in ("bridge", "host", "none"):
+            for alias in row["aliases"] or ():
+                named.setdefault((row["network"], alias.lower()), set()).add(row["container"])
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (network, alias), holders in named.items():
+        if len({running[one]["compose_project"] or f"\0{one}" for one in holders}) > 1:
+            groups.setdefault((network, tuple(sorted(holders))), []).append(alias)
+    for (network, found), aliases in groups.items():
+        yield {
+            "network": network,
+            "containers": list(found),
+            "aliases": sorted(aliases),
+            "subjects": (("network", network), *(("container", one) for one in found)),
+            "wording": {
+                "names": f"le nom {listing(map(quoted, sorted(aliases)))}"
+                if len(aliases) == 1
+                else f"chacun des noms {listing(map(quoted, sorted(aliases)))}",
+                "holders": listing(
+                    f"{quoted(one)} ({running[one]['compose_project'] or 'sans projet'})" for one in found
+                ),
+                "first": found[0],
+                "second": found[1],
+            },
+        }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.claims import Idle, commands, idle, one_family
 from auditlib.findings import Fix, check
 from auditlib.fixes import compose
 from auditlib.french import listing, quoted
@@ -23,6 +24,7 @@ _PORT = re.compile(
 )
 
 _UNHEARD = "les écoutes de la machine n’ont pas été lues"
+_UNFILED = "les fichiers compose du disque n’ont pas été lus"
 
 
 def _holders(
@@ -61,14 +63,17 @@ def _holder(row: Row) -> str:
     ),
 )
 def ports_taken(
-    containers: pd.DataFrame, publications: pd.DataFrame, listeners: pd.DataFrame | None = None
+    containers: pd.DataFrame,
+    publications: pd.DataFrame,
+    listeners: pd.DataFrame | None = None,
+    declarations: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Starts refused for a port, and processes of the machine on the port of a publication in force.
 
     In the second case one of the two never receives what it should.
     """
     published, listening = records(publications), records(listeners) if listeners is not None else []
-    v6only, used = v6only_ports(listening), used_ports(listeners, publications)
+    v6only, used = v6only_ports(listening), used_ports(listeners, publications, declarations)
     live = [row for row in published if row["live"]]
     known = {row["name"]: row for row in records(containers)}
 
@@ -121,63 +126,151 @@ def _is_named(one: Claim, named: re.Match[str]) -> bool:
 @check(
     "PORT-002",
     "medium",
-    "Aucun conteneur arrêté ne réclame un port déjà pris",
+    "Rien de ce qui est à l’arrêt ne réclame un port déjà pris",
     key=("container", "port"),
-    message="Le conteneur « {container} », arrêté, réclame le port {port} que tient {holder} : "
-    "il ne pourra pas démarrer.",
+    message="{claimant} réclame le port {port} que tient {holder} : {effect}.",
     fix=Fix(
-        "Publier « {container} » sur un autre port de la machine{proposal}, ou le supprimer s’il ne sert plus.",
+        "Publier {claimed} sur un autre port de la machine{proposal}{place}, ou le supprimer s’il ne sert plus.",
         ("{compose} up -d {service}", "docker rm {container}"),
         ("docker port {container}", "ss -Hlntup sport = :{number}"),
     ),
 )
 def claims_free(
-    containers: pd.DataFrame, publications: pd.DataFrame, listeners: pd.DataFrame | None = None
+    containers: pd.DataFrame,
+    publications: pd.DataFrame,
+    declarations: pd.DataFrame,
+    listeners: pd.DataFrame | None = None,
+    compose_ports: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
-    """Publications of stopped containers that overlap a live listener or publication of another owner.
+    """Ports that stopped containers and files claim, and that a listener or publication of another owner holds.
 
     A container of the same compose service is no other owner: it took this one's place.
     """
     published, listening = records(publications), records(listeners) if listeners is not None else []
-    v6only, used = v6only_ports(listening), used_ports(listeners, publications)
+    v6only, used = v6only_ports(listening), used_ports(listeners, publications, declarations)
     known = {row["name"]: row for row in records(containers)}
-    for name, container in known.items():
-        # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it. On the machine's
-        # own network the engine publishes nothing, whatever was asked.
-        refused = _TAKEN.search(container["start_error"] or "")
-        if is_up(container["state"]) or refused or container["network_mode"] == "host":
+    # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it.
+    refused = {_service(row) for row in known.values() if not is_up(row["state"]) and _refused_start(row)}
+    found = []
+    for one in idle(declarations):
+        kind, name = one.subject
+        container = known[name] if kind == "container" else {}
+        if _refused_start(container) or (kind == "compose_file" and one.owners & refused):
             continue
-        service = (container["compose_project"], container["compose_service"])
-        twins = {
-            row["name"]
-            for row in known.values()
-            if service[0] and service == (row["compose_project"], row["compose_service"])
-        }
+        # Containers of no project are not of the same service.
+        twins = {row["name"] for row in known.values() if _service(row) in one.owners and row["compose_project"]}
         live = [row for row in published if row["live"] and row["container"] not in twins]
         others = [row for row in listening if row["container"] not in twins]
-        told = set()
-        for one in filter(None, (claim(row) for row in published if row["container"] == name)):
-            holders = _holders(one, others, live, v6only, name)
-            # Of a range, the engine takes a port that is free.
-            each = (one._replace(first=port, last=port) for port in range(one.first, one.last + 1))
-            taken = holders and all(_holders(single, others, live, v6only, name) for single in each)
-            if taken and (one.protocol, one.first) not in told:
-                told.add((one.protocol, one.first))
-                proposal = free_port(one.first, used)
-                yield {
-                    "container": name,
-                    "port": one.name,
-                    "state": container["state"],
-                    "held": [place for place, _ in holders],
-                    "wording": {
-                        "number": one.first,
-                        "holder": listing(holder for _, holder in holders),
-                        "proposal": f" ({proposal} est libre)" if proposal else "",
-                        **compose(container),
-                    },
-                }
+        holders = _holders(one.claim, others, live, v6only, name if container else "")
+        # Of a range where it chooses, the engine takes a port that is free.
+        each = (one.claim._replace(first=port, last=port) for port in range(one.claim.first, one.claim.last + 1))
+        if holders and (not one.chosen or all(_holders(single, others, live, v6only, name) for single in each)):
+            found.append((one, container.get("state"), holders))
+    held = {one: (state, holders) for one, state, holders in found}
+    for one in one_family(held):
+        state, holders = held[one]
+        # A range wants several free ports in a row.
+        proposal = free_port(one.claim.first, used) if one.claim.first == one.claim.last else None
+        own = {"container": one.subject[1], "state": state} if state else _written(one)
+        yield {
+            **own,
+            "port": one.claim.name,
+            "held": [place for place, _ in holders],
+            "subjects": (one.subject, ("port", one.claim.name)),
+            "severity": None if one.active else "info",
+            "wording": {
+                "claimant": one.title,
+                "claimed": listing(map(quoted, one.names)),
+                "number": one.claim.first,
+                "holder": listing(holder for _, holder in holders),
+                "effect": "il ne pourra pas démarrer" if one.active else "il ne pourrait pas démarrer",
+                "proposal": f" ({proposal} est libre)" if proposal else "",
+                "place": f" dans {one.place}" if one.place else "",
+                **commands(one, known),
+            },
+        }
     if listeners is None:
         raise AbsentTable("listeners", _UNHEARD)
+    if compose_ports is None:
+        raise AbsentTable("compose_ports", _UNFILED)
+
+
+def _service(container: Row) -> tuple[str | None, str | None]:
+    return container["compose_project"], container["compose_service"]
+
+
+def _refused_start(container: Row) -> bool:
+    return bool(_TAKEN.search(container.get("start_error") or ""))
+
+
+def _written(one: Idle) -> Row:
+    """What a finding tells of claims that a file writes."""
+    row = one.rows[0]
+    services = list(one.names)
+    return {"compose_file": one.subject[1], "lines": list(map(str, one.lines)), "services": services} | {
+        name: row[name] for name in ("project", "root")
+    }
+
+
+@check(
+    "PORT-003",
+    "low",
+    "Rien de ce qui est à l’arrêt ne réclame le même port qu’un autre",
+    key=("port",),
+    message="Le port {port} est réclamé à la fois par {claimants} : un seul pourra démarrer.",
+    fix=Fix(
+        "Ne laisser ce port qu’à l’un, et publier les autres ailleurs{proposal}.", (), ("ss -Hlntup sport = :{number}",)
+    ),
+)
+def claims_distinct(
+    publications: pd.DataFrame,
+    declarations: pd.DataFrame,
+    listeners: pd.DataFrame | None = None,
+    compose_ports: pd.DataFrame | None = None,
+) -> Iterator[Row]:
+    """Ports that several stopped containers or files claim; `info` where a profile that is not active keeps them apart.
+
+    Services of one project of which a profile is not active are alternatives, meant to be started in turn.
+    """
+    used = used_ports(listeners, publications, declarations)
+    groups: list[list[Idle]] = []
+    # Of a range where it chooses, the engine takes a port that is free.
+    for one in [one for one in idle(declarations) if not one.chosen]:
+        met = [group for group in groups if any(_rivals(one, other) for other in group)]
+        groups = [*(group for group in groups if group not in met), [*(other for group in met for other in group), one]]
+    for group in groups:
+        if not _contended(group):
+            continue
+        firm = _contended([one for one in group if one.active])
+        first = min((one.claim for one in group), key=lambda one: (one.first, ":" in one.address, one.address))
+        single = all(one.claim.first == one.claim.last for one in group)
+        proposal = free_port(first.first, used) if single else None
+        yield {
+            "port": first.name,
+            "claimants": sorted({one.subject[1] for one in group}),
+            "subjects": (("port", first.name),),
+            "severity": None if firm else "info",
+            "wording": {
+                "claimants": listing(sorted({one.short for one in group})),
+                "number": first.first,
+                "proposal": f" ({proposal} est libre)" if proposal else "",
+            },
+        }
+    if compose_ports is None:
+        raise AbsentTable("compose_ports", _UNFILED)
+
+
+def _contended(group: list[Idle]) -> bool:
+    """Whether a claim of the group cannot be satisfied along with another."""
+    return any(one.crowded for one in group) or any(_rivals(one, other) for one in group for other in group)
+
+
+def _rivals(one: Idle, other: Idle) -> bool:
+    """Whether two claims cannot both be satisfied, and are meant to be."""
+    if not one.claim.overlaps(other.claim) or one is other or one.same_service(other):
+        return False
+    projects = {project for project, _ in one.owners | other.owners}
+    return len(projects) > 1 or None in projects or (one.active and other.active)
 
 
 @check(

@@ -213,16 +213,21 @@ def _publications(raw: dict[str, Any]) -> Iterator[Row]:
     asked. What was asked and is in force is told once, as in force.
     """
     live = (raw["NetworkSettings"] or {}).get("Ports") or {}
+    asked = raw["HostConfig"].get("PortBindings") or {}
     for port, bindings in live.items():
+        numbers = {binding.get("HostPort") or "" for binding in asked.get(port) or []}
         for binding in bindings or []:
-            yield from _binding(raw, port, binding, live=True)
-    for port, bindings in (raw["HostConfig"].get("PortBindings") or {}).items():
+            # Published without being asked for by its number: « -P », « -p 80 », or one of a range.
+            chosen = (binding.get("HostPort") or "") not in numbers
+            yield from _binding(raw, port, binding, live=True, chosen=chosen)
+    for port, bindings in asked.items():
         if not live.get(port):
             for binding in bindings or []:
-                yield from _binding(raw, port, binding, live=False)
+                number = binding.get("HostPort") or ""
+                yield from _binding(raw, port, binding, live=False, chosen=number in ("", "0") or "-" in number)
 
 
-def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: bool) -> Iterator[Row]:
+def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: bool, chosen: bool) -> Iterator[Row]:
     number, _, protocol = port.partition("/")
     # "" lets the engine choose a free port, "8000-8010" one of a range.
     first, _, last = (binding.get("HostPort") or "").partition("-")
@@ -236,6 +241,7 @@ def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: b
             "host_port": int(first) if first and first != "0" else None,
             "host_port_last": int(last) if last else None,
             "live": live,
+            "chosen": chosen,
         }
 
 

@@ -223,6 +223,7 @@ PUBLICATIONS = Table(
         integer("host_port", "Port", "Inconnu : choisi par le moteur au démarrage."),
         integer("host_port_last", "Dernier port", "Fin de la plage où le moteur choisit ; inconnue sans plage."),
         flag("live", "En vigueur", "Faux : configuré, mais le conteneur ne tourne pas."),
+        flag("chosen", "Choisi", "Vrai si le moteur choisit le port, parmi tous ou dans une plage."),
     ),
     source="engine",
 )

@@ -1,5 +1,6 @@
 """Names chosen against the audit: hostile to a shell, to a template, to an identity, to the eye."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -49,13 +50,15 @@ KEPT = {
     "sshd",
     "docker.service",
 }
+KEPT |= {"bridge", "none", "ingress", "prometheus.service", "nginx_exporter"}
+PLACE = re.compile(r"(?:tcp|udp)/.*:[0-9]+")  # the name of an expected port
 
 
 def _renamed(case: Case, rename: Callable[[str], str]) -> tuple[Tables, dict[str, str]]:
     """The tables of a case with every name changed, and the new names by old one."""
     kept = KEPT | (GENERIC_NAMES if case.check == "COMPOSE-001" else set())
     names = {row[column] for rows in case.tables.values() for row in rows for column in NAMES & set(row)}
-    new = {name: rename(name) for name in names if name.lower() not in kept}
+    new = {name: rename(name) for name in names if name.lower() not in kept and not PLACE.fullmatch(name)}
 
     def changed(value: Any) -> Any:
         return [changed(item) for item in value] if isinstance(value, list) else new.get(value, value)

@@ -106,11 +106,25 @@ CATALOGUE = {
     "HOST-004": ("high", "Aucune unité dont un service dépend n’est en échec"),
     "HOST-005": ("info", "Le pare-feu voit tout ce qui entre"),
     "HOST-006": ("info", "Docker n’occupe pas de place inutile"),
+    "EXPECT-001": ("high", "Les conteneurs, domaines, certificats et bases attendus sont là"),
     "NET-001": ("high", "Chaque conteneur routé est attaché au réseau désigné à Traefik"),
     "NET-002": ("critical", "Chaque conteneur routé partage un réseau avec Traefik"),
+    "NET-003": ("medium", "Un réseau est désigné à Traefik pour chaque conteneur routé qui en a plusieurs"),
+    "NET-004": ("high", "Aucun nom n’est celui de deux projets sur un même réseau"),
+    "NET-005": ("medium", "Aucun réseau Docker ne recouvre un autre réseau"),
+    "NET-006": ("info", "Chaque réseau Docker sert à un conteneur"),
+    "NET-007": ("medium", "Aucune base ne partage de réseau avec qui ne s’en sert pas"),
+    "NET-008": ("medium", "Chaque réseau externe d’un fichier compose existe"),
     "PORT-001": ("critical", "Aucun port publié n’est pris par un autre"),
-    "PORT-002": ("medium", "Aucun conteneur arrêté ne réclame un port déjà pris"),
+    "PORT-002": ("medium", "Rien de ce qui est à l’arrêt ne réclame un port déjà pris"),
+    "PORT-003": ("low", "Rien de ce qui est à l’arrêt ne réclame le même port qu’un autre"),
     "PORT-004": ("critical", "Aucun port de base de données n’est publié sur toutes les interfaces"),
+    "PORT-005": ("medium", "Aucune interface interne n’est ouverte sur toutes les interfaces"),
+    "PORT-006": ("medium", "Aucun conteneur routé n’est joignable sans passer par Traefik"),
+    "PORT-007": ("info", "Chaque écoute de la machine a un propriétaire identifié"),
+    "PORT-008": ("low", "Les ports tenus sont ceux qui sont attendus"),
+    "PORT-009": ("low", "Aucun port publié n’est pris dans ceux que le noyau donne aux clients"),
+    "PORT-010": ("info", "Chaque service est publié sur les mêmes familles d’adresses que ses voisins"),
     "ROUTE-001": ("critical", "Traefik sert tous les routeurs, services et middlewares déclarés"),
     "ROUTE-002": ("high", "Chaque conteneur qui demande à être routé l’est"),
     "ROUTE-003": ("critical", "Aucun nom de Traefik n’est déclaré différemment par plusieurs conteneurs"),
@@ -144,6 +158,8 @@ def test_ids_severities_and_titles() -> None:
 
 # Waivers are given with the parameters, sources with every snapshot: they are never unknown, there are only none.
 GIVEN = {"WAIVER-001", "WAIVER-002", "COLLECT-001"}
+# Waivers and expectations are given with the parameters: they are never unknown, there are only none.
+GIVEN = {"WAIVER-001", "WAIVER-002", "PORT-008", "EXPECT-001"}
 
 
 @EVERY

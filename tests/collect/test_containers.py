@@ -350,3 +350,24 @@ def test_only_the_names_of_variables_are_kept() -> None:
         {"container": "app", "variable": name} for name in ("ALONE", "EMPTY", "PASSWORD")
     ]
     assert "hunter2" not in json.dumps(made)
+@pytest.mark.parametrize(
+    ("configured", "live", "chosen"),
+    [
+        (bound("8080"), bound("8080", "0.0.0.0"), [False]),
+        (bound(""), bound("32768", "0.0.0.0"), [True]),
+        (bound("8000-8010"), bound("8003", "0.0.0.0"), [True]),
+        # « -P »: nothing was configured.
+        (None, bound("32768", "0.0.0.0"), [True]),
+        (bound("8080", "::1"), None, [False]),
+        (bound("0", "::1"), None, [True]),
+        (bound("8000-8010", "::1"), None, [True]),
+    ],
+)
+def test_who_chose_a_published_port(
+    configured: list[dict[str, str]] | None, live: list[dict[str, str]] | None, chosen: list[bool]
+) -> None:
+    raw = inspected(
+        HostConfig={"PortBindings": {"80/tcp": configured} if configured else {}},
+        NetworkSettings={"Ports": {"80/tcp": live} if live else {}},
+    )
+    assert [row["chosen"] for row in tables(raw)["publications"]] == chosen
