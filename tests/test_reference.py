@@ -25,6 +25,8 @@ def test_the_planted_faults_are_all_that_is_found(faulty: Snapshot) -> None:
         ("ROUTE-014", ("entrypoint traefik", "router api@internal"), "high"),
         ("COMPOSE-001", ("container postgres",), "medium"),
         ("COMPOSE-001", ("container redis",), "medium"),
+        ("HTTP-003", ("domain jsr.4lb.ca",), "low"),
+        ("LOG-003", ("container traefik",), "info"),
     ]
 
 
@@ -37,6 +39,20 @@ def test_the_sentence_of_jsr_dev(faulty: Snapshot) -> None:
     assert jsr.fix.commands[0] == "docker network connect unified-net jsr-dev"
     assert jsr.fix.commands[-1].startswith("docker compose -p jsr-solutions -f ")
     assert jsr.fix.commands[-1].endswith("/clients/jsr/JSR-solutions/docker-compose.yml up -d jsr-dev")
+
+
+def test_the_newer_version_is_told_from_the_log(faulty: Snapshot) -> None:
+    newer = next(one for one in findings.run(faulty).findings if one.check == "LOG-003")
+    assert (newer.evidence["version"], newer.evidence["announced"]) == ("3.6.6", "3.6.7")
+    assert "«\u00a0traefik:v3.6.6\u00a0»" in newer.fix.text
+
+
+def test_every_probe_was_answered_by_the_router_that_is_predicted(faulty: Snapshot) -> None:
+    answered = {row[:2]: row[2] for row in rows(faulty.http_probes, "url", "entrypoint", "router")}
+    secured = [row for row in rows(faulty.probe_walks, "url", "entrypoint", "routers", "stop") if row[1] == "websecure"]
+    assert len(secured) >= 8
+    for url, entrypoint, routers, stop in secured:
+        assert (answered[url, entrypoint] or "dashboard@file", stop) == (routers[0], None)
 
 
 def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:

@@ -110,7 +110,7 @@ def stored_certificates(
             "wording": {
                 "state": _state(row),
                 "users": f", alors que {listing(map(quoted, lacking[:5]))}{'…' if len(lacking) > 5 else ''} "
-                f"{'en attend' if len(lacking) == 1 else 'en attendent'} un certificat"
+                f"{'attend' if len(lacking) == 1 else 'attendent'} un certificat"
                 if lacking
                 else "",
                 "remedy": _remedy(row),
@@ -173,8 +173,8 @@ def _remedy(row: Row) -> str:
     "« {container} » : recréer le conteneur perd les certificats et le compte, et l’autorité limite les nouvelles "
     "demandes.",
     fix=Fix(
-        "Copier le fichier hors du conteneur avant de le recréer, puis monter sur « {folder} » un dossier de la machine "
-        "qui le contient (droits 600).",
+        "Copier le fichier hors du conteneur avant de le recréer, puis monter sur « {folder} » un dossier de la "
+        "machine qui le contient (droits 600).",
         ("docker cp {source} acme.json",),
         ("docker inspect --format '{{{{json .Mounts}}}}' {container}",),
     ),
@@ -201,8 +201,7 @@ def persistent_storage(acme_storage: pd.DataFrame) -> Iterator[Row]:
     "high",
     "Chaque résolveur nommé par un routeur existe",
     key=("router",),
-    message="Le routeur « {router} » demande ses certificats au résolveur « {resolver} », {fault} : {domains} ne peut "
-    "avoir de certificat par lui.",
+    message="Le routeur « {router} » demande ses certificats au résolveur « {resolver} », {fault} : {effect}.",
     fix=Fix("{remedy}", ("docker restart {proxy}",), ("docker logs --since 10m {proxy}",)),
 )
 def known_resolvers(
@@ -238,8 +237,15 @@ def known_resolvers(
             "domains": domains,
             "known": sorted(known),
             "wording": _wording(resolver, known, skipped.get(resolver))
-            | {"proxy": container, "domains": listing(map(quoted, domains)) or "rien"},
+            | {"proxy": container, "effect": _without(domains)},
         }
+
+
+def _without(domains: list[str]) -> str:
+    if not domains:
+        return "aucun certificat ne vient de lui"
+    shown = listing(map(quoted, domains[:5])) + ("…" if len(domains) > 5 else "")
+    return f"{shown} {'ne peut' if len(domains) == 1 else 'ne peuvent'} avoir de certificat par lui"
 
 
 def _wording(resolver: str, known: set[str], event: Row | None) -> Row:

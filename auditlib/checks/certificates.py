@@ -73,8 +73,7 @@ def _mend_default(resolvers: list[str], *, public: bool) -> str:
     "high",
     "Chaque certificat servi couvre son domaine",
     key=("domain",),
-    message="Le certificat servi pour « {domain} » ne couvre pas ce nom, mais {names} : les navigateurs refusent la "
-    "page.",
+    message="Le certificat servi pour « {domain} » ne couvre {names} : les navigateurs refusent la page.",
     fix=Fix(
         "Obtenir un certificat qui couvre « {domain} » : un résolveur sur son routeur, ou ce nom parmi ceux de "
         "« tls.domains » ; un joker ne couvre qu’un niveau de sous-domaine.",
@@ -96,7 +95,10 @@ def matching_certificates(certificates: pd.DataFrame, tls_probes: pd.DataFrame) 
                 "domains": names,
                 "issuer": row["issuer"],
                 "fingerprint": row["fingerprint"],
-                "wording": {"names": shown or "aucun nom", **look(probe["domain"], probe)},
+                "wording": {
+                    "names": f"pas ce nom, mais {shown}" if names else "aucun nom",
+                    **look(probe["domain"], probe),
+                },
             }
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from auditlib.domains import is_public
 from auditlib.findings import Command, Fix, check
-from auditlib.french import listing, quoted
+from auditlib.french import duration, listing, quoted
 from auditlib.schema import Row, records
 from auditlib.software import image_words
 
@@ -49,7 +49,7 @@ def _walks(probe_walks: pd.DataFrame | None) -> Mapping[tuple[str, str], Row]:
     "critical",
     "Chaque route vivante répond",
     key=("domain", "router"),
-    message="{urls} {answer} (routeur « {router} »). {cause}",
+    message="{urls} {answer}{routed}. {cause}",
     fix=Fix("{remedy}", ("docker logs --tail 100 {container}",), (_ASK,)),
 )
 def routes_answer(http_probes: pd.DataFrame, probe_walks: pd.DataFrame | None = None) -> Iterator[Row]:
@@ -64,15 +64,16 @@ def routes_answer(http_probes: pd.DataFrame, probe_walks: pd.DataFrame | None = 
         if late or probe["status"] in _GATEWAY:
             walk = walks.get((probe["url"], probe["entrypoint"]))
             router = probe["router"] or next(iter((walk or {}).get("routers") or ()), None)
-            groups.setdefault((probe["domain"], router or "inconnu"), []).append(probe)
+            groups.setdefault((probe["domain"], router or ""), []).append(probe)
     for (domain, router), probes in groups.items():
         first = probes[0]
         walk = walks.get((first["url"], first["entrypoint"])) or {}
         urls = [probe["url"] for probe in probes]
-        broken = walk.get("reason") if walk.get("stop") else None
+        broken = _broken(walk)
         yield {
+            "subjects": (("domain", domain), *((("router", router),) if router else ())),
             "domain": domain,
-            "router": router,
+            "router": router or None,
             "confidence": "certain" if broken or first["status"] else "probable",
             "urls": urls,
             "status": first["status"],
@@ -84,6 +85,7 @@ def routes_answer(http_probes: pd.DataFrame, probe_walks: pd.DataFrame | None = 
             "wording": {
                 "urls": listing(urls[:3]) + (f" et {len(urls) - 3} autres" if len(urls) > 3 else ""),
                 "answer": _answered(first, several=len(urls) > 1),
+                "routed": f" (routeur « {router} »)" if router else "",
                 "cause": _cause(first, broken),
                 "remedy": _remedy(walk, broken),
                 **_how(first),
@@ -94,13 +96,37 @@ def routes_answer(http_probes: pd.DataFrame, probe_walks: pd.DataFrame | None = 
 def _answered(probe: Row, *, several: bool) -> str:
     verb = "répondent" if several else "répond"
     if probe["status"] is None:
-        return f"ne {verb} pas dans le délai de la sonde ({probe['latency_ms']} ms)"
+        after = f" ({duration(probe['latency_ms'] / 1000)})" if probe["latency_ms"] is not None else ""
+        return f"ne {verb} pas dans le délai de la sonde{after}"
     return f"{verb} par une erreur {probe['status']}"
+
+
+_HOPS = {
+    "port": "port",
+    "entrypoint": "point d’entrée",
+    "router": "routeur",
+    "middleware": "middleware",
+    "service": "service",
+    "server": "serveur",
+    "container": "conteneur",
+    "network": "réseau",
+    "listening": "port écouté",
+}
+
+
+def _broken(walk: Row) -> str | None:
+    """The first broken hop of a walk, as a French sentence; None when no hop is."""
+    if not walk.get("stop") or not walk.get("reason"):
+        return None
+    hop = " ".join(
+        filter(None, [_HOPS.get(walk["stop"], walk["stop"]), walk["stop_name"] and quoted(walk["stop_name"])])
+    )
+    return f"Étape rompue, {hop} : {walk['reason']}"
 
 
 def _cause(probe: Row, broken: str | None) -> str:
     if broken:
-        return f"Cause : {broken[:1].lower()}{broken[1:]}"
+        return broken
     if probe["status"] is not None and probe["own_answer"] is False:
         return "C’est l’application elle-même qui répond ainsi."
     if probe["status"] == 503:
@@ -167,7 +193,7 @@ def _comes_back(probe: Row) -> bool:
     "low",
     "Les réponses portent les en-têtes de sécurité",
     key=("domain",),
-    message="Les réponses de « {domain} » n’ont pas {missing} ({urls}).",
+    message="Les réponses de « {domain} » n’ont {missing} ({urls}).",
     fix=Fix(
         "Ajouter au routeur un middleware « headers » : {options}.",
         (),
@@ -194,12 +220,17 @@ def security_headers(http_probes: pd.DataFrame) -> Iterator[Row]:
             "urls": urls,
             "routers": sorted({probe["router"] for probe in probes if probe["router"]}),
             "wording": {
-                "missing": listing((_SAID[header] for header in _OPTIONS if header in headers), "ni"),
+                "missing": _none_of([_SAID[header] for header in _OPTIONS if header in headers]),
                 "urls": listing(urls[:3]) + ("…" if len(urls) > 3 else ""),
                 "options": listing(quoted(_OPTIONS[header]) for header in _OPTIONS if header in headers),
                 **_how(probes[0]),
             },
         }
+
+
+def _none_of(names: list[str]) -> str:
+    """« pas A », « ni A ni B », « ni A, ni B ni C »."""
+    return f"pas {names[0]}" if len(names) == 1 else listing((f"ni {name}" for name in names), "").replace("  ", " ")
 
 
 _OPTIONS = {
@@ -263,7 +294,7 @@ def clear_redirected(http_probes: pd.DataFrame, traefik_entrypoints: pd.DataFram
             "severity": "medium" if is_public(domain) else "low",
             "confidence": "hint" if relayed.get(entrypoint) else "certain",
             "urls": urls,
-            "status": probes[0]["status"],
+            "status": probes[0]["final_status"] if probes[0]["redirects"] else probes[0]["status"],
             "routers": sorted({probe["router"] for probe in probes if probe["router"]}),
             "wording": {
                 "urls": listing(urls[:3]) + (f" et {len(urls) - 3} autres" if len(urls) > 3 else ""),
@@ -291,6 +322,7 @@ def administration_guarded(
     routes: pd.DataFrame,
     containers: pd.DataFrame | None = None,
     traefik_middlewares: pd.DataFrame | None = None,
+    probe_walks: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Pages of tools that authenticate nobody by themselves, and of Traefik's API, given to a probe without a password.
 
@@ -302,14 +334,14 @@ def administration_guarded(
     limited = {row["middleware"] for row in middlewares if (row["type"] or "").lower() in _ALLOW_LISTS}
     chains = {row["middleware"]: [*(row["chain"] or ())] for row in middlewares}
     behind: dict[str, Row] = {row["router"]: row for row in records(routes)}
-    by_place: dict[tuple[str, str], set[str]] = {}
-    for row in behind.values():
-        by_place.setdefault((row["domain"] or "", row["path"] or "/"), set()).add(row["router"])
+    walks = _walks(probe_walks)
     seen: set[tuple[str, str]] = set()
     for probe in records(http_probes):
-        named = by_place.get((probe["domain"], probe["path"] or "/"), set())
+        # The access log keeps silent on Traefik's own services.
+        walk = walks.get((probe["url"], probe["entrypoint"])) or {}
+        predicted = [*(walk.get("routers") or ())] if walk.get("certain") else []
         router = probe["router"] if not _comes_back(probe) else None
-        router = router or (next(iter(named)) if len(named) == 1 else None)
+        router = router or (predicted[0] if len(predicted) == 1 else None)
         route = behind.get(router or "")
         if route is None or not _given(probe) or (probe["domain"], router) in seen:
             continue

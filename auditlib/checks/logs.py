@@ -8,6 +8,7 @@ import pandas as pd
 from auditlib import journal
 from auditlib.checks.moments import RECENT, now, start
 from auditlib.findings import Fix, check
+from auditlib.fixes import compose
 from auditlib.french import instant, listing, number, plural, quoted
 from auditlib.schema import Row, records
 from auditlib.tables.logs import CAUSES, KINDS, SUBJECTS
@@ -128,7 +129,12 @@ def _failure(event: Row) -> str:
     span = f"le {instant(event['last'])}"
     if event["count"] > 1 and event["first"] is not None and event["first"] != event["last"]:
         span = f"du {instant(event['first'])} au {instant(event['last'])}"
-    return f"{CAUSES.get(event['cause'] or '', 'cause inconnue')} ({number(event['count'])} fois, {span})"
+    return f"{_cause(event)} ({number(event['count'])} fois, {span})"
+
+
+def _cause(event: Row) -> str:
+    cause = event["cause"] or "other"
+    return "cause non reconnue" if cause == "other" else CAUSES.get(cause, cause)
 
 
 def _writer(logs: pd.DataFrame | None) -> str | None:
@@ -143,7 +149,7 @@ def _writer(logs: pd.DataFrame | None) -> str | None:
     "Le journal de Traefik ne contient aucune erreur récente inexpliquée",
     key=(),
     confidence="probable",
-    message="Le journal de Traefik signale {kind}{about} ({number} fois, la dernière le {last}) : « {example} ».",
+    message="Le journal de Traefik signale {kind} ({about}{number} fois, la dernière le {last}) : « {example} ».",
     fix=Fix(
         "Lire le message et ce qui l’entoure dans le journal de Traefik, et corriger ce qu’il signale.",
         ("docker logs --since 24h {container}",),
@@ -179,7 +185,7 @@ def unexplained_errors(
             "example": events[0]["example"],
             "wording": {
                 "kind": "une erreur" if kind == "other" else f"« {KINDS[kind]} »",
-                "about": f" ({SUBJECTS.get(subject_kind, subject_kind)} « {subject} »)" if named else "",
+                "about": f"{SUBJECTS.get(subject_kind, subject_kind)} « {subject} », " if named else "",
                 "number": number(sum(event["count"] for event in events)),
                 "last": instant(max(event["last"] for event in events)),
                 "container": _writer(logs),
@@ -194,8 +200,9 @@ def unexplained_errors(
     key=("container",),
     message="Le journal de Traefik{named} annonce la version {announced}{running}.",
     fix=Fix(
-        "Lire les notes de version, puis mettre « {image} » à jour dans le fichier compose et recréer le conteneur.",
-        (),
+        "Lire les notes de version, puis remplacer « {image} » par la nouvelle version là où l’image est nommée, et "
+        "recréer le conteneur.",
+        ("{compose} up -d {service}",),
         ("docker exec {container} traefik version",),
     ),
 )
@@ -212,7 +219,8 @@ def up_to_date(
     if newer is None:
         return
     container = next((row["container"] for row in rows if row["container"]), None) or _writer(logs)
-    images = {} if containers is None else {row["name"]: row["image"] for row in records(containers)}
+    known = {} if containers is None else {row["name"]: row for row in records(containers)}
+    one = known.get(container or "")
     yield {
         "subjects": (("container", container),) if container else (("source", "traefik"),),
         "container": container,
@@ -221,7 +229,8 @@ def up_to_date(
         "wording": {
             "named": f" (conteneur « {container} »)" if container else "",
             "running": f" ; la version {running} est en service" if running else "",
-            "image": images.get(container or "") or "traefik",
+            "image": (one or {}).get("image") or "traefik",
+            **(compose(one) if one else {"compose": None, "service": None}),
         },
     }
 

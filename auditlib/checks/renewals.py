@@ -176,7 +176,7 @@ def _span(left: dt.timedelta) -> str:
     "low",
     "Chaque certificat gardé sert à un domaine",
     key=("certificate",),
-    message="Le certificat gardé {certificate} ({names}) ne couvre aucun domaine servi ; Traefik continue de le "
+    message="Le certificat gardé « {certificate} » ({names}) ne couvre aucun domaine servi ; Traefik continue de le "
     "renouveler, et un échec restera sans effet.",
     fix=Fix(
         "Si ce domaine ne doit plus être servi, retirer ce certificat du stockage « {path} » (Traefik arrêté). Sinon, "
@@ -205,7 +205,7 @@ def useful_certificates(
         if row["fingerprint"] in given or any(covers(domain, names) for domain in live):
             continue
         yield {
-            "certificate": f"{row['domain'] or row['common_name']} ({row['resolver']})",
+            "certificate": f"{row['domain'] or row['common_name']}@{row['resolver']}",
             "domains": names,
             "not_after": row["not_after"],
             "fingerprint": row["fingerprint"],

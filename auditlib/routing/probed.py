@@ -25,6 +25,7 @@ PROBE_WALKS = Table(
         text("server", "Serveur"),
         text("container", "Conteneur"),
         text("stop", "S’arrête à", "La première étape rompue, celle de la sonde mise à part."),
+        text("stop_name", "Étape", "Le nom de cette étape."),
         prose("reason", "Motif"),
         several("faults", "Contrôles", "Ceux qui en disent plus, avec leur sujet : NET-002 container app."),
     ),
@@ -84,32 +85,41 @@ def probe_walks(
             "url": probe["url"],
             "entrypoint": probe["entrypoint"],
             "routers": (walked.router, *walked.ties) if same and walked.router else (),
-            "certain": same and _certain(walked, rules, probe["domain"] or ""),
+            "certain": same and _certain(walked, rules, probe),
             "service": walked.service,
             "server": walked.server,
             "container": walked.container,
             "stop": stop and stop.hop,
+            "stop_name": (stop and stop.name) or None,
             "reason": stop and stop.reason,
             "faults": tuple(dict.fromkeys(" ".join(fault) for fault in walked.faults)) if same else (),
         }
 
 
-def _certain(walked: Trace, rules: Mapping[str, Row], domain: str) -> bool:
-    """Whether no router that is tried before the winner, and may answer to this domain, has a rule of unsure effect."""
+def _certain(walked: Trace, rules: Mapping[str, Row], probe: Row) -> bool:
+    """Whether no router that is tried before the winner, and may answer to this probe, has a rule of unsure effect."""
     for candidate in walked.candidates:
         row = rules.get(candidate.router)
         rule = (row or {}).get("rule") or ""
-        if row and any(word in rule.lower() for word in _UNSURE) and _concerns(row, domain):
+        if row and any(word in rule.lower() for word in _UNSURE) and _concerns(row, probe):
             return False
         if candidate.router == walked.router:
             break
     return True
 
 
-def _concerns(router: Row, domain: str) -> bool:
+def _concerns(router: Row, probe: Row) -> bool:
     syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
     try:
         found = places(parse(router["rule"] or "", syntax))
     except RuleError:
         return True
-    return any(place.domain is None or place.domain.startswith(("~", "*")) or place.domain == domain for place in found)
+    return any(
+        (_pattern(place.domain) or place.domain == probe["domain"])
+        and (_pattern(place.path) or str(probe["path"] or "/").startswith(str(place.path)))
+        for place in found
+    )
+
+
+def _pattern(place: str | None) -> bool:
+    return place is None or place.startswith(("~", "*"))

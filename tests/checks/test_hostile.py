@@ -85,7 +85,7 @@ def _words(command: str, new: dict[str, str]) -> list[str]:
 def _run(commands: list[str]) -> list[list[str]]:
     """The words that bash gives to the programs of these commands, each replaced by a function that tells them."""
     tell = 'printf "%s\\0" "${FUNCNAME[0]}" "$@"; printf "\\n\\0"'
-    stubs = [f"{program}() {{ {tell}; }}" for program in ("docker", "docker-compose", "ss", "curl")]
+    stubs = [f"{program}() {{ {tell}; }}" for program in ("docker", "docker-compose", "ss", "curl", "chmod")]
     script = "\n".join([*stubs, *commands])
     bash = shutil.which("bash")
     assert bash
