@@ -283,6 +283,13 @@ def _commands_html(commands: Sequence[str]) -> str:
 
 # Facts of evidence that no table names.
 _FACTS = {"held": "Déjà tenu", "proxy_networks": "Réseaux de Traefik", "places": "Joignable par", "project": "Projet"}
+_FACTS |= {
+    "urls": "URL",
+    "headers": "En-têtes absents",
+    "predicted": "Routeurs prévus",
+    "announced": "Version annoncée",
+}
+_FACTS |= {"causes": "Causes", "routers": "Routeurs", "known": "Résolveurs déclarés"}
 
 
 def _evidence_html(evidence: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ ROOT = runs.project()
 # The flow, from what everything rests on to what a person calls. A module may import what stands on an earlier line,
 # and its own package or its neighbours of the same line.
 FLOW = (
-    ("version", "french", "software"),
+    ("version", "french", "software", "domains"),
     ("schema",),
     ("tables",),
     ("parameters", "rules", "compose"),

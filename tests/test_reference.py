@@ -75,6 +75,8 @@ def test_the_planted_faults_are_all_that_is_found(faulty: Snapshot) -> None:
         # Not planted, but true: the metrics of Traefik are on the same published port as its API.
         ("PORT-005", ("container traefik", "port tcp/0.0.0.0:8080"), "medium"),
         ("PORT-006", ("container ai-orchestrator-frontend", "port tcp/0.0.0.0:8002"), "medium"),
+        ("HTTP-003", ("domain jsr.4lb.ca",), "low"),
+        ("LOG-003", ("container traefik",), "info"),
     ]
 
 
@@ -140,6 +142,18 @@ def test_what_is_frozen_is_what_is_true_of_it(faulty: Snapshot, healthy: Snapsho
     assert [result.verdict for result in again.results] == ["pass", "pass"]
     other = {one.identity for one in findings.run(healthy.judged_by(Policy(expected=expected)), judged).findings}
     assert {"EXPECT-001|container=redis", "PORT-008|port=tcp/0.0.0.0:9835"} <= other
+def test_the_newer_version_is_told_from_the_log(faulty: Snapshot) -> None:
+    newer = next(one for one in findings.run(faulty).findings if one.check == "LOG-003")
+    assert (newer.evidence["version"], newer.evidence["announced"]) == ("3.6.6", "3.6.7")
+    assert "«\u00a0traefik:v3.6.6\u00a0»" in newer.fix.text
+
+
+def test_every_probe_was_answered_by_the_router_that_is_predicted(faulty: Snapshot) -> None:
+    answered = {row[:2]: row[2] for row in rows(faulty.http_probes, "url", "entrypoint", "router")}
+    secured = [row for row in rows(faulty.probe_walks, "url", "entrypoint", "routers", "stop") if row[1] == "websecure"]
+    assert len(secured) >= 8
+    for url, entrypoint, routers, stop in secured:
+        assert (answered[url, entrypoint] or "dashboard@file", stop) == (routers[0], None)
 
 
 def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:

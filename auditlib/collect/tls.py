@@ -1,6 +1,5 @@
 """The certificate that the local proxy really serves for each live domain, read by a handshake and then judged."""
 
-import ipaddress
 import ssl
 import time
 from typing import Any
@@ -9,6 +8,7 @@ from auditlib.collect import certificates, proxy
 from auditlib.collect.dial import Address, dial, each, fault, shown, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.source import PATIENCE, Payloads, Reading
+from auditlib.domains import covers
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
@@ -108,15 +108,3 @@ def _probe(answer: dict[str, Any], certificate: Row) -> Row:
         "trusted": (code is None) if answered else None,
         "untrusted": untrusted,
     }
-
-
-def covers(domain: str, names: list[str]) -> bool:
-    """Whether a certificate of these names is for a domain: equal, or a wildcard for its first label (RFC 6125)."""
-    if domain in names:
-        return True
-    first, _, parent = domain.partition(".")
-    try:
-        ipaddress.ip_address(domain)
-    except ValueError:
-        return bool(first and parent) and f"*.{parent}" in names
-    return False

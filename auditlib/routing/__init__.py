@@ -3,6 +3,6 @@
 Importing this package registers its views.
 """
 
-from auditlib.routing import decisions, differences, entrypoints, predicted, provider, routes, shadowing
+from auditlib.routing import decisions, differences, entrypoints, predicted, probed, provider, routes, shadowing
 
-__all__ = ["decisions", "differences", "entrypoints", "predicted", "provider", "routes", "shadowing"]
+__all__ = ["decisions", "differences", "entrypoints", "predicted", "probed", "provider", "routes", "shadowing"]
