@@ -20,7 +20,7 @@ FLOW = (
     ("schema",),
     ("tables",),
     ("parameters", "rules", "compose"),
-    ("policy",),
+    ("policy", "patches"),
     ("snapshot",),
     ("collect", "ports", "runs"),
     ("inventory",),
@@ -30,7 +30,7 @@ FLOW = (
     ("findings",),
     ("fixes",),
     ("checks", "conclusions", "display", "figures", "explanation"),
-    ("notebook",),
+    ("notebook", "plan"),
     ("report", "engines"),
     ("workbook",),
     ("cli",),
@@ -55,7 +55,7 @@ ONLY = {
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
-        "routing", "topology", "findings", "fixes", "checks",
+        "routing", "topology", "findings", "fixes", "checks", "patches", "plan",
         "conclusions", "display", "figures")  # fmt: skip
 
 

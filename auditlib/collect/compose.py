@@ -166,6 +166,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     ]
     tables = compose_rows.tables(projects, read)
     tables["compose_projects"] += compose_rows.dockerfiles(payload["dockerfiles"], [project for _, project in projects])
+    tables["compose_lines"] = compose_rows.lines(projects, read)
     tables["exclusions"] = [
         {
             **row,
