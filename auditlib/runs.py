@@ -164,11 +164,15 @@ def find(path: str) -> Path:
     return locate(given)
 
 
-def write(path: Path, content: str) -> None:
-    """Write a text file all at once. Raises RunError when the disk refuses."""
+def write(path: Path, content: str, *, executable: bool = False) -> None:
+    """Write a text file all at once, one to run if `executable`. Raises RunError when the disk refuses."""
     fresh = path.with_name(f".{path.name}.new")
     try:
         fresh.write_text(content, "utf-8")
+        if executable:
+            # Whoever may read it may run it.
+            mode = fresh.stat().st_mode
+            fresh.chmod(mode | (mode & 0o444) >> 2)
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ FLOW = (
     ("schema",),
     ("tables",),
     ("parameters", "rules", "compose"),
-    ("policy",),
+    ("policy", "patches"),
     ("snapshot",),
     ("collect", "ports", "runs"),
     ("inventory",),
@@ -31,7 +31,7 @@ FLOW = (
     ("fixes",),
     ("claims", "expectations"),
     ("checks", "conclusions", "display", "figures", "explanation"),
-    ("notebook",),
+    ("notebook", "plan"),
     ("report", "engines"),
     ("workbook",),
     ("cli",),
@@ -59,6 +59,8 @@ PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarati
         "routing", "topology", "findings", "fixes", "checks",
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
         "routing", "topology", "findings", "fixes", "claims", "expectations", "checks",
+PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
+        "routing", "topology", "findings", "fixes", "checks", "patches", "plan",
         "conclusions", "display", "figures")  # fmt: skip
 
 

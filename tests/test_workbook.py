@@ -53,6 +53,7 @@ def shown(done: workbook.Done, name: str, cell: str) -> str:
 
 def test_a_run_leaves_what_the_contract_says(done: workbook.Done, outputs: Path) -> None:
     wanted = {FOLDER, runs.NOTEBOOKS, "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"}
+    wanted |= {"check_global.sh"}
     assert {path.name for path in done.folder.iterdir()} == {*wanted, runs.JOURNAL}
     assert done.folder.parent == outputs / "serveur"
     assert (done.folder.parent / "latest").resolve() == done.folder
@@ -227,7 +228,7 @@ def test_no_canary_is_anywhere_in_what_a_run_wrote(done: workbook.Done) -> None:
 
 
 def test_reporting_again_writes_the_same(done: workbook.Done) -> None:
-    names = ("rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml")
+    names = ("rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml", "check_global.sh")
     before = {name: (done.folder / name).read_bytes() for name in names}
     export(done.folder, workbook.policy(done.folder))
     assert {name: (done.folder / name).read_bytes() for name in names} == before

@@ -197,6 +197,7 @@ def rows(payload: dict[str, Any]) -> Reading:
         asked = [(one, project) for one, project in projects if one.get("told")]
         gaps += filter(None, (_confirm(one, project, read, program["version"]) for one, project in asked))
     tables["compose_projects"] += compose_rows.dockerfiles(payload["dockerfiles"], [project for _, project in projects])
+    tables["compose_lines"] = compose_rows.lines(projects, read)
     tables["exclusions"] = [
         {
             **row,

@@ -1,10 +1,12 @@
 """Rows of what compose files say. Only what is named here is kept: no value of a variable, no command."""
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from auditlib.collect import compose_lines
 from auditlib.collect.connections import DATABASE_NAMES, connection
 from auditlib.collect.containers import EVERY_ADDRESS, label_value
 from auditlib.collect.secrets import REMOVED, redact, secret_name
@@ -57,6 +59,21 @@ def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[s
             for row in _once(table, maker(project, one["root"], read))
         ]
     return made
+
+
+def lines(projects: list[tuple[dict[str, Any], Project]], read: Read) -> list[Row]:
+    """The lines of the compose files that projects are made of, each file once; never of a file of variables."""
+    found: dict[tuple[str, str], str] = {}
+    for one, project in projects:
+        for path, role in project.read.items():
+            if role in ("compose", "override", "include", "extends"):
+                with contextlib.suppress(OSError):
+                    found[one["root"], relative(path, one["root"])] = read(path)
+    return [
+        {"root": root, "file": file, **line}
+        for (root, file), content in found.items()
+        for line in compose_lines.lines(content)
+    ]
 
 
 def _once(table: str, found: Iterator[Row]) -> list[Row]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from auditlib import figures, findings, snapshot, topology
 from auditlib.policy import Policy
+from auditlib.report.check_global import script
 from auditlib.report.constats import constats
 from auditlib.report.html import page
 from auditlib.report.markdown import report
@@ -11,6 +12,7 @@ from auditlib.runs import NOTEBOOKS, write
 from auditlib.snapshot import AbsentTable, Snapshot
 
 HTML, MARKDOWN, JSON, SVG, GRAPHML = "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"
+SCRIPT = "check_global.sh"
 
 
 def export(run: Path, policy: Policy, name: str = "") -> findings.Audit:
@@ -25,6 +27,7 @@ def export(run: Path, policy: Policy, name: str = "") -> findings.Audit:
     picture, graphml = _graph(facts)
     write(run / SVG, picture)
     write(run / GRAPHML, graphml)
+    write(run / SCRIPT, script(facts), executable=True)
     write(run / MARKDOWN, report(facts, audit))
     write(run / JSON, constats(facts, audit))
     # The page last: a reader who finds it finds the rest.

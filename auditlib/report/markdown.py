@@ -1,14 +1,14 @@
 """The report as French Markdown, under the nine headings of an audit written by hand."""
 
-import shlex
 from collections.abc import Iterator
 
 from auditlib import conclusions, notebook
 from auditlib.databases import trial_commands
 from auditlib.display import FindingList, Notice, Sentences, markdown_code, markdown_text
 from auditlib.findings import Audit, Finding
-from auditlib.french import day, instant, typography, visible
+from auditlib.french import day, instant, typography
 from auditlib.inventory import PASSIVE
+from auditlib.report.check_global import script
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable, Snapshot
 from auditlib.tables import databases
@@ -233,42 +233,16 @@ def _unknown(audit: Audit) -> Iterator[str]:
 
 
 def _procedure(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    yield "À lancer sur la machine ; rien n’y est modifié."
-    yield markdown_code("\n".join(_commands(snapshot)))
-
-
-def _commands(snapshot: Snapshot) -> Iterator[str]:
-    """Commands that look again at what this audit saw, with this server's own names."""
-    yield "# Conteneurs : état et santé"
-    yield "docker ps --all --format 'table {{.Names}}\\t{{.Status}}\\t{{.Ports}}'"
-    yield "# Ports de la machine"
-    yield "ss -Hlntup"
-    networks = sorted({row["network"] for row in _rows(snapshot, "container_networks")})
-    if networks:
-        yield "# Réseaux et conteneurs attachés"
-        format_ = "'{{.Name}} : {{range .Containers}}{{.Name}} {{end}}'"
-        yield from (f"docker network inspect --format {format_} {_quoted(network)}" for network in networks)
-    trials = [command for row in _rows(snapshot, "databases") if row["running"] for command in trial_commands(row)]
-    if trials:
-        yield "# Bases de données"
-        yield from trials
-    routes = [row for row in _rows(snapshot, "routes") if row["protocol"] == "http" and row["domain"]]
-    domains = sorted({(row["domain"], bool(row["tls"])) for row in routes if not row["domain"].startswith(("~", "*"))})
-    if domains:
-        yield "# Domaines, à travers le proxy local"
-    for domain, tls in domains:
-        port, scheme = (443, "https") if tls else (80, "http")
-        target = _quoted(f"{domain}:{port}:127.0.0.1")
-        yield f"curl -ksS -o /dev/null -w '%{{http_code}} %{{url}}\\n' --resolve {target} {_quoted(f'{scheme}://{domain}/')}"
+    yield (
+        "Le script `check_global.sh`, écrit avec ce rapport, contrôle à nouveau cette machine sans rien y modifier. "
+        + typography("Il finit par 0 sans écart, 1 avec un écart, 2 s’il ne peut rien vérifier.")
+    )
+    yield markdown_code(script(snapshot))
 
 
 def _rows(snapshot: Snapshot, name: str) -> list[Row]:
     frame = getattr(snapshot, name, None)
     return [] if frame is None else records(frame)
-
-
-def _quoted(text: str) -> str:
-    return shlex.quote(visible(text))
 
 
 def _plan(snapshot: Snapshot, audit: Audit) -> Iterator[str]:

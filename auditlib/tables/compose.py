@@ -238,6 +238,20 @@ CONNECTIONS = Table(
     source="compose",
 )
 
+LINES = Table(
+    "compose_lines",
+    "Lignes des fichiers compose",
+    "Les lignes que l’on peut corriger sans rien voir de secret ; les autres n’ont que leur numéro.",
+    ("root", "file", "line"),
+    (
+        _ROOT,
+        *_WHERE,
+        text("text", "Texte", "Inconnu : la ligne pourrait tenir un secret, et n’est pas gardée."),
+        text("ending", "Fin", words={"lf": "saut de ligne", "crlf": "retour et saut de ligne", "none": "aucune"}),
+    ),
+    source="compose",
+)
+
 EXCLUDED = Table(
     "exclusions",
     "Exclusions",
@@ -264,5 +278,6 @@ TABLES = (
     ENVIRONMENT,
     SECRETS,
     CONNECTIONS,
+    LINES,
     EXCLUDED,
 )

@@ -214,3 +214,11 @@ def test_a_silent_engine_costs_its_timeout_and_no_more(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="n’existe pas"):
         engine.fetch(quick, {})
     assert SOCKET.exists()
+
+
+def test_the_script_it_writes_finds_the_server_as_it_was(run: Run) -> None:
+    checked = subprocess.run([str(run.folder / "check_global.sh")], capture_output=True, text=True, check=False)
+    lines = [line.split(maxsplit=1) for line in checked.stdout.splitlines() if line.startswith("  ")]
+    assert [line for line in lines if line[0] != "ok"] == [["ÉCART", "jsr-dev : non attaché à unified-net"]]
+    assert len(lines) > 40
+    assert checked.returncode == 1
