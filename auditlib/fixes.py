@@ -69,6 +69,8 @@ class Declared:
 def _bears(owners: Iterable[Row], own: str) -> bool:
     """Whether containers bear the name of a router themselves, so that no entry point gave it its prefix."""
     return any(own in (row["name"], row["compose_service"]) for row in owners)
+
+
 def compose_on_disk(project: Row) -> Command:
     """The Compose command on the files of a project of the disk, a row of `compose_projects`."""
     paths = [posixpath.join(project["root"], file) for file in project["files"].split(" + ")]

@@ -31,7 +31,7 @@ FLOW = (
     ("fixes",),
     ("claims", "expectations"),
     ("checks", "conclusions", "display", "figures", "explanation"),
-    ("notebook", "plan"),
+    ("notebook",),
     ("report", "engines"),
     ("workbook",),
     ("cli",),
@@ -55,12 +55,8 @@ ONLY = {
 }
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
-PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences",
-        "routing", "topology", "findings", "fixes", "checks",
-PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
-        "routing", "topology", "findings", "fixes", "claims", "expectations", "checks",
-PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations",
-        "routing", "topology", "findings", "fixes", "checks", "patches", "plan",
+PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences", "domains",
+        "routing", "topology", "findings", "fixes", "claims", "expectations", "checks", "patches",
         "conclusions", "display", "figures")  # fmt: skip
 
 

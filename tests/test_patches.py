@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib.collect.compose_lines import lines as shown
+from auditlib.compose.agreement import ours, told
 from auditlib.compose.written import Line, Unsafe
 from auditlib.patches import Flag, Join, Label, Name, Operation, Publish, applied, override, patch
-from tests.compose.oracle import asked, loaded, ours, program, told
+from tests.compose.oracle import asked, loaded, program, read
 
 PROJECTS = Path(__file__).parent / "testbed" / "projets"
 FILE = "docker-compose.yml"
@@ -58,7 +59,7 @@ def reading(folder: Path, text: str, **files: str) -> dict[str, Any]:
     (folder / FILE).write_text(text, "utf-8", newline="")
     for name, content in files.items():
         (folder / name.replace("_env", ".env")).write_text(content)
-    return ours(loaded(folder))
+    return ours(loaded(folder), read)
 
 
 def variables(folder: Path) -> str:

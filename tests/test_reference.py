@@ -142,6 +142,8 @@ def test_what_is_frozen_is_what_is_true_of_it(faulty: Snapshot, healthy: Snapsho
     assert [result.verdict for result in again.results] == ["pass", "pass"]
     other = {one.identity for one in findings.run(healthy.judged_by(Policy(expected=expected)), judged).findings}
     assert {"EXPECT-001|container=redis", "PORT-008|port=tcp/0.0.0.0:9835"} <= other
+
+
 def test_the_newer_version_is_told_from_the_log(faulty: Snapshot) -> None:
     newer = next(one for one in findings.run(faulty).findings if one.check == "LOG-003")
     assert (newer.evidence["version"], newer.evidence["announced"]) == ("3.6.6", "3.6.7")

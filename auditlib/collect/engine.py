@@ -166,6 +166,8 @@ def bounded(chunks: Iterable[bytes], most: int, refusal: str) -> bytes:
         if len(packed) > most:
             raise OSError(errno.EFBIG, refusal)
     return bytes(packed)
+
+
 def _folders(payload: dict[str, Any]) -> dict[str, bool]:
     """Whether each sensitive path that a container mounts is a folder.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from auditlib.routing.trace import Known, RequestError, Trace, trace
+from auditlib.routing.hops import Known, Trace
+from auditlib.routing.trace import RequestError, trace
 from auditlib.rules import RuleError, Syntax, parse, places
 from auditlib.schema import Row, Table, flag, prose, records, several, text, view
 from auditlib.snapshot import Snapshot

@@ -33,25 +33,14 @@ HIDDEN = "a\nb\x1b[2J\u202egnp.exe\x00\u061c"
 NAMES = {"name", "container", "network", "compose_project", "compose_service", "process", "unit", "router", "service"}
 NAMES |= {"middleware", "entrypoint"}
 NAMES |= {"project", "database"}
-NAMES |= {"project", "database"}
-NAMES |= {"project", "database"}
-KEPT = {"traefik", "api@internal", "dashboard@internal", "docker-proxy", "rootlesskit", "host"}
-# What the commands of findings run.
-PROGRAMS = ["docker", "docker-compose", "ss", "curl", "sudo", "stat", "df", "free", "ps", "pgrep", "getent"]
-PROGRAMS += ["journalctl", "systemctl"]
-KEPT = {
-    "traefik",
-    "api@internal",
-    "dashboard@internal",
-    "docker-proxy",
-    "rootlesskit",
-    "host",
-    "bridge",
-    "sshd",
-    "docker.service",
-}
-KEPT |= {"bridge", "none", "ingress", "prometheus.service", "nginx_exporter"}
+KEPT = {"traefik", "api@internal", "dashboard@internal", "docker-proxy", "rootlesskit", "host", "bridge", "none"}
+KEPT |= {"ingress", "sshd", "docker.service", "prometheus.service", "nginx_exporter"}
 PLACE = re.compile(r"(?:tcp|udp)/.*:[0-9]+")  # the name of an expected port
+
+
+# What the commands of findings run.
+PROGRAMS = ("docker", "docker-compose", "ss", "curl", "chmod", "sudo", "stat", "df", "free", "ps", "pgrep", "getent")
+PROGRAMS += ("journalctl", "systemctl")
 
 
 def _renamed(case: Case, rename: Callable[[str], str]) -> tuple[Tables, dict[str, str]]:
@@ -105,12 +94,7 @@ def _words(command: str, new: dict[str, str]) -> list[str]:
 def _run(commands: list[str]) -> list[list[str]]:
     """The words that bash gives to the programs of these commands, each replaced by a function that tells them."""
     tell = 'printf "%s\\0" "${FUNCNAME[0]}" "$@"; printf "\\n\\0"'
-    stubs = [
-        f"{program}() {{ {tell}; }}"
-        for program in ("docker", "docker-compose", "ss", "curl", "systemctl", "journalctl")
-    ]
     stubs = [f"{program}() {{ {tell}; }}" for program in PROGRAMS]
-    stubs = [f"{program}() {{ {tell}; }}" for program in ("docker", "docker-compose", "ss", "curl", "chmod")]
     script = "\n".join([*stubs, *commands])
     bash = shutil.which("bash")
     assert bash

@@ -152,7 +152,6 @@ CATALOGUE = {
     "ROUTE-011": ("high", "Aucune requête ne revient à deux routeurs de même priorité"),
     "ROUTE-012": ("info", "Chaque domaine déclaré sur le disque a un routeur en service"),
     "ROUTE-013": ("low", "Chaque domaine est déclaré en un seul endroit"),
-    "ROUTE-012": ("info", "Chaque domaine déclaré sur le disque a un routeur en service"),
     "ROUTE-014": ("high", "L’API de Traefik n’est pas servie sans authentification au-delà de la machine"),
     "ROUTE-015": ("high", "Quelque chose répond à l’adresse de chaque serveur de la machine"),
     "ROUTE-016": ("high", "Chaque adresse que Traefik utilise est celle d’un conteneur qu’il peut atteindre"),
@@ -177,10 +176,8 @@ def test_ids_severities_and_titles() -> None:
     assert {check.id: (check.severity, check.title) for check in CHECKS.values()} == CATALOGUE
 
 
-# Waivers are given with the parameters, sources with every snapshot: they are never unknown, there are only none.
-GIVEN = {"WAIVER-001", "WAIVER-002", "COLLECT-001"}
-# Waivers and expectations are given with the parameters: they are never unknown, there are only none.
-GIVEN = {"WAIVER-001", "WAIVER-002", "PORT-008", "EXPECT-001"}
+# Waivers and expectations are given with the parameters, sources with every snapshot: they are never unknown.
+GIVEN = {"WAIVER-001", "WAIVER-002", "COLLECT-001", "PORT-008", "EXPECT-001"}
 
 
 @EVERY

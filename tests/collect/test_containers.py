@@ -350,6 +350,8 @@ def test_only_the_names_of_variables_are_kept() -> None:
         {"container": "app", "variable": name} for name in ("ALONE", "EMPTY", "PASSWORD")
     ]
     assert "hunter2" not in json.dumps(made)
+
+
 @pytest.mark.parametrize(
     ("configured", "live", "chosen"),
     [
