@@ -119,10 +119,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
     graver = [finding.message for finding in audit.findings if finding.severity in ("critical", "high")]
     assert len(graver) == 5
     assert executive(faulty, audit) == [
-        "Note 84 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
-        "Note 73 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
-        "Note 80 sur 100, pour 97 % des contrôles évalués ; le plus grave est de gravité critique.",
-        "Note 63 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
+        "Note 88 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
@@ -133,8 +130,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "Non lu, ou en partie : systemd (La machine n’est pas gérée par systemd).",
     ]
     assert executive(healthy, findings.run(healthy))[0] == (
-        "Note 100 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité information."
-        "Note 96 sur 100, pour 97 % des contrôles évalués ; le plus grave est de gravité faible."
+        "Note 98 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité faible."
     )
 
 
