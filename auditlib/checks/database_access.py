@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 import auditlib.databases  # noqa: F401 - what tells from where they can be reached
-from auditlib.checks.databases import inside, known_containers, shown, stack
+from auditlib.checks.databases import UNREAD, inside, known_containers, shown, stack
 from auditlib.declarations import on_disk, origin, place
 from auditlib.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -81,7 +81,7 @@ def closed(
             },
         }
     if containers is None:
-        raise AbsentTable("containers", "le moteur Docker n’a pas été lu")
+        raise AbsentTable("containers", UNREAD)
 
 
 def _reach(far: Row, beyond: list[str]) -> str:

@@ -13,6 +13,9 @@ from auditlib.inventory import is_up
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable
 
+# Without the engine, the databases of its containers are not known: those of the machine are not all.
+UNREAD = "le moteur Docker n’a pas été lu"
+
 
 def _certain(row: Row) -> bool:
     """Whether a database is known as one by its image or its program: a port may be anything's."""
@@ -77,6 +80,8 @@ def answering(databases: pd.DataFrame, containers: pd.DataFrame | None = None) -
             }
     if unasked:
         raise AbsentTable("databases", f"aucune question n’a pu être posée à {listing(map(quoted, unasked))}")
+    if containers is None:
+        raise AbsentTable("containers", UNREAD)
 
 
 # What an official image answers to from the inside.
@@ -182,6 +187,8 @@ def persistent(
                     **stack(container),
                 },
             }
+    if containers is None:
+        raise AbsentTable("containers", UNREAD)
 
 
 @check(

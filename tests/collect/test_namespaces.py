@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from auditlib.collect import dependencies, namespaces
+from auditlib.collect import dependencies, namespaces, processes
 from auditlib.collect.source import Reading, Unreadable
 from auditlib.parameters import Parameters
 from auditlib.schema import Row, records
@@ -171,6 +171,22 @@ def test_docker_s_dns_and_the_audit_are_left_out(proc: FakeProc) -> None:
     proc.process(10, A, "a", *lines, holds=(2,))
     proc.process(999, None, "machine", holds=(3,))
     assert listens(read(container("web", A, 10))) == [("web", "web", 80, 10)]
+
+
+def test_a_question_that_ended_while_its_holder_was_looked_for_is_left_out(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = _line("127.0.0.1:41000", "127.0.0.1:3306", inode=5)
+    proc.process("self", None, "machine", kept, _line("127.0.0.1:41001", "127.0.0.1:3306", inode=6))
+    holders = processes.holders
+
+    def slowly(inodes: set[int], root: Path) -> dict[int, list[int]]:
+        (proc.root / "self/net/tcp").write_text(_HEAD + kept)
+        return holders(inodes, root)
+
+    monkeypatch.setattr(processes, "holders", slowly)
+    [machine] = fetch()["namespaces"]
+    assert [one[3] for one in machine["sockets"]] == [41000]
 
 
 def test_too_many_sockets(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
