@@ -31,7 +31,9 @@ def read(url: str, timeout_s: float = 10) -> Outcome:
 
 def test_everything_is_fetched_as_the_engine_says_it(address: str) -> None:
     fetched = engine.fetch(Parameters(docker_host=address), {})
-    assert fetched == {**payload("faulty", "engine"), "endpoint": address, "local": False}
+    recorded = {**payload("faulty", "engine"), "endpoint": address, "local": False}
+    del recorded["folders"]  # looked for on this machine only
+    assert fetched == recorded
 
 
 def test_only_get_is_ever_sent(engine: FakeEngine, address: str) -> None:
