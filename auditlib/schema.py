@@ -25,6 +25,9 @@ DTYPES: dict[str, str] = {
     "instant": "datetime64[us, UTC]",
     "list": "object",
 }
+_DTYPES: dict[str, Any] = {
+    kind: pd.api.types.pandas_dtype(name) for kind, name in DTYPES.items()
+}  # parsed once: frames are many
 
 # What a value of each kind is in Python; instants are whatever pandas reads as one. pandas itself would turn a list
 # into text and text into a number.
@@ -102,31 +105,35 @@ class Table:
         unknown = {name for record in records for name in record} - set(self.names)
         if unknown:
             raise ValueError(f"table {self.name}: unknown columns {sorted(unknown)}")
-        series = {
-            column.name: _series([record.get(column.name) for record in records], column, self.name)
+        arrays = {
+            column.name: _array([record.get(column.name) for record in records], column, self.name)
             for column in self.columns
         }
-        frame = pd.DataFrame(series, columns=self.names)
+        frame = pd.DataFrame(arrays, copy=False)
         keys = list(self.key)
-        if len(self._repeated(frame)):
+        if len(frame) < 2:
+            return frame
+        if self._repeated(frame).any():
             frame = frame.drop_duplicates(ignore_index=True)
-            if len(repeated := self._repeated(frame)):
-                raise ValueError(f"table {self.name}: key {keys} repeated: {repeated[keys].iloc[0].to_dict()}")
+            if (repeated := self._repeated(frame)).any():
+                raise ValueError(f"table {self.name}: key {keys} repeated: {frame[repeated][keys].iloc[0].to_dict()}")
         return frame.sort_values(keys, ignore_index=True) if keys else frame
 
-    def _repeated(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows whose key an earlier row has."""
-        return frame[frame.duplicated(list(self.key))] if self.key else frame[1:]
+    def _repeated(self, frame: pd.DataFrame) -> pd.Series:
+        """Of each row, whether an earlier row has its key; a table without a key has one row."""
+        return frame.duplicated(list(self.key)) if self.key else pd.Series(frame.index > 0, frame.index)
 
 
-def _series(values: list[Any], column: Column, table: str) -> pd.Series:
+def _array(values: list[Any], column: Column, table: str) -> Any:
     """The values of one column as its declared type."""
     try:
         if column.kind == "instant":
             # One value at a time: pandas would infer one format for the whole column, and Docker varies its own.
-            return pd.Series([pd.NaT if is_unknown(v) else pd.Timestamp(v) for v in values], dtype=DTYPES["instant"])
-        known = [pd.NA if is_unknown(value) else _checked(value, column.kind) for value in values]
-        return pd.Series(known, dtype=DTYPES[column.kind])
+            return pd.array([pd.NaT if is_unknown(v) else pd.Timestamp(v) for v in values], dtype=_DTYPES["instant"])
+        known: Any = [pd.NA if is_unknown(value) else _checked(value, column.kind) for value in values]
+        if column.kind == "list":
+            return pd.Series(known, dtype=_DTYPES["list"])
+        return pd.array(known, dtype=_DTYPES[column.kind])
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"table {table}, column {column.name} ({column.kind}): {error}") from error
 

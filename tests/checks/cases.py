@@ -5,7 +5,7 @@ that was not read. A table that is nowhere given was not read either.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,14 @@ class Case:
         return snapshot_of(**self.tables)
 
 
+@cache
 def load() -> list[Case]:
     """Every case of every file."""
     return [case for file in sorted(FOLDER.glob("*.yaml")) for case in _read(file)]
 
 
 def _read(file: Path) -> list[Case]:
-    document = yaml.safe_load(file.read_text("utf-8"))
+    document = yaml.load(file.read_text("utf-8"), yaml.CSafeLoader)
     return [_case(file.stem, document.get("given", {}), **case) for case in document["cases"]]
 
 
