@@ -71,11 +71,17 @@ def up(variant: str) -> None:
         list(pool.map(_start_stack, STACKS))
         services.result()
     with _step("health"):
-        processes.wait_for("containers", _unhealthy, timeout=90)
+        settle()
         with _proxy() as client:
-            processes.wait_for("routes", lambda: _failures(client), timeout=60)
             if CANARIES["log-query"] not in ACCESS_LOG.read_text():
                 _visit(client)
+
+
+def settle() -> None:
+    """Wait until every container is healthy and the proxy answers as it must."""
+    processes.wait_for("containers", _unhealthy, timeout=90)
+    with _proxy() as client:
+        processes.wait_for("routes", lambda: _failures(client), timeout=60)
 
 
 def down(*, purge: bool = False) -> None:
