@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from auditlib.findings import WEIGHTS, Audit, Finding
-from auditlib.french import instant, number, quoted
+from auditlib.french import instant, number, quoted, typography
 from auditlib.parameters import Severity
 from auditlib.schema import Row
 from auditlib.snapshot import Snapshot
@@ -91,7 +91,7 @@ RULES = (
     Rule("ACME-004", "domain", "LOG-001"),
     Rule("LOG-001", "domain", "ACME-002:empty"),
     Rule("ACME-004 LOG-001 ACME-002", "domain", "TLS-001 TLS-002 TLS-003 TLS-004"),
-    Rule("LOG-001:resolver", "resolver", "ACME-002:empty TLS-001 TLS-002"),
+    Rule("LOG-001:resolver", "resolver", "ACME-002:empty TLS-001 TLS-002 TLS-003"),
     # Compose files: why nothing of them runs, and what they declare in vain.
     Rule("PORT-002", "claim", "PORT-003"),
     Rule("COMPOSE-002 NET-008 PORT-002", "start", "COMPOSE-004"),
@@ -142,7 +142,7 @@ class Problem:
     def explains(self) -> str:
         """What else it explains, as a French sentence; "" when it stands alone."""
         said = [f"{one.finding.check} {_clause(one.finding.message)}" for one in self.evidence]
-        return f"Explique aussi : {' ; '.join(said)}." if said else ""
+        return typography(f"Explique aussi : {' ; '.join(said)}.") if said else ""
 
 
 def _clause(message: str) -> str:
@@ -208,7 +208,7 @@ def _links(live: Sequence[Finding], known: Scene) -> Iterator[tuple[str, tuple[F
             if common:
                 thing = min(common, key=lambda one: (_order(by_thing[one]), one))
                 explained.add(finding.identity)
-                yield finding.identity, (by_thing[thing], f"{THINGS[rule.shared][0]} {quoted(thing)}")
+                yield finding.identity, (by_thing[thing], typography(f"{THINGS[rule.shared][0]} {quoted(thing)}"))
 
 
 # What Traefik's log repeats of what checks find by themselves: kinds of events, and the checks of the same thing.
@@ -260,4 +260,4 @@ def _about(event: Row) -> Iterator[tuple[str, str]]:
 def _trace(event: Row, zone: str) -> str:
     named = f" {quoted(event['named'])}" if event["named"] else ""
     last = f", la dernière le {instant(event['last'], zone)}" if event["last"] is not None else ""
-    return f"Journal de Traefik : {KINDS[event['kind']]}{named}, {number(event['count'])} fois{last}."
+    return typography(f"Journal de Traefik : {KINDS[event['kind']]}{named}, {number(event['count'])} fois{last}.")

@@ -167,7 +167,7 @@ def _states(finding: Finding, known: Scene) -> Iterable[str]:
 
 def _domains(finding: Finding, known: Scene) -> Iterator[str]:
     """The domains it names; else those of its router, or that the labels of its containers declare."""
-    named = [*_of(finding, "domain", "certificate"), *_told(finding, "domains")]
+    named = _of(finding, "domain") or [*_of(finding, "certificate"), *_told(finding, "domains")]
     yield from (urlsplit(name).hostname or name if "://" in name else name for name in named)
     if not named:
         for router in _of(finding, "router"):
@@ -178,7 +178,8 @@ def _domains(finding: Finding, known: Scene) -> Iterator[str]:
 
 def _resolvers(finding: Finding, known: Scene) -> Iterator[str]:
     """ACME resolvers that exist; those of its domain's routers for a refusal of the authority's limits."""
-    told = _told(finding, "resolver") + _of(finding, "resolver")
+    asked = [name for names in _told(finding, "cert_resolver") for name in names.split(", ")]
+    told = [*_of(finding, "resolver"), *_told(finding, "resolver"), *asked]
     yield from (name for name in told if finding.check != "ACME-004" or name in _told(finding, "known"))
     if CAUSES["rate_limited"] in _told(finding, "causes"):
         for domain in _of(finding, "domain"):
@@ -220,7 +221,10 @@ def _providers(finding: Finding, _: Scene) -> Iterator[str]:
     match finding.check:
         case "ROUTE-018":
             yield "file"
-        case "ROUTE-020" | "ROUTE-002":
+        case "ROUTE-020":
+            yield "docker"
+        case "ROUTE-002" if finding.evidence["step"] not in ("provider", "constraints"):
+            # What this Traefik does not look at may be another's.
             yield "docker"
     missing = [name for error in _told(finding, "errors") for _, name in _MISSING.findall(error)]
     yield from (provider for name in missing if (provider := name.rpartition("@")[2]) in ("file", "docker"))
