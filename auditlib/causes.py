@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from auditlib.findings import WEIGHTS, Audit, Finding
-from auditlib.french import instant, number, quoted, typography
+from auditlib.french import instant, listing, number, quoted, typography
 from auditlib.parameters import Severity
 from auditlib.schema import Row
 from auditlib.snapshot import Snapshot
@@ -119,6 +119,11 @@ class Evidence:
     cause: str
     shared: str
 
+    @property
+    def why(self) -> str:
+        """Why it is joined, as a French clause."""
+        return typography(f"même {self.shared} que {self.cause}")
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -137,6 +142,12 @@ class Problem:
     def severity(self) -> Severity:
         """The worst severity of its findings."""
         return min((finding.severity for finding in self.findings), key=list(WEIGHTS).index)
+
+    @property
+    def told(self) -> str:
+        """The cause, then the checks of what else it explains, as French sentences."""
+        also = listing(dict.fromkeys(one.finding.check for one in self.evidence))
+        return typography(f"{self.cause.message} Explique aussi : {also}." if also else self.cause.message)
 
     @property
     def explains(self) -> str:

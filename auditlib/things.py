@@ -123,39 +123,46 @@ def _unanswered(finding: Finding, known: Scene) -> bool:
 
 
 def _faults(finding: Finding, _: Scene) -> Iterator[str]:
-    yield from _told(finding, "faults")
-    yield from (f"{finding.check} {kind} {name}" for kind, name in finding.subjects)
+    told = (fault.split(" ", 2) for fault in _told(finding, "faults"))
+    yield from (f"{check} ({name})" for check, _, name in told)
+    yield from (f"{finding.check} ({name})" for _, name in finding.subjects)
 
 
-# Where the Docker provider of Traefik stops, by what makes it stop there.
-_DOWN = ("stopped", "health")
-_MERGED = ("services", "event", "disabled_router")
-_NAMING = {".enable": "disabled", ".rule": "rule", ".port": "port"}
+# Where Traefik's Docker provider gives a container up, in French words, for those that another finding explains.
+_STEPS = {
+    "stopped": "arrêté",
+    "health": "en mauvaise santé",
+    "disabled": "pas activé",
+    "labels": "étiquettes",
+    "options": "options",
+    "rule": "règle",
+    "port": "port",
+    "address": "adresse",
+    "services": "services",
+    "event": "événement manqué",
+    "disabled_router": "routeur refusé",
+}
+# The steps that each check makes it stop at; of labels, those that a proposal is about.
+_STOPS = {
+    **dict.fromkeys(("PORT-001", "CONT-002", "CONT-003", "CONT-005"), ("stopped",)),
+    "CONT-001": ("health",),
+    **dict.fromkeys(("NET-001", "NET-002"), ("address",)),
+    "ROUTE-003": ("services", "event", "disabled_router"),
+}
+_SPELLED = {".enable": "disabled", ".rule": "rule", ".port": "port"}
 
 
 def _steps(finding: Finding, _: Scene) -> Iterator[str]:
     """A container with the step at which Traefik gives it up."""
-    told, steps = finding.evidence, tuple[str, ...]()
-    match finding.check:
-        case "ROUTE-002":
-            steps = (told["step"],)
-        case "ROUTE-003":
-            steps = _MERGED
-        case "ROUTE-021":
-            named = [
-                step
-                for end, step in _NAMING.items()
-                if any(one.partition("=")[0].endswith(end) for one in told["proposals"])
-            ]
-            steps = (*named, *(("labels", "options") if told["drops"] else ()))
-        case "CONT-001":
-            steps = ("health",)
-        case "PORT-001" | "CONT-002" | "CONT-003" | "CONT-005":
-            steps = ("stopped",)
-        case "NET-001" | "NET-002":
-            steps = ("address",)
-    names = dict.fromkeys([*_of(finding, "container"), *_told(finding, "containers")])
-    yield from (f"{name} ({step})" for name in names for step in steps)
+    told, steps = finding.evidence, [*_STOPS.get(finding.check, ())]
+    if finding.check == "ROUTE-002":
+        steps = [told["step"]]
+    elif finding.check == "ROUTE-021":
+        labels = [proposal.partition("=")[0] for proposal in told["proposals"]]
+        steps = [step for end, step in _SPELLED.items() if any(label.endswith(end) for label in labels)]
+        steps += ["labels", "options"] if told["drops"] else []
+    names = [*_of(finding, "container"), *_told(finding, "containers")]
+    yield from (f"{name} ({_STEPS[step]})" for name in names for step in steps if step in _STEPS)
 
 
 def _states(finding: Finding, known: Scene) -> Iterable[str]:
@@ -342,7 +349,7 @@ def _owners(finding: Finding, _: Scene) -> Iterator[str]:
 # Each kind of thing: its French noun, and how it is read from a finding.
 THINGS: dict[str, tuple[str, Callable[[Finding, Scene], Iterable[str]]]] = {
     "alias": ("nom DNS", _aliases),
-    "attachment": ("base sur un réseau", _attachments),
+    "attachment": ("réseau d’une base", _attachments),
     "claim": ("port réclamé", _claims),
     "clear": ("accès en clair", _clear),
     "container": ("conteneur", _containers),
@@ -353,7 +360,7 @@ THINGS: dict[str, tuple[str, Callable[[Finding, Scene], Iterable[str]]]] = {
     "mount": ("montage", _mounts),
     "object": ("objet de Traefik", _objects),
     "option": ("option statique", _options),
-    "owner": ("propriétaire", _owners),
+    "owner": ("nom", _owners),
     "pair": ("paire de routeurs", _pairs),
     "protection": ("protection", _protections),
     "provider": ("fournisseur", _providers),
@@ -362,9 +369,9 @@ THINGS: dict[str, tuple[str, Callable[[Finding, Scene], Iterable[str]]]] = {
     "router": ("routeur", _routers),
     "rule": ("règle", _rules),
     "service": ("service", _services),
-    "start": ("démarrage", _starts),
+    "start": ("projet à l’arrêt", _starts),
     "state": ("conteneur", _states),
-    "step": ("conteneur et étape", _steps),
+    "step": ("conteneur écarté", _steps),
     "target": ("conteneur", _targets),
 }
 
