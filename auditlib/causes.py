@@ -147,7 +147,7 @@ class Problem:
     def told(self) -> str:
         """The cause, then the checks of what else it explains, as French sentences."""
         also = listing(dict.fromkeys(one.finding.check for one in self.evidence))
-        return typography(f"{self.cause.message} Explique aussi : {also}." if also else self.cause.message)
+        return f"{self.cause.message} Explique aussi : {also}." if also else self.cause.message
 
     @property
     def explains(self) -> str:

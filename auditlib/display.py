@@ -289,7 +289,10 @@ class ProblemList:
         return "\n\n".join(_problem_markdown(problem) for problem in self.problems)
 
     def __repr__(self) -> str:
-        lines = (f"[{SEVERITIES_FR[one.severity]}] {one.cause.check} {one.told}" for one in self.problems)
+        lines = (
+            f"[{SEVERITIES_FR[one.severity]}] {one.cause.check} {one.cause.message} {one.explains}".rstrip()
+            for one in self.problems
+        )
         return "\n".join(map(plain, lines)) or plain(self.none)
 
 

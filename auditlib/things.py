@@ -51,9 +51,15 @@ class Scene(Known):
         """The container of each database that has one."""
         return {row["database"]: row["container"] for row in self.rows("databases") or [] if row["container"]}
 
-    def router(self, name: str) -> Row:
-        """The row of a router, empty when it is not known."""
-        return next((row for row in self.traefik("routers") or [] if row["router"] == name), {})
+    @functools.cached_property
+    def routers(self) -> dict[str, Row]:
+        """The routers by name."""
+        return {row["router"]: row for row in self.traefik("routers") or []}
+
+    @functools.cached_property
+    def own(self) -> set[str]:
+        """The addresses that an application answered by itself."""
+        return {row["url"] for row in self.rows("http_probes") or [] if row["own_answer"] is False}
 
     def column(self, table: str, key: str, name: str, wanted: str) -> set[str]:
         """The values of the column `wanted` in the rows where the column `key` is `name`."""
@@ -118,8 +124,7 @@ def _unanswered(finding: Finding, known: Scene) -> bool:
     """Whether what fails may lie between Traefik and the application: no application answered by itself."""
     if finding.check == "LOG-004":
         return bool(finding.evidence["traefik_5xx"])
-    urls = _told(finding, "urls") if finding.check == "HTTP-001" else []
-    return not any(row["url"] in urls and row["own_answer"] is False for row in known.rows("http_probes") or [])
+    return finding.check != "HTTP-001" or not {*_told(finding, "urls")} & known.own
 
 
 def _faults(finding: Finding, _: Scene) -> Iterator[str]:
@@ -178,7 +183,7 @@ def _domains(finding: Finding, known: Scene) -> Iterator[str]:
     yield from (urlsplit(name).hostname or name if "://" in name else name for name in named)
     if not named:
         for router in _of(finding, "router"):
-            yield from _named(known.router(router).get("rule"))
+            yield from _named(known.routers.get(router, {}).get("rule"))
         for container in [*_of(finding, "container"), *_told(finding, "containers")]:
             yield from known.declared.get(container, ())
 
@@ -216,7 +221,7 @@ def _objects(finding: Finding, known: Scene) -> Iterator[str]:
     """Middlewares and services of Traefik: those it is about, those its router has, those an error misses."""
     kinds = [(kind, name) for kind, name in finding.subjects if kind in ("middleware", "service")]
     for router in _of(finding, "router"):
-        row = known.router(router)
+        row = known.routers.get(router, {})
         kinds += [("middleware", name) for name in row.get("middlewares") or ()]
         kinds += [("service", row["service"])] if row.get("service") else []
     kinds += [match for error in _told(finding, "errors") for match in _MISSING.findall(error)]

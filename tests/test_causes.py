@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import random
 import re
 from collections import defaultdict
@@ -16,11 +17,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib import findings
+from auditlib import findings, notebook
 from auditlib.causes import RULES, Problem, Rule, forms, problems
 from auditlib.findings import CHECKS, WEIGHTS, Audit, Finding, Fix
 from auditlib.french import typography
 from auditlib.parameters import Severity
+from auditlib.report.constats import constats
+from auditlib.report.markdown import report
 from auditlib.snapshot import Snapshot
 from auditlib.tables.logs import SUBJECTS
 from auditlib.things import THINGS
@@ -292,3 +295,35 @@ def test_nothing_read_joins_nothing_more_than_the_findings_themselves_say() -> N
     assert _groups(problems(snapshot_of(), Audit([], POOL[:1]))) == [(POOL[0].identity, [])]
     for one in POOL:
         assert len(problems(snapshot_of(), Audit([], [one]))) == 1
+
+
+# What is written of them
+
+
+def test_the_report_names_grave_problems_by_their_cause(faulty: Snapshot) -> None:
+    text = report(faulty, findings.run(faulty))
+    chapter = text[text.index("## 6.") : text.index("## 7.")]
+    assert re.findall(r"^- \*\*(\S+)\*\*", chapter, re.MULTILINE) == ["PORT-004", "ROUTE-014", "DB-004", "NET-001"]
+    assert re.findall(r"^    - \*\*(\S+)\*\*", chapter, re.MULTILINE) == [
+        *("DB-004", "NET-007", "CIS-5.14"),
+        *("PORT-005", "CIS-5.14"),
+        "NET-007",
+    ]
+    assert typography("même publication « chromadb tcp/8000 » que PORT-004") in chapter
+
+
+def test_the_findings_in_json_are_joined_too(faulty: Snapshot) -> None:
+    document = json.loads(constats(faulty, findings.run(faulty)))
+    assert document["problems"][2] == {
+        "cause": "DB-004|database=redis",
+        "findings": ["DB-004|database=redis", "NET-007|database=redis"],
+        "severity": "high",
+    }
+    told = sorted(identity for one in document["problems"] for identity in one["findings"])
+    assert told == sorted(one["identity"] for one in document["findings"])
+
+
+def test_a_notebook_shows_them_or_says_that_nothing_was_judged(faulty: Snapshot) -> None:
+    shown = notebook.problems(faulty)._repr_html_()
+    assert shown.count("<article") == len(problems(faulty, findings.run(faulty)))
+    assert repr(notebook.problems(snapshot_of(sources=[]))) == "Aucun contrôle n’a pu être évalué."
