@@ -105,6 +105,8 @@ RULES = (
     # Privileges that contain others, and folders that contain a socket.
     Rule("CIS-5.5", "container", "CIS-5.2 CIS-5.3 CIS-5.4 CIS-5.18 CIS-5.22"),
     Rule("CIS-5.6", "mount", "CIS-5.32"),
+    # What the daemon gives by default to containers that ask for nothing.
+    Rule("CIS-2.8 CIS-2.14", "default", "CIS-5.19 CIS-5.26"),
     # One health check that is missing.
     Rule("DB-002", "container", "CONT-008 CIS-5.27"),
     Rule("CONT-008", "container", "CIS-5.27"),

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from auditlib.findings import Finding
 from auditlib.routing.hops import Known
 from auditlib.routing.routes import leaves
-from auditlib.rules import RuleError, domains, parse
+from auditlib.rules import RuleError, Syntax, domains, parse
 from auditlib.schema import Row
 from auditlib.tables.logs import CAUSES
 
@@ -25,17 +25,23 @@ class Scene(Known):
     def ways(self) -> dict[str, list[Row]]:
         """The servers behind each router, through services made of others."""
         services = {(row["protocol"], row["service"]): row for row in self.traefik("services") or []}
-        servers: dict[tuple[str, str], list[Row]] = {}
-        for row in self.traefik("servers") or []:
-            servers.setdefault((row["protocol"], row["service"]), []).append(row)
         return {
-            row["router"]: [
+            name: [
                 server
                 for leaf in leaves(row["service"], row["protocol"], services)
-                for server in servers.get((row["protocol"], leaf), [])
+                for server in self.served.get(leaf, [])
+                if server["protocol"] == row["protocol"]
             ]
-            for row in self.traefik("routers") or []
+            for name, row in self.routers.items()
         }
+
+    @functools.cached_property
+    def served(self) -> dict[str, list[Row]]:
+        """The servers of each service that has some of its own."""
+        found: dict[str, list[Row]] = {}
+        for row in self.traefik("servers") or []:
+            found.setdefault(row["service"], []).append(row)
+        return found
 
     @functools.cached_property
     def declared(self) -> dict[str, set[str]]:
@@ -67,10 +73,16 @@ class Scene(Known):
 
 
 def _named(rule: str | None) -> list[str]:
-    try:
-        return domains(parse(rule or ""))
-    except RuleError:
-        return []
+    """The domains of a rule, in the syntax that reads it."""
+    for syntax in _SYNTAXES:
+        try:
+            return domains(parse(rule or "", syntax))
+        except RuleError:
+            continue
+    return []
+
+
+_SYNTAXES: tuple[Syntax, ...] = ("v3", "v2")
 
 
 def _of(finding: Finding, *kinds: str) -> list[str]:
@@ -97,8 +109,7 @@ def _routers(finding: Finding, _: Scene) -> Iterable[str]:
 def _behind(finding: Finding, known: Scene) -> list[Row]:
     """The servers of what a finding is about: a router's, or a service's."""
     own = [server for router in _of(finding, "router") for server in known.ways.get(router, [])]
-    services = _of(finding, "service")
-    return own + [row for row in known.traefik("servers") or [] if row["service"] in services]
+    return own + [server for service in _of(finding, "service") for server in known.served.get(service, [])]
 
 
 def _containers(finding: Finding, known: Scene) -> Iterator[str]:
@@ -338,6 +349,17 @@ def _starts(finding: Finding, known: Scene) -> Iterator[str]:
             yield file
 
 
+def _defaults(finding: Finding, _: Scene) -> Iterator[str]:
+    """What the daemon gives to containers that ask for nothing."""
+    match finding.check:
+        case "CIS-2.8" | "CIS-5.19":
+            yield "limites de ressources"
+        case "CIS-2.14":
+            yield "nouveaux privilèges"
+        case "CIS-5.26" if not any("no-new-privileges" in one for one in _told(finding, "security_options")):
+            yield "nouveaux privilèges"
+
+
 def _mounts(finding: Finding, _: Scene) -> Iterator[str]:
     """Folders of the machine in a container."""
     for name in _of(finding, "container"):
@@ -359,6 +381,7 @@ THINGS: dict[str, tuple[str, Callable[[Finding, Scene], Iterable[str]]]] = {
     "clear": ("accès en clair", _clear),
     "container": ("conteneur", _containers),
     "database": ("base", _databases),
+    "default": ("réglage par défaut du démon", _defaults),
     "domain": ("domaine", _domains),
     "fault": ("étape rompue", _faults),
     "file": ("fichier", _files),
