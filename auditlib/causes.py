@@ -100,7 +100,8 @@ RULES = (
     Rule("ROUTE-001:router ROUTE-002 ROUTE-003:router ROUTE-012", "domain", "TLS-006"),
     # What was expected, and is not there.
     Rule("PORT-001 CONT-001 CONT-002 CONT-003 CONT-005 HOST-004", "owner", "EXPECT-001 PORT-008"),
-    Rule("HTTP-001 HTTP-006 ROUTE-001:router ROUTE-002 ROUTE-003:router ROUTE-012", "domain", "EXPECT-001:domain"),
+    Rule("HTTP-001 HTTP-006", "url", "EXPECT-001:domain"),
+    Rule("ROUTE-001:router ROUTE-002 ROUTE-003:router ROUTE-012", "domain", "EXPECT-001:domain"),
     Rule("ACME-004 LOG-001 ACME-002 TLS-001 TLS-003", "domain", "EXPECT-001:certificate"),
     # Privileges that contain others, and folders that contain a socket.
     Rule("CIS-5.5", "container", "CIS-5.2 CIS-5.3 CIS-5.4 CIS-5.18 CIS-5.22"),

@@ -199,6 +199,10 @@ def _domains(finding: Finding, known: Scene) -> Iterator[str]:
             yield from known.declared.get(container, ())
 
 
+def _urls(finding: Finding, _: Scene) -> Iterable[str]:
+    return [*_told(finding, "url", "urls"), *(name for name in _of(finding, "domain") if "://" in name)]
+
+
 def _resolvers(finding: Finding, known: Scene) -> Iterator[str]:
     """ACME resolvers that exist; those of its domain's routers for a refusal of the authority's limits."""
     asked = [name for names in _told(finding, "cert_resolver") for name in names.split(", ")]
@@ -401,6 +405,7 @@ THINGS: dict[str, tuple[str, Callable[[Finding, Scene], Iterable[str]]]] = {
     "state": ("conteneur", _states),
     "step": ("conteneur écarté", _steps),
     "target": ("conteneur", _targets),
+    "url": ("adresse", _urls),
 }
 
 
