@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pandas as pd
 
-from auditlib import journal, topology
+from auditlib import causes, journal, topology
 from auditlib.findings import SEVERITIES_FR, WEIGHTS, Audit
 from auditlib.french import day, listing, number, plural, quoted
 from auditlib.inside import silent_ports
@@ -317,10 +317,10 @@ def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
         # What was not read is listed at the end.
         with suppress(AbsentTable):
             sentences += list(snapshot.call(told))[:1]
-    grave = audit.at_least("high")
-    sentences += [f"{finding.message}" for finding in grave[:5]]
+    grave = [one for one in causes.problems(snapshot, audit) if one.severity in ("critical", "high")]
+    sentences += [problem.told for problem in grave[:5]]
     if len(grave) > 5:
-        sentences.append(f"Et {plural(len(grave) - 5, 'autre constat grave', 'autres constats graves')}.")
+        sentences.append(f"Et {plural(len(grave) - 5, 'autre problème grave', 'autres problèmes graves')}.")
     unread = [row for row in records(snapshot.sources) if row["status"] != "ok"]
     if unread:
         sentences.append(f"Non lu, ou en partie : {listing(_source(row) for row in unread)}.")

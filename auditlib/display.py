@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from auditlib import french
+from auditlib.causes import Problem
 from auditlib.findings import CONFIDENCES_FR, SEVERITIES_FR, Finding
 from auditlib.schema import VIEWS, Column, Row, Table, is_unknown, records
 from auditlib.tables import TABLES
@@ -269,6 +270,63 @@ def _finding_html(finding: Finding) -> str:
     )
 
 
+@dataclass(frozen=True)
+class ProblemList:
+    """Problems, each by its cause and what mends it, with what else the cause explains."""
+
+    problems: Sequence[Problem]
+    none: str = "Aucun problème."
+
+    def _repr_html_(self) -> str:
+        if not self.problems:
+            return f'<p class="notice good">{prose(self.none)}</p>'
+        return "".join(_problem_html(problem) for problem in self.problems)
+
+    def markdown(self) -> str:
+        """One item per cause, with its fix; under it what it explains, with a fix of their own for the grave ones."""
+        if not self.problems:
+            return french.typography(self.none)
+        return "\n\n".join(_problem_markdown(problem) for problem in self.problems)
+
+    def __repr__(self) -> str:
+        lines = (
+            f"[{SEVERITIES_FR[one.severity]}] {one.cause.check} {one.cause.message} {one.explains}".rstrip()
+            for one in self.problems
+        )
+        return "\n".join(map(plain, lines)) or plain(self.none)
+
+
+def _problem_html(problem: Problem) -> str:
+    cause, count = problem.cause, len(problem.findings)
+    items = "".join(
+        f'<li><span class="badge {one.finding.severity}">{SEVERITIES_FR[one.finding.severity]}</span> '
+        f"<code>{escape(one.finding.check)}</code> {prose(one.finding.message)} <small>{prose(one.why)}</small></li>"
+        for one in problem.evidence
+    )
+    items += "".join(f"<li>{prose(line)}</li>" for line in problem.log)
+    return (
+        f'<article class="finding {problem.severity}"><h4><span class="badge {problem.severity}">'
+        f"{SEVERITIES_FR[problem.severity]}</span> <code>{escape(cause.check)}</code>"
+        + (f" · {french.plural(count, 'constat')}" if count > 1 else "")
+        + f"</h4><p><strong>{prose(cause.message)}</strong></p>"
+        f"<p><strong>Correctif.</strong> {prose(cause.fix.text)}</p>"
+        + (f'<p>{prose("Explique aussi :")}</p><ul class="evidence">{items}</ul>' if items else "")
+        + "</article>"
+    )
+
+
+def _problem_markdown(problem: Problem) -> str:
+    blocks = [_finding_markdown(problem.cause)]
+    if problem.evidence or problem.log:
+        blocks.append(f"  - Explique aussi{french.NO_BREAK}:")
+    for one in problem.evidence:
+        grave = one.finding.severity in ("critical", "high")
+        told = _finding_markdown(one.finding, one.why) if grave else _headline(one.finding, one.why)
+        blocks.append("\n".join(f"    {line}" if line else "" for line in told.splitlines()))
+    blocks += [f"    - {_prose_markdown(line)}" for line in problem.log]
+    return "\n".join(blocks)
+
+
 def _waiver(finding: Finding) -> str:
     """Who accepted a finding, why, and until when."""
     told = finding.waived or {}
@@ -304,13 +362,13 @@ def _fact(value: Any) -> str:
     return ", ".join(map(_fact, value)) if isinstance(value, list) else french.visible(value)
 
 
-def _headline(finding: Finding) -> str:
-    head = f"- **{finding.check}** ({SEVERITIES_FR[finding.severity]}) : "
-    return f"{french.typography(head)}{_prose_markdown(finding.message)}"
+def _headline(finding: Finding, why: str = "") -> str:
+    sure = ", ".join(filter(None, [SEVERITIES_FR[finding.severity], _prose_markdown(why)]))
+    return f"{french.typography(f'- **{finding.check}** ({sure}) : ')}{_prose_markdown(finding.message)}"
 
 
-def _finding_markdown(finding: Finding) -> str:
-    lines = [_headline(finding)]
+def _finding_markdown(finding: Finding, why: str = "") -> str:
+    lines = [_headline(finding, why)]
     lines.append(f"  - Correctif{french.NO_BREAK}: {_prose_markdown(finding.fix.text)}")
     if finding.waived:
         lines.append(f"  - Dérogation{french.NO_BREAK}: {_prose_markdown(_waiver(finding))}")

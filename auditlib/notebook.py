@@ -12,6 +12,7 @@ from typing import Any
 
 # Some are imported for what they register: the checks, and the views computed from tables.
 from auditlib import (
+    causes,
     checks,  # noqa: F401
     conclusions,
     databases,  # noqa: F401
@@ -24,7 +25,7 @@ from auditlib import (
     snapshot,
     topology,
 )
-from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
+from auditlib.display import Cards, FindingList, Grid, Notice, ProblemList, Sentences, Several, Shown
 from auditlib.parameters import read
 from auditlib.policy import Policy
 from auditlib.schema import VIEWS
@@ -118,6 +119,15 @@ def judge(facts: Snapshot, *families: str) -> Shown:
         count = french.plural(len(kept.waived), "constat accepté", "constats acceptés")
         shown += [Notice(f"{count} par dérogation :", "waived"), FindingList(kept.waived)]
     return Several([*shown, *notices])
+
+
+def problems(facts: Snapshot) -> Shown:
+    """The findings joined by what causes them."""
+    audit = findings.run(facts)
+    unjudged = not any(result.verdict in ("pass", "fail") for result in audit.results)
+    return ProblemList(
+        causes.problems(facts, audit), "Aucun contrôle n’a pu être évalué." if unjudged else "Aucun problème."
+    )
 
 
 def follow(facts: Snapshot) -> Shown:

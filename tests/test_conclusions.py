@@ -116,8 +116,14 @@ def test_databases_in_every_state() -> None:
 
 def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot) -> None:
     audit = findings.run(faulty)
-    graver = [finding.message for finding in audit.findings if finding.severity in ("critical", "high")]
-    assert len(graver) == 5
+    said = {finding.identity: finding.message for finding in audit.findings}
+    chroma = said["PORT-004|container=chromadb|port=tcp/0.0.0.0:8000"]
+    graver = [
+        f"{chroma} Explique aussi : DB-004, NET-007 et CIS-5.14.",
+        f"{said['ROUTE-014|entrypoint=traefik|router=api@internal']} Explique aussi : PORT-005 et CIS-5.14.",
+        f"{said['DB-004|database=redis']} Explique aussi : NET-007.",
+        said["NET-001|container=jsr-dev"],
+    ]
     assert executive(faulty, audit) == [
         "Note 88 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
@@ -363,7 +369,7 @@ def test_the_conclusion_on_findings(audit: Audit, sentences: list[str]) -> None:
     assert conclusions.findings(audit) == sentences
 
 
-def test_five_grave_findings_are_quoted_and_the_others_counted() -> None:
+def test_five_grave_problems_are_quoted_and_the_others_counted() -> None:
     said = executive(snapshot_of(), _audit(("high", "fail"), found=("critical",) * 4 + ("high",) * 3 + ("low",)))
     assert [one for one in said if one.startswith("Constat")] == [f"Constat {number}." for number in range(5)]
-    assert said[-1] == "Et 2 autres constats graves."
+    assert said[-1] == "Et 2 autres problèmes graves."

@@ -1,5 +1,6 @@
 """What notebooks and reports show: exactly the text, whatever the machine wrote into it, in HTML and in Markdown."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from auditlib.causes import Evidence, Problem
 from auditlib.display import (
     Cards,
     FindingList,
     Grid,
     Notice,
+    ProblemList,
     Sentences,
     Several,
     cell,
@@ -148,6 +151,23 @@ def test_html_findings_show_the_text(message: str, fix: str, commands: list[str]
     assert _blocks(html, "dd") == [visible(evidence)]
 
 
+def _problem(cause: str, other: str, shared: str, line: str) -> Problem:
+    return Problem(_finding(cause), (Evidence(_finding(other), "X-001", shared),), (line,))
+
+
+@settings(max_examples=80)
+@given(TEXTS, TEXTS, TEXTS, TEXTS)
+def test_html_problems_show_the_text(cause: str, other: str, shared: str, line: str) -> None:
+    html = ProblemList([_problem(cause, other, shared, line)])._repr_html_()
+    page = _Page(html)
+    assert page.tags <= {"article", "h4", "span", "code", "p", "strong", "ul", "li", "small"}
+    assert page.attributes <= {"class"}
+    assert _blocks(html, "p")[0] == plain(cause)
+    assert _blocks(html, "small") == [plain(f"même {shared} que X-001")]
+    told = _blocks(html, "li")
+    assert told == [f"élevée X-001 {plain(other)} {plain(f'même {shared} que X-001')}", plain(line)]
+
+
 @given(TEXTS)
 def test_html_cards_show_the_text(value: str) -> None:
     html = Cards([("note", value, "good")])._repr_html_()
@@ -241,6 +261,29 @@ def test_markdown_findings_show_the_text_and_the_commands(message: str, fix: str
     assert blocks == ["\n".join(commands) + "\n"] * 2
 
 
+@settings(max_examples=80)
+@given(TEXTS, TEXTS, TEXTS, TEXTS.filter(lambda one: visible(one).strip() != ""))
+def test_markdown_problems_show_the_text(cause: str, other: str, shared: str, line: str) -> None:
+    line = line.strip(" ")
+    (parsed,) = _tokens(ProblemList([_problem(cause, other, shared, line)]).markdown())
+    assert _types([parsed]) <= {"list", "list_item", "block_text", "paragraph", "strong", "text", "blank_line"}
+    said = [_text(one) for one in _all([parsed]) if one["type"] in ("block_text", "paragraph")]
+    assert said == [
+        _folded(f"X-001 (élevée)\u00a0: {plain(cause)}"),
+        "Correctif : Corriger.",
+        "Explique aussi :",
+        _folded(f"X-001 (élevée, {plain(f'même {shared} que X-001')})\u00a0: {plain(other)}"),
+        "Correctif : Corriger.",
+        _folded(plain(line)),
+    ]
+
+
+def test_the_fix_of_what_a_cause_explains_is_told_when_it_is_grave() -> None:
+    light = dataclasses.replace(_finding("Léger."), severity="low")
+    lines = ProblemList([Problem(light, (Evidence(light, "X-001", "nom « a »"),))]).markdown().splitlines()
+    assert [line for line in lines if "Correctif" in line] == ["  - Correctif\u00a0: Corriger."]
+
+
 @given(TEXTS)
 def test_brief_findings_are_one_line_each(message: str) -> None:
     listed = FindingList([_finding(message), _finding("Autre.")], brief=True).markdown()
@@ -308,6 +351,8 @@ def test_no_finding_is_good_news() -> None:
     assert FindingList([]).markdown() == "Aucun constat."
     assert FindingList([], "Rien.")._repr_html_() == '<p class="notice good">Rien.</p>'
     assert repr(FindingList([])) == "Aucun constat."
+    assert ProblemList([]).markdown() == repr(ProblemList([])) == "Aucun problème."
+    assert ProblemList([], "Rien.")._repr_html_() == '<p class="notice good">Rien.</p>'
 
 
 def test_several_things_one_under_the_other() -> None:

@@ -146,7 +146,8 @@ def units_needed(
         ports = {int(port) for one in row["listens"] or () if (port := one.rpartition(":")[2]).isdecimal()}
         certain = [route for route in silent if route["port"] in ports]
         probable = [route for route in silent if _namesake(row["unit"], route)]
-        dependents = [_described(route) for route in certain or probable]
+        routed = [] if row["unit"] in _ENGINE_UNITS else certain or probable
+        dependents = [_described(route) for route in routed]
         if row["unit"] in _ENGINE_UNITS:
             dependents = ["tous les conteneurs et leurs ports publiés"]
         unsure |= not dependents and (routes is None or listeners is None)
@@ -157,6 +158,7 @@ def units_needed(
                 "result": row["result"],
                 "exit_status": row["exit_status"],
                 "dependents": sorted(dict.fromkeys(dependents)),
+                "services": sorted({route["service"] for route in routed if route["service"]}),
                 "wording": {"result": f" ({row['result']})" if row["result"] else ""},
             }
     if unsure:

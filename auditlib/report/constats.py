@@ -5,6 +5,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from auditlib.causes import problems
 from auditlib.findings import Audit, Finding
 from auditlib.schema import records
 from auditlib.snapshot import Snapshot
@@ -37,6 +38,14 @@ def constats(snapshot: Snapshot, audit: Audit) -> str:
             for result in audit.results
         ],
         "findings": [_finding(finding) for finding in audit.findings],
+        "problems": [
+            {
+                "cause": problem.cause.identity,
+                "findings": [finding.identity for finding in problem.findings],
+                "severity": problem.severity,
+            }
+            for problem in problems(snapshot, audit)
+        ],
     }
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from auditlib import conclusions, notebook
+from auditlib.causes import problems
 from auditlib.databases import trial_commands
-from auditlib.display import FindingList, Notice, Sentences, markdown_code, markdown_text
+from auditlib.display import FindingList, Notice, ProblemList, Sentences, markdown_code, markdown_text
 from auditlib.findings import Audit, Finding
 from auditlib.french import day, instant, typography
 from auditlib.inventory import PASSIVE
@@ -208,8 +209,8 @@ def _checked(audit: Audit, *ids: str) -> Iterator[str]:
 
 
 def _blocking(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    found = [finding for finding in audit.live if finding.severity in BLOCKING]
-    yield FindingList(found, "Aucun problème bloquant observé.").markdown()
+    found = [problem for problem in problems(snapshot, audit) if problem.severity in BLOCKING]
+    yield ProblemList(found, "Aucun problème bloquant observé.").markdown()
     yield from _unknown(audit)
 
 
