@@ -14,7 +14,7 @@ from auditlib.version import __version__
 
 if TYPE_CHECKING:
     from auditlib.explanation import Explanation, RequestError, explain
-    from auditlib.notebook import conclude, draw, follow, judge, load, record, show, summarise, verdicts
+    from auditlib.notebook import advise, conclude, draw, follow, judge, load, record, show, summarise, verdicts
     from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Snapshot",
     "SnapshotError",
     "__version__",
+    "advise",
     "conclude",
     "draw",
     "explain",

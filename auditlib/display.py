@@ -6,7 +6,7 @@ characters in both.
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ import pandas as pd
 
 from auditlib import french
 from auditlib.findings import CONFIDENCES_FR, SEVERITIES_FR, Finding
+from auditlib.recommendations import Recommendation, Section
 from auditlib.schema import VIEWS, Column, Row, Table, is_unknown, records
 from auditlib.tables import TABLES
 
@@ -325,3 +326,55 @@ def _finding_markdown(finding: Finding) -> str:
 def _prose_markdown(sentence: str) -> str:
     """French prose as Markdown."""
     return markdown_text(plain(sentence))
+
+
+@dataclass(frozen=True)
+class Advised:
+    """Recommendations under their headings, with what should stay and what could not be judged."""
+
+    sections: Sequence[Section]
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<h4>{prose(section.heading)}</h4>"
+            + (f'<p class="notice good">{prose(section.nothing)}</p>' if section.nothing else "")
+            + _items(map(_advice_html, section.advised))
+            + (f"<p><strong>À garder.</strong></p>{_items(map(_advice_html, section.kept))}" if section.kept else "")
+            + "".join(Notice(f"Non évaluable : {reason}")._repr_html_() for reason in section.unknown)
+            for section in self.sections
+        )
+
+    def markdown(self) -> str:
+        """A heading and a list for each section."""
+        parts = []
+        for section in self.sections:
+            parts.append(f"### {_prose_markdown(section.heading)}")
+            parts += [_prose_markdown(section.nothing)] if section.nothing else []
+            parts += ["\n".join(map(_advice_markdown, section.advised))] if section.advised else []
+            parts += (
+                [f"À garder{french.NO_BREAK}:", "\n".join(map(_advice_markdown, section.kept))] if section.kept else []
+            )
+            parts += [Notice(f"Non évaluable : {reason}").markdown() for reason in section.unknown]
+        return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            plain(line)
+            for section in self.sections
+            for line in [section.heading, *(f"{one.title} : {one.todo}" for one in [*section.advised, *section.kept])]
+        )
+
+
+def _items(items: Iterable[str]) -> str:
+    shown = "".join(f"<li>{item}</li>" for item in items)
+    return f'<ul class="sentences">{shown}</ul>' if shown else ""
+
+
+def _advice_html(one: Recommendation) -> str:
+    said = " ".join(map(prose, (one.seen, one.why, one.todo)))
+    return f"<strong>{prose(one.title)}.</strong> {said} <em>{prose(one.rests)}</em>"
+
+
+def _advice_markdown(one: Recommendation) -> str:
+    said = " ".join(map(_prose_markdown, (one.seen, one.why, one.todo)))
+    return f"- **{_prose_markdown(one.title)}.** {said} *{_prose_markdown(one.rests)}*"

@@ -19,12 +19,13 @@ from auditlib import (
     findings,
     french,
     inside,  # noqa: F401
+    recommendations,
     routing,  # noqa: F401
     runs,
     snapshot,
     topology,
 )
-from auditlib.display import Cards, FindingList, Grid, Notice, Sentences, Several, Shown
+from auditlib.display import Advised, Cards, FindingList, Grid, Notice, Sentences, Several, Shown
 from auditlib.parameters import read
 from auditlib.policy import Policy
 from auditlib.schema import VIEWS
@@ -118,6 +119,11 @@ def judge(facts: Snapshot, *families: str) -> Shown:
         count = french.plural(len(kept.waived), "constat accepté", "constats acceptés")
         shown += [Notice(f"{count} par dérogation :", "waived"), FindingList(kept.waived)]
     return Several([*shown, *notices])
+
+
+def advise(facts: Snapshot) -> Shown:
+    """What the findings and the facts advise, under the headings of `recommendations`."""
+    return Advised(recommendations.recommend(facts, findings.run(facts)))
 
 
 def follow(facts: Snapshot) -> Shown:

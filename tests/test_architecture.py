@@ -29,7 +29,7 @@ FLOW = (
     ("topology", "journal"),
     ("findings",),
     ("fixes",),
-    ("claims", "expectations"),
+    ("claims", "expectations", "recommendations"),
     ("checks", "conclusions", "display", "figures", "explanation"),
     ("notebook",),
     ("report", "engines"),
@@ -56,7 +56,7 @@ ONLY = {
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences", "domains",
-        "routing", "topology", "findings", "fixes", "claims", "expectations", "checks", "patches",
+        "routing", "topology", "findings", "fixes", "claims", "expectations", "recommendations", "checks", "patches",
         "conclusions", "display", "figures")  # fmt: skip
 
 
