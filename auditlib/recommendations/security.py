@@ -18,7 +18,7 @@ _NOTICE_DAYS = 30
 def unneeded(found: list[Finding]) -> Iterator[Advice]:
     """Publications that the proxy or a Docker network makes useless."""
     if found:
-        places = [f"{quoted(one.evidence['container'])} (port {one.evidence['host_port']})" for one in found]
+        places = [f"{quoted(one.subjects[0][1])} (port {one.evidence['host_port']})" for one in found]
         yield Advice(
             f"Publiés sur toutes les interfaces sans nécessité : {listing(dict.fromkeys(places))}.",
             "Qui atteint la machine les atteint, sans passer par les protections de Traefik.",
@@ -34,7 +34,7 @@ def perhaps_local(
     """Other publications on every interface: neither the proxy's nor judged by a check of ports."""
     known = {row["container"] for row in [*records(proxy), *rows(routed)]}
     known |= set(facts(of(found, "PORT-004", "PORT-005", "PORT-006"), "container"))
-    other = [one for one in found if one.evidence["container"] not in known]
+    other = [one for one in of(found, "CIS-5.14") if one.evidence["container"] not in known]
     wide = defaultdict(set)
     for row in records(publications):
         if row["live"] and row["host_ip"] in ("0.0.0.0", "::"):  # noqa: S104 - recognised
