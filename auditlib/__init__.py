@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auditlib.version import __version__
 
 if TYPE_CHECKING:
+    from auditlib.catalogue import list_checks, list_tables
     from auditlib.explanation import Explanation, RequestError, explain
     from auditlib.notebook import advise, conclude, draw, follow, judge, load, record, show, summarise, verdicts
     from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
@@ -30,6 +31,8 @@ __all__ = [
     "explain",
     "follow",
     "judge",
+    "list_checks",
+    "list_tables",
     "load",
     "record",
     "show",
@@ -40,6 +43,7 @@ __all__ = [
 _ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.snapshot") | dict.fromkeys(
     ("Explanation", "RequestError", "explain"), "auditlib.explanation"
 )
+_ELSEWHERE |= dict.fromkeys(("list_checks", "list_tables"), "auditlib.catalogue")
 
 
 def __getattr__(name: str) -> Any:

@@ -233,6 +233,25 @@ class Several:
 
 
 @dataclass(frozen=True)
+class Titled:
+    """Something under a heading of its own, with the sentences that introduce it."""
+
+    title: str
+    introduction: Sentences
+    part: Shown
+
+    def _repr_html_(self) -> str:
+        return f"<h4>{prose(self.title)}</h4>{self.introduction._repr_html_()}{self.part._repr_html_()}"
+
+    def markdown(self) -> str:
+        """A heading, then both."""
+        return "\n\n".join((f"### {_prose_markdown(self.title)}", self.introduction.markdown(), self.part.markdown()))
+
+    def __repr__(self) -> str:
+        return "\n".join((plain(self.title), repr(self.introduction), repr(self.part)))
+
+
+@dataclass(frozen=True)
 class FindingList:
     """Findings, each with its evidence, its fix and how to verify it."""
 

@@ -32,7 +32,7 @@ FLOW = (
     ("claims", "expectations", "recommendations"),
     ("checks", "conclusions", "display", "figures", "explanation"),
     ("notebook",),
-    ("report", "engines"),
+    ("catalogue", "report", "engines"),
     ("workbook",),
     ("cli",),
 )
@@ -57,7 +57,7 @@ ONLY = {
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences", "domains",
         "routing", "topology", "findings", "fixes", "claims", "expectations", "recommendations", "checks", "patches",
-        "conclusions", "display", "figures")  # fmt: skip
+        "conclusions", "display", "figures", "catalogue")  # fmt: skip
 
 
 def modules() -> dict[str, tuple[set[str], set[str]]]:
