@@ -70,17 +70,14 @@ started plain trap:1
 started bridge --network bridge trap:1
 started hardened --read-only --user 1000:1000 --memory 64m --cpus 0.5 --pids-limit 50 --ulimit nofile=100 \
   --security-opt no-new-privileges --cap-drop ALL --health-cmd true --restart on-failure:5 trap:1
-# Accounts: root under other names, and an image's own.
+# Accounts: root by its number, and an image's own.
 started user-zeroes --user 0:0 trap:1
-started user-group --user root:1000 account:1
 started user-image account:1
 # Capabilities.
 started cap-admin --cap-add SYS_ADMIN trap:1
 started cap-net --cap-add NET_ADMIN --cap-add CHOWN trap:1
 started cap-default --cap-add CHOWN --cap-add NET_RAW trap:1
 started cap-bind --cap-add NET_BIND_SERVICE trap:1
-started cap-all --cap-add ALL trap:1
-started privileged --privileged trap:1
 # Folders of the machine.
 started mount-etc --volume /etc:/mnt trap:1
 started mount-etc-readonly --volume /etc:/mnt:ro trap:1
@@ -106,13 +103,14 @@ started host-uts --uts host trap:1
 started host-users --userns host trap:1
 started shared-pid --pid container:plain trap:1
 # Ports.
-started port-both --publish 8081:80 trap:1 nc -lk -p 80
+started port-both --publish 8081:80 trap:1 nc -l -p 80
 started port-four --publish 0.0.0.0:8082:80 trap:1
 started port-six --publish '[::]:8083:80' trap:1
 started port-loopback --publish 127.0.0.1:8084:80 trap:1
 started port-low --publish 127.0.0.1:85:80 trap:1
 started port-low-six --network six --publish '[::1]:86:80' trap:1
 started port-1024 --publish 127.0.0.1:1024:80 trap:1
+started port-unheard --publish 127.0.0.1:8087:80 trap:1 nc -l -p 81
 # Options of security.
 started seccomp-off --security-opt seccomp=unconfined trap:1
 started privileges-kept --security-opt no-new-privileges:true trap:1
