@@ -40,11 +40,11 @@ DECLARED = Table(
         schema.prose("title", "Ce qui est vérifié"),
         schema.text("severity", "Gravité", "Par défaut ; le paramètre « severities » en impose une autre.",
                     words=SEVERITIES_FR),
-        schema.text("confidence", "Confiance", words=CONFIDENCES_FR),
+        schema.prose("fix", "Correctif", "Les mots entre accolades viennent du constat."),
         schema.several("needs", "Tables nécessaires", "Sans l’une d’elles, le contrôle est non évaluable."),
         schema.several("uses", "Tables utiles", "Lues si elles sont là."),
         schema.several("key", "Clé", "Ce qui identifie un constat d’une exécution à l’autre."),
-        schema.prose("fix", "Correctif", "Les mots entre accolades viennent du constat."),
+        schema.text("confidence", "Confiance", words=CONFIDENCES_FR),
         schema.flag("extra", "Sur demande", "Seulement avec le paramètre « cis » à « complet »."),
     ),
 )  # fmt: skip

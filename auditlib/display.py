@@ -241,7 +241,7 @@ class Titled:
     part: Shown
 
     def _repr_html_(self) -> str:
-        return f"<h4>{prose(self.title)}</h4>{self.introduction._repr_html_()}{self.part._repr_html_()}"
+        return f"<h3>{prose(self.title)}</h3>{self.introduction._repr_html_()}{self.part._repr_html_()}"
 
     def markdown(self) -> str:
         """A heading, then both."""
@@ -355,7 +355,7 @@ class Advised:
 
     def _repr_html_(self) -> str:
         return "".join(
-            f"<h4>{prose(section.heading)}</h4>"
+            f"<h3>{prose(section.heading)}</h3>"
             + (f'<p class="notice good">{prose(section.nothing)}</p>' if section.nothing else "")
             + _items(map(_advice_html, section.advised))
             + (f"<p><strong>À garder.</strong></p>{_items(map(_advice_html, section.kept))}" if section.kept else "")
@@ -390,10 +390,14 @@ def _items(items: Iterable[str]) -> str:
 
 
 def _advice_html(one: Recommendation) -> str:
-    said = " ".join(map(prose, (one.seen, one.why, one.todo)))
-    return f"<strong>{prose(one.title)}.</strong> {said} <em>{prose(one.rests)}</em>"
+    return (
+        f"<strong>{prose(one.title)}.</strong> {prose(one.seen)}<br>{prose(one.why)}"
+        f"<br><strong>Conseil.</strong> {prose(one.todo)} <em>{prose(one.rests)}</em>"
+    )
 
 
 def _advice_markdown(one: Recommendation) -> str:
-    said = " ".join(map(_prose_markdown, (one.seen, one.why, one.todo)))
-    return f"- **{_prose_markdown(one.title)}.** {said} *{_prose_markdown(one.rests)}*"
+    lines = [f"- **{_prose_markdown(one.title)}.** {_prose_markdown(one.seen)}"]
+    parts = {"Pourquoi": one.why, "Conseil": one.todo}
+    lines += [f"  - {label}{french.NO_BREAK}: {_prose_markdown(said)}" for label, said in parts.items()]
+    return "\n".join([*lines, f"  - *{_prose_markdown(one.rests)}*"])

@@ -51,7 +51,7 @@ def catalogue_prose(sentence: str) -> str:
 @pytest.mark.parametrize("name", [*TABLES, *VIEWS])
 def test_every_table_is_shown_with_its_columns(page: str, name: str) -> None:
     table = TABLES[name] if name in TABLES else VIEWS[name].table
-    section = page.partition(f"<h4>{catalogue_prose(f'{name} : {table.title}')}</h4>")[2].partition("<h4>")[0]
+    section = page.partition(f"<h3>{catalogue_prose(f'{name} : {table.title}')}</h3>")[2].partition("<h3>")[0]
     assert catalogue_prose(table.description.rstrip(".")) in section
     for column in table.columns:
         row = next(row for row in section.split("<tr>") if f"<div>{column.name}</div>" in row)

@@ -141,4 +141,5 @@ cd "$project"
 docker ps --quiet | xargs docker rm --force > /dev/null
 kill "$daemon"
 wait "$daemon" || true
-rmdir /sys/fs/cgroup/*/apart 2> /dev/null || true
+# What is empty only.
+rmdir /sys/fs/cgroup/*/apart /sys/fs/cgroup/*/docker 2> /dev/null || true
