@@ -91,15 +91,15 @@ def rule(
     return register
 
 
-def recommend(snapshot: Snapshot, audit: Audit) -> list[Section]:
-    """What is advised under each heading, from what an audit found on a snapshot."""
+def recommend(snapshot: Snapshot, audit: Audit, rules: Sequence[Rule] = RULES) -> list[Section]:
+    """What is advised under each heading by all rules, or those given, from what an audit found on a snapshot."""
     snapshot = with_waivers(snapshot, audit.findings)
     sections = []
     for heading in HEADINGS:
         advised: list[Recommendation] = []
         kept: list[Recommendation] = []
         unknown: dict[str, None] = {}
-        for one in RULES:
+        for one in rules:
             if one.heading == heading:
                 said, missed = _apply(one, snapshot, audit)
                 (kept if one.keep else advised).extend(said)

@@ -97,16 +97,13 @@ def test_what_a_person_recommended(faulty: Snapshot, heading: str, words: str) -
 
 
 NOTHING = {name: table.frame([]) for name, table in TABLES.items()}
-JUDGED: dict[tuple[str, str], list[Section]] = {}
 
 
 def judged(case: Case, rule: Rule) -> Section:
-    """What is said under the heading of a rule when one check judged a case; tables the case lacks are empty."""
-    if (case.check, case.name) not in JUDGED:
-        audit = findings.run(case.snapshot, checks=[CHECKS[case.check]])
-        filled = Snapshot("serveur", MOMENT, {**NOTHING, **case.snapshot.tables}, {})
-        JUDGED[case.check, case.name] = recommend(filled, audit)
-    return next(one for one in JUDGED[case.check, case.name] if one.heading == rule.heading)
+    """What a rule says under its heading when one check judged a case; tables the case lacks are empty."""
+    audit = findings.run(case.snapshot, checks=[CHECKS[case.check]])
+    filled = Snapshot("serveur", MOMENT, {**NOTHING, **case.snapshot.tables}, {})
+    return next(one for one in recommend(filled, audit, [rule]) if one.heading == rule.heading)
 
 
 @EVERY_PAIR
