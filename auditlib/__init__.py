@@ -13,8 +13,21 @@ from typing import TYPE_CHECKING, Any
 from auditlib.version import __version__
 
 if TYPE_CHECKING:
+    from auditlib.catalogue import list_checks, list_tables
     from auditlib.explanation import Explanation, RequestError, explain
-    from auditlib.notebook import conclude, draw, follow, judge, load, problems, record, show, summarise, verdicts
+    from auditlib.notebook import (
+        advise,
+        conclude,
+        draw,
+        follow,
+        judge,
+        load,
+        problems,
+        record,
+        show,
+        summarise,
+        verdicts,
+    )
     from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
 
 __all__ = [
@@ -24,11 +37,14 @@ __all__ = [
     "Snapshot",
     "SnapshotError",
     "__version__",
+    "advise",
     "conclude",
     "draw",
     "explain",
     "follow",
     "judge",
+    "list_checks",
+    "list_tables",
     "load",
     "problems",
     "record",
@@ -40,6 +56,7 @@ __all__ = [
 _ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.snapshot") | dict.fromkeys(
     ("Explanation", "RequestError", "explain"), "auditlib.explanation"
 )
+_ELSEWHERE |= dict.fromkeys(("list_checks", "list_tables"), "auditlib.catalogue")
 
 
 def __getattr__(name: str) -> Any:

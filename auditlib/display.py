@@ -6,7 +6,7 @@ characters in both.
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ import pandas as pd
 from auditlib import french
 from auditlib.causes import Problem
 from auditlib.findings import CONFIDENCES_FR, SEVERITIES_FR, Finding
+from auditlib.recommendations import Recommendation, Section
 from auditlib.schema import VIEWS, Column, Row, Table, is_unknown, records
 from auditlib.tables import TABLES
 
@@ -233,6 +234,25 @@ class Several:
 
 
 @dataclass(frozen=True)
+class Titled:
+    """Something under a heading of its own, with the sentences that introduce it."""
+
+    title: str
+    introduction: Sentences
+    part: Shown
+
+    def _repr_html_(self) -> str:
+        return f"<h3>{prose(self.title)}</h3>{self.introduction._repr_html_()}{self.part._repr_html_()}"
+
+    def markdown(self) -> str:
+        """A heading, then both."""
+        return "\n\n".join((f"### {_prose_markdown(self.title)}", self.introduction.markdown(), self.part.markdown()))
+
+    def __repr__(self) -> str:
+        return "\n".join((plain(self.title), repr(self.introduction), repr(self.part)))
+
+
+@dataclass(frozen=True)
 class FindingList:
     """Findings, each with its evidence, its fix and how to verify it."""
 
@@ -383,3 +403,59 @@ def _finding_markdown(finding: Finding, why: str = "") -> str:
 def _prose_markdown(sentence: str) -> str:
     """French prose as Markdown."""
     return markdown_text(plain(sentence))
+
+
+@dataclass(frozen=True)
+class Advised:
+    """Recommendations under their headings, with what should stay and what could not be judged."""
+
+    sections: Sequence[Section]
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<h3>{prose(section.heading)}</h3>"
+            + (f'<p class="notice good">{prose(section.nothing)}</p>' if section.nothing else "")
+            + _items(map(_advice_html, section.advised))
+            + (f"<p><strong>À garder.</strong></p>{_items(map(_advice_html, section.kept))}" if section.kept else "")
+            + "".join(Notice(f"Non évaluable : {reason}")._repr_html_() for reason in section.unknown)
+            for section in self.sections
+        )
+
+    def markdown(self) -> str:
+        """A heading and a list for each section."""
+        parts = []
+        for section in self.sections:
+            parts.append(f"### {_prose_markdown(section.heading)}")
+            parts += [_prose_markdown(section.nothing)] if section.nothing else []
+            parts += ["\n".join(map(_advice_markdown, section.advised))] if section.advised else []
+            parts += (
+                [f"À garder{french.NO_BREAK}:", "\n".join(map(_advice_markdown, section.kept))] if section.kept else []
+            )
+            parts += [Notice(f"Non évaluable : {reason}").markdown() for reason in section.unknown]
+        return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            plain(line)
+            for section in self.sections
+            for line in [section.heading, *(f"{one.title} : {one.todo}" for one in [*section.advised, *section.kept])]
+        )
+
+
+def _items(items: Iterable[str]) -> str:
+    shown = "".join(f"<li>{item}</li>" for item in items)
+    return f'<ul class="sentences">{shown}</ul>' if shown else ""
+
+
+def _advice_html(one: Recommendation) -> str:
+    return (
+        f"<strong>{prose(one.title)}.</strong> {prose(one.seen)}<br>{prose(one.why)}"
+        f"<br><strong>Conseil.</strong> {prose(one.todo)} <em>{prose(one.rests)}</em>"
+    )
+
+
+def _advice_markdown(one: Recommendation) -> str:
+    lines = [f"- **{_prose_markdown(one.title)}.** {_prose_markdown(one.seen)}"]
+    parts = {"Pourquoi": one.why, "Conseil": one.todo}
+    lines += [f"  - {label}{french.NO_BREAK}: {_prose_markdown(said)}" for label, said in parts.items()]
+    return "\n".join([*lines, f"  - *{_prose_markdown(one.rests)}*"])

@@ -228,9 +228,7 @@ def run(snapshot: Snapshot, checks: Iterable[Check] | None = None) -> Audit:
     last = [one for one in asked if _reads(one, WAIVERS.name)]
     results, findings = _run(snapshot, [one for one in asked if one not in last])
     if last:
-        if WAIVERS.name not in snapshot.tables:
-            snapshot = snapshot.completed(WAIVERS.name, [_waiver(one, findings, snapshot) for one in policy.waivers])
-        more, found = _run(snapshot, last)
+        more, found = _run(with_waivers(snapshot, findings), last)
         results, findings = results + more, findings + found
     order = list(WEIGHTS)
     findings.sort(key=lambda finding: (order.index(finding.severity), finding.check, finding.identity))
@@ -250,11 +248,20 @@ def _reads(one: Check, table: str) -> bool:
     return table in inspect.signature(one.function).parameters
 
 
+def with_waivers(snapshot: Snapshot, findings: Sequence[Finding]) -> Snapshot:
+    """The snapshot with the table `waivers`, unless it has one: what each waiver of its policy designates."""
+    if WAIVERS.name in snapshot.tables:
+        return snapshot
+    return snapshot.completed(WAIVERS.name, [_waiver(one, findings, snapshot) for one in snapshot.policy.waivers])
+
+
 def _waiver(waiver: Waiver, findings: Sequence[Finding], snapshot: Snapshot) -> Row:
     """A row of the table `waivers`."""
+    left = waiver.expires - snapshot.collected.date() if waiver.expires else None
     return {
         **waiver.model_dump(),
         "expired": expired(waiver, snapshot.collected.date()),
+        "days_left": None if left is None else left.days,
         "matches": sum(waives(waiver, finding.check, finding.subjects) for finding in findings),
     }
 

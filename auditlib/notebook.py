@@ -20,12 +20,13 @@ from auditlib import (
     findings,
     french,
     inside,  # noqa: F401
+    recommendations,
     routing,  # noqa: F401
     runs,
     snapshot,
     topology,
 )
-from auditlib.display import Cards, FindingList, Grid, Notice, ProblemList, Sentences, Several, Shown
+from auditlib.display import Advised, Cards, FindingList, Grid, Notice, ProblemList, Sentences, Several, Shown
 from auditlib.parameters import read
 from auditlib.policy import Policy
 from auditlib.schema import VIEWS
@@ -128,6 +129,11 @@ def problems(facts: Snapshot) -> Shown:
     return ProblemList(
         causes.problems(facts, audit), "Aucun contrôle n’a pu être évalué." if unjudged else "Aucun problème."
     )
+
+
+def advise(facts: Snapshot) -> Shown:
+    """What the findings and the facts advise, under the headings of `recommendations`."""
+    return Advised(recommendations.recommend(facts, findings.run(facts)))
 
 
 def follow(facts: Snapshot) -> Shown:

@@ -29,12 +29,12 @@ FLOW = (
     ("topology", "journal"),
     ("findings",),
     ("fixes",),
-    ("claims", "expectations"),
+    ("claims", "expectations", "recommendations"),
     ("things",),
     ("causes",),
     ("checks", "conclusions", "display", "figures", "explanation"),
     ("notebook",),
-    ("report", "engines"),
+    ("catalogue", "report", "engines"),
     ("workbook",),
     ("cli",),
 )
@@ -58,8 +58,8 @@ ONLY = {
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences", "domains",
-        "routing", "topology", "findings", "fixes", "claims", "expectations", "things", "causes", "checks", "patches",
-        "conclusions", "display", "figures")  # fmt: skip
+        "routing", "topology", "findings", "fixes", "claims", "expectations", "recommendations", "things", "causes",
+        "checks", "patches", "conclusions", "display", "figures", "catalogue")  # fmt: skip
 
 
 def modules() -> dict[str, tuple[set[str], set[str]]]:

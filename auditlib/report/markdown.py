@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from auditlib import conclusions, notebook
 from auditlib.causes import problems
 from auditlib.databases import trial_commands
-from auditlib.display import FindingList, Notice, ProblemList, Sentences, markdown_code, markdown_text
+from auditlib.display import Advised, FindingList, Notice, ProblemList, Sentences, markdown_code, markdown_text
 from auditlib.findings import Audit, Finding
 from auditlib.french import day, instant, typography
 from auditlib.inventory import PASSIVE
+from auditlib.recommendations import recommend
 from auditlib.report.check_global import script
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable, Snapshot
@@ -215,8 +216,10 @@ def _blocking(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
 
 
 def _recommendations(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+    yield Advised(recommend(snapshot, audit)).markdown()
+    yield "### Constats de gravité moyenne ou moindre"
     found = [finding for finding in audit.live if finding.severity not in BLOCKING]
-    yield FindingList(found, "Aucune recommandation : rien d’autre n’a été constaté.").markdown()
+    yield FindingList(found, "Aucun.").markdown()
     yield from _waived(audit)
 
 

@@ -34,6 +34,7 @@ WAIVERS = Table(
         text("author", "Auteur"),
         instant("expires", "Expire"),
         flag("expired", "Expirée"),
+        integer("days_left", "Jours restants", "À la date de l’instantané ; inconnu sans date d’expiration."),
         integer("matches", "Constats", "Nombre de constats qu’elle désigne."),
     ),
 )

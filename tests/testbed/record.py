@@ -41,16 +41,17 @@ def main(folder: Path, demo: Path | None) -> None:
         if outcome.payload is None:
             unread[name] = [outcome.status, outcome.reason, outcome.remedy]
         else:
-            _write(folder / f"{name}.json", outcome.payload)
+            write(folder / f"{name}.json", outcome.payload)
     durations = {name: outcome.duration_s for name, outcome in outcomes.items()}
-    _write(folder / RECORDED, {"moment": moment.isoformat(), "unread": unread, "durations": durations})
+    write(folder / RECORDED, {"moment": moment.isoformat(), "unread": unread, "durations": durations})
     if demo:
         # By the way that every collection goes, secrets removed.
         shutil.rmtree(demo, ignore_errors=True)
         assemble(outcomes, None, moment, duration_s=0.5, zone="UTC").write(demo)
 
 
-def _write(path: Path, content: Any) -> None:
+def write(path: Path, content: Any) -> None:
+    """Write JSON as it is compared: sorted, one value a line."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
