@@ -21,6 +21,7 @@ FLOW = (
     ("tables",),
     ("parameters", "rules", "compose"),
     ("policy", "patches"),
+    ("overrides",),
     ("snapshot",),
     ("collect", "ports", "runs"),
     ("inventory",),
@@ -31,6 +32,7 @@ FLOW = (
     ("fixes",),
     ("claims", "expectations"),
     ("checks", "conclusions", "display", "figures", "explanation"),
+    ("plan",),
     ("notebook",),
     ("report", "engines"),
     ("workbook",),
@@ -56,7 +58,8 @@ ONLY = {
 # What an analysis may not import: it is a pure function of tables and parameters.
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences", "domains",
-        "routing", "topology", "findings", "fixes", "claims", "expectations", "checks", "patches",
+        "routing", "topology", "findings", "fixes", "claims", "expectations", "checks", "patches", "overrides",
+        "plan",
         "conclusions", "display", "figures")  # fmt: skip
 
 
