@@ -91,12 +91,17 @@ def patch(lines: Sequence[Line], path: str, operations: Sequence[Operation]) -> 
 
     Raises Unsafe when one of the operations cannot be made surely.
     """
-    if not _PATH.fullmatch(path) or ".." in path.split("/"):
-        raise Unsafe("le chemin du fichier ne peut s’écrire dans un correctif")
+    check_path(path)
     now = list(lines)
     for operation in operations:
         now = applied(now, operation)
     return diff(list(lines), now, path)
+
+
+def check_path(path: str) -> None:
+    """Raises Unsafe for a path that a patch cannot name, or that leads out of the folder it is applied in."""
+    if not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise Unsafe("le chemin du fichier ne peut s’écrire dans un correctif")
 
 
 def applied(lines: Sequence[Line], operation: Operation) -> list[Line]:

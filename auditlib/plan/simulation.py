@@ -1,0 +1,115 @@
+"""The plan, simulated: after each step, all checks again on the tables as they would be.
+
+What a step resolves, and what it would break, are what the checks say then, not what was hoped for.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from auditlib.findings import Audit, Finding, identity, run
+from auditlib.patches import Name
+from auditlib.plan.acts import Act, Create
+from auditlib.plan.choice import Draft, after, chosen, drafts, interrupted, lost
+from auditlib.plan.mends import Way
+from auditlib.plan.steps import Left, Plan, Step
+from auditlib.plan.written import Disk, commands, disk, file_name, relief, write
+from auditlib.snapshot import Snapshot
+
+
+@dataclass
+class _State:
+    """Where the simulation stands: the tables, what the checks say of them, the files, and who was called what."""
+
+    facts: Snapshot
+    audit: Audit
+    files: Disk
+    former: dict[str, str]  # the first name of a container, by its name now
+
+    @property
+    def live(self) -> set[str]:
+        """The identities of what is wrong, under the names of the beginning."""
+        return {_under(one, self.former) for one in self.audit.live}
+
+
+def _under(finding: Finding, former: dict[str, str]) -> str:
+    subjects = ((kind, former.get(name, name)) for kind, name in finding.subjects)
+    return identity(finding.check, subjects) if finding.subjects else finding.identity
+
+
+def plan(snapshot: Snapshot, audit: Audit) -> Plan:
+    """The plan that mends what an audit found in a snapshot, as far as programs can mend it."""
+    found, reasons = chosen(snapshot, audit)
+    state = _State(snapshot, audit, disk(snapshot), {})
+    steps: list[Step] = []
+    for draft in drafts(snapshot, found):
+        if step := _step(len(steps) + 1, draft, state, reasons):
+            steps.append(step)
+    finished = _claimed(steps, [one.identity for one in audit.live], state.live)
+    finished = [_preparing(step, finished, found) for step in finished]
+    told = {one for step in finished for one in step.claims}
+    left = [Left(one, reasons.get(one.identity, "")) for one in audit.live if one.identity not in told]
+    return Plan(tuple(finished), tuple(left), {one.identity: one for one in audit.live})
+
+
+def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> Step | None:
+    """Write a step and simulate it, which moves the state; None when nothing of it can be written."""
+    facts, before, audit = state.facts, state.live, state.audit
+    project = draft.home.project if draft.home else ""
+    made = write(facts, file_name(number, project), draft.home, draft.acts, state.files)
+    if made.refused:
+        why = next(iter(made.refused.values()))
+        reasons |= {one.identity: why for one in draft.claims}
+    if all(isinstance(act.operation, Create) for act in made.done):
+        return None
+    forth, back = commands(facts, draft.home, made)
+    renames = _renames(made.done)
+    state.facts = after(facts, made.done)
+    state.audit = run(state.facts)
+    state.former |= {new: state.former.get(old, old) for old, new in renames}
+    return Step(
+        number=number,
+        stack=project,
+        acts=tuple(made.done),
+        files=made.files,
+        commands=tuple(forth),
+        verify=tuple(dict.fromkeys(line for one in draft.claims for line in one.fix.verify)),
+        back=tuple(back),
+        relief=tuple(relief(made)),
+        claims=() if made.refused else tuple(one.identity for one in draft.claims),
+        resolved=tuple(sorted(before - state.live)),
+        broken=tuple(sorted(state.live - before)),
+        kept=(),
+        lost=tuple(lost(audit, state.audit)),
+        cut=interrupted(facts, made.done),
+        override=made.override is not None,
+        renames=renames,
+    )
+
+
+def _renames(acts: list[Act]) -> tuple[tuple[str, str], ...]:
+    named = [(act.container, act.operation.wanted) for act in acts if isinstance(act.operation, Name)]
+    return tuple((old, new) for old, new in named if old and new)
+
+
+def _claimed(steps: list[Step], live: list[str], end: set[str]) -> list[Step]:
+    """The steps, each claiming what the simulation sees gone by it, and what it was for that stays."""
+    owner = {one: step.number for step in steps for one in step.claims}
+    # Gone at the end: by the last step that took it away.
+    owner |= {one: step.number for step in steps for one in step.resolved if one not in end}
+    return [
+        dataclasses.replace(
+            step,
+            claims=tuple(one for one in live if owner.get(one) == step.number),
+            kept=tuple(one for one in live if owner.get(one) == step.number and one in end),
+        )
+        for step in steps
+    ]
+
+
+def _preparing(step: Step, steps: list[Step], found: list[tuple[Finding, Way]]) -> Step:
+    """A step that claims nothing by itself, with the number of the first that needs it."""
+    if step.claims:
+        return step
+    wanted = {finding.identity for finding, way in found if set(way) & set(step.acts)}
+    later = next((one.number for one in steps if one.number > step.number and wanted & {*one.claims}), None)
+    return dataclasses.replace(step, prepares=later)

@@ -1,0 +1,94 @@
+"""The steps of a plan: what each does, resolves, breaks and interrupts, and its files and commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auditlib.findings import Finding
+from auditlib.patches import Flag, Leave, Name, Publish
+from auditlib.plan.acts import Act
+from auditlib.plan.written import FOLDER
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a step interrupts: containers made again or restarted, domains behind them, databases among them."""
+
+    containers: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
+    proxy: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the plan. Its commands are run from the folder of the run, with bash, in their order.
+
+    `claims` are the identities that it is there for. The simulation says which findings are gone after it
+    (`resolved`), which are new (`broken`), which claims stay (`kept`) and which checks could not be judged any more
+    (`lost`). `prepares` is the number of the step that needs this one, when it resolves nothing by itself.
+    """
+
+    number: int
+    stack: str
+    acts: tuple[Act, ...]
+    files: Mapping[str, str]
+    commands: tuple[str, ...]
+    verify: tuple[str, ...]
+    back: tuple[str, ...]
+    relief: tuple[str, ...]
+    claims: tuple[str, ...]
+    resolved: tuple[str, ...]
+    broken: tuple[str, ...]
+    kept: tuple[str, ...]
+    lost: tuple[str, ...]
+    cut: Cut
+    override: bool
+    renames: tuple[tuple[str, str], ...]
+    prepares: int | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether the simulation found all as claimed, and nothing else wrong."""
+        return not (self.broken or self.kept or self.lost)
+
+    @property
+    def risky(self) -> bool:
+        """Whether something that the audit cannot see may depend on what changes."""
+        return not self.sure or any(map(_risky, self.acts))
+
+    @property
+    def safe(self) -> bool:
+        """Whether nothing is interrupted and nothing is risked."""
+        return not self.risky and not self.cut.containers
+
+    @property
+    def patch(self) -> str | None:
+        """The file of the step that mends, relative to the folder of the run: the patch first, else the override."""
+        return next((f"{FOLDER}/{name}" for name in self.files), None)
+
+
+@dataclass(frozen=True)
+class Left:
+    """A finding that no step claims, and why its mend could not be written, if it has one."""
+
+    finding: Finding
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The ordered steps, and the findings that are for a person; each live finding is in one of them, once."""
+
+    steps: tuple[Step, ...]
+    left: tuple[Left, ...]
+    findings: Mapping[str, Finding]
+
+
+def _risky(act: Act) -> bool:
+    """Whether what changes may be called by something that the audit does not see."""
+    match act.operation:
+        case Name() | Leave() | Flag():
+            return True
+        case Publish(wanted=wanted, host_port=port):
+            return act.container is not None and (wanted is None or wanted[1] != port)
+    return False
