@@ -14,7 +14,7 @@ from auditlib.version import __version__
 
 if TYPE_CHECKING:
     from auditlib.explanation import Explanation, RequestError, explain
-    from auditlib.notebook import conclude, draw, follow, judge, load, record, show, summarise, verdicts
+    from auditlib.notebook import conclude, draw, follow, judge, load, mend, record, show, summarise, verdicts
     from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "follow",
     "judge",
     "load",
+    "mend",
     "record",
     "show",
     "summarise",

@@ -1,4 +1,4 @@
-"""The edits of `auditlib.patches` as a compose file to be named after the others: for files that nobody may edit surely.
+"""The edits of `auditlib.patches` as a compose file to be named after the others, which may not be edited surely.
 
 `!override` and `!reset` are of Compose 2.24.4 and later.
 """

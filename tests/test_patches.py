@@ -16,7 +16,7 @@ from auditlib.collect.compose_lines import lines as shown
 from auditlib.compose.agreement import ours, told
 from auditlib.compose.written import Line, Unsafe
 from auditlib.overrides import Now, override
-from auditlib.patches import Flag, Join, Label, Leave, Name, Operation, Publish, Restart, applied, patch
+from auditlib.patches import Flag, Join, Label, Name, Operation, Publish, applied, patch
 from tests.compose.oracle import asked, loaded, program, read
 
 PROJECTS = Path(__file__).parent / "testbed" / "projets"
@@ -392,7 +392,9 @@ def test_a_path_outside_is_refused(path: str) -> None:
 )
 def test_an_override_does_the_same_over_the_file(operation: Operation, read: Any, tmp_path: Path) -> None:
     base = "services:\n  a:\n    image: x\n    container_name: nom\n    networks: [default]\n    ports: ['80:80', '90:90']\n"
-    (tmp_path / "docker-compose.override.yml").write_text(override([operation], {"a": Now(("80:80", "90:90"), default=True)}))
+    (tmp_path / "docker-compose.override.yml").write_text(
+        override([operation], {"a": Now(("80:80", "90:90"), default=True)})
+    )
     assert read(reading(tmp_path, base))
     if program():
         answer = asked(tmp_path)

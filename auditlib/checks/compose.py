@@ -93,7 +93,7 @@ def _generic(
 
 
 def own_name(project: str, name: str) -> str:
-    """A name that tells the project, by its first word: « postgres » of « unified-stack » gives « unified-postgres »."""
+    """A name that tells the project by its first word: « unified-postgres » for « postgres » of « unified-stack »."""
     return f"{project.rpartition('/')[2].partition(':')[0].replace('_', '-').partition('-')[0]}-{name}"
 
 

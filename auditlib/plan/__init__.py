@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from auditlib.findings import Audit
 from auditlib.plan.simulation import plan
 from auditlib.plan.steps import Plan, Step
+from auditlib.plan.words import describe
 from auditlib.plan.written import FOLDER
 
-__all__ = ["FOLDER", "Plan", "Step", "attached", "exported", "plan"]
+__all__ = ["FOLDER", "Plan", "Step", "attached", "describe", "exported", "plan"]
 
 
 def exported(made: Plan) -> Mapping[str, str]:

@@ -101,6 +101,11 @@ class Stack:
     files: tuple[str, ...] = ()
     key: tuple[str, str, str] | None = None  # root, set of files and service, as the tables name it
 
+    @property
+    def place(self) -> str:
+        """The files, relative to their root; "" when the disk was not read."""
+        return self.key[1] if self.key else ""
+
 
 def rows(snapshot: Snapshot, table: str) -> list[Row]:
     """The rows of a table or a view; none when it was not read."""

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from auditlib.findings import WEIGHTS, Audit, Finding, run
-from auditlib.patches import Leave, Name
 from auditlib.plan.acts import Act, Create, Mode, Stack, container, rows, stack
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import Way, ways
@@ -58,13 +57,6 @@ def _refusal(
     return ""
 
 
-def after(snapshot: Snapshot, acts: Iterable[Act]) -> Snapshot:
-    """The facts after some acts of one step, whatever their order: a container keeps its name until the last."""
-    for act in sorted(acts, key=lambda act: (isinstance(act.operation, Name), isinstance(act.operation, Leave))):
-        snapshot = applied(snapshot, act)
-    return snapshot
-
-
 def lost(before: Audit, later: Audit) -> list[str]:
     """The checks that were judged, and that are not any more."""
     judged = {result.check for result in before.results if result.verdict in ("pass", "fail")}
@@ -73,7 +65,7 @@ def lost(before: Audit, later: Audit) -> list[str]:
 
 def _harm(snapshot: Snapshot, audit: Audit, way: Way) -> tuple[int, int]:
     """What a way breaks by itself, then what it leaves: the less, the better."""
-    later = run(after(snapshot, way))
+    later = run(applied(snapshot, *way))
     before = {one.identity for one in audit.live}
     worse = sum(1 + WEIGHTS[one.severity] for one in later.live if one.identity not in before)
     return worse + 4 * len(lost(audit, later)), sum(WEIGHTS[one.severity] for one in later.live)
@@ -87,7 +79,9 @@ def drafts(snapshot: Snapshot, found: Sequence[tuple[Finding, Way]]) -> list[Dra
         for act in sorted(way, key=lambda act: act.phase):
             if not isinstance(act.operation, Create):
                 home = stack(snapshot, act)
-                last = made.setdefault((act.phase, home.compose if home else act.container or ""), Draft(home, act.phase))
+                last = made.setdefault(
+                    (act.phase, home.compose if home else act.container or ""), Draft(home, act.phase)
+                )
                 last.acts += [act] if act not in last.acts else []
         if last:
             last.claims.append(finding)

@@ -18,12 +18,16 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what the tables say
 _API_GONE = "l’API de Traefik n’est plus servie sans mot de passe"
 
 
-def applied(snapshot: Snapshot, act: Act) -> Snapshot:
-    """The snapshot after an act, as a collection made then would find it."""
-    changed = _EFFECTS[type(act.operation)](snapshot, act, act.operation)
-    known = {name: made for name, made in changed.items() if name in snapshot.tables}
-    after = snapshot.changed(known, _lost(act))
-    return after if isinstance(act.operation, Flag | Mode | Owner) else reloaded(snapshot, after)
+def applied(snapshot: Snapshot, *acts: Act) -> Snapshot:
+    """The snapshot after the acts of one step, as a collection made then would find it.
+
+    A container keeps its name until the last of what is done to it, and its networks until it has others.
+    """
+    after = snapshot
+    for act in sorted(acts, key=lambda act: (isinstance(act.operation, Name), isinstance(act.operation, Leave))):
+        changed = _EFFECTS[type(act.operation)](after, act, act.operation)
+        after = after.changed({name: made for name, made in changed.items() if name in after.tables}, _lost(act))
+    return reloaded(snapshot, after) if any(not isinstance(act.operation, _APART) for act in acts) else after
 
 
 def _lost(act: Act) -> dict[str, str]:
@@ -62,7 +66,9 @@ def _publish(snapshot: Snapshot, act: Act, one: Publish) -> Changed:
     publications = [
         made
         for row in rows(snapshot, "publications")
-        for made in moved(row, "host_ip", "host_port", same=own is not None and row["container"] == own and claimed(row))
+        for made in moved(
+            row, "host_ip", "host_port", same=own is not None and row["container"] == own and claimed(row)
+        )
     ]
     heard = [
         {**made, "family": "ipv6" if ":" in made["address"] else "ipv4"}
@@ -71,7 +77,8 @@ def _publish(snapshot: Snapshot, act: Act, one: Publish) -> Changed:
             row,
             "address",
             "port",
-            same=own is not None and (row["container"], row["protocol"], row["port"]) == (own, one.protocol, one.host_port),
+            same=own is not None
+            and (row["container"], row["protocol"], row["port"]) == (own, one.protocol, one.host_port),
         )
     ]
     return {
@@ -116,23 +123,38 @@ def _reachable(snapshot: Snapshot, own: str | None, publications: list[Row]) -> 
             for one in publications
             if one["container"] == own and one["live"] and one["container_port"] == row["port"]
         ]
-        ports = [one["host_port"] for one in publications if one["container"] == own and one["live"] and one["container_port"] == row["port"]]
+        ports = [
+            one["host_port"]
+            for one in publications
+            if one["container"] == own and one["live"] and one["container_port"] == row["port"]
+        ]
         places = [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in zip(live, ports, strict=True)]
         yield {**row, "addresses": tuple(places), "published": bool(places)}
 
 
 def _join(snapshot: Snapshot, act: Act, one: Join) -> Changed:
-    changed: Changed = {"compose_services": _written(snapshot, act, "compose_services", lambda row: [_on(row, one.network)])}
+    changed: Changed = {
+        "compose_services": _written(snapshot, act, "compose_services", lambda row: [_on(row, one.network)])
+    }
     home = stack(snapshot, act)
     if home and home.key:
         resources = rows(snapshot, "compose_resources")
         own = [row for row in resources if (row["root"], row["files"], row["kind"]) == (*home.key[:2], "network")]
         if not any(row["name"] == one.network for row in own):
             made = {"root": home.root, "files": home.key[1], "project": home.project, "kind": "network"}
-            fresh = {**made, "key": one.network, "name": one.network, "external": True, "used": True, "file": home.files[0]}
+            fresh = {
+                **made,
+                "key": one.network,
+                "name": one.network,
+                "external": True,
+                "used": True,
+                "file": home.files[0],
+            }
             changed["compose_resources"] = [*resources, fresh]
     attached = rows(snapshot, "container_networks")
-    if act.container and not any((row["container"], row["network"]) == (act.container, one.network) for row in attached):
+    if act.container and not any(
+        (row["container"], row["network"]) == (act.container, one.network) for row in attached
+    ):
         names = next((row["aliases"] for row in attached if row["container"] == act.container), None)
         place = {"container": act.container, "network": one.network, "aliases": names or (act.container,)}
         attached = [*attached, {**place, "ipv4": _free_address(snapshot, one.network, attached)}]
@@ -235,7 +257,8 @@ def _name(snapshot: Snapshot, act: Act, one: Name) -> Changed:
     changed: Changed = {}
     for table, columns in _BEARERS.items():
         changed[table] = [
-            {**line, **{name: renamed(line[name]) for name in columns if name in line}} for line in rows(snapshot, table)
+            {**line, **{name: renamed(line[name]) for name in columns if name in line}}
+            for line in rows(snapshot, table)
         ]
     for line in changed["connections"]:
         for end in ("source", "target"):
@@ -282,6 +305,8 @@ def _create(snapshot: Snapshot, act: Act, one: Create) -> Changed:
     return {"networks": [*rows(snapshot, "networks"), made]}
 
 
+# What changes nothing of what Traefik must load.
+_APART = Flag | Mode | Owner | Create | Publish | Restart
 _EFFECTS: dict[type, Callable[[Snapshot, Act, Any], Changed]] = {
     Publish: _publish,
     Join: _join,

@@ -4,8 +4,7 @@ A mend gives one or several ways, each a few acts to do together; none when only
 several, the simulation chooses.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from posixpath import join
+from collections.abc import Callable, Sequence
 
 from auditlib.checks.compose import own_name
 from auditlib.findings import Finding
@@ -78,12 +77,13 @@ def _api(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
 
 def _joined(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     """NET-001, NET-002: on the network that Traefik takes."""
-    name = finding.evidence["container"]
-    designated = next((row["designated"] for row in rows(snapshot, "proxy")), None)
-    shared = finding.evidence.get("network") or designated or next(iter(finding.evidence.get("proxy_networks") or ()), None)
-    service = _service(snapshot, name)
+    name, said = finding.evidence["container"], finding.evidence
+    designated = [row["designated"] for row in rows(snapshot, "proxy")]
+    wanted = [said.get("network"), *designated, *(said.get("proxy_networks") or ())]
     known = {row["name"] for row in rows(snapshot, "networks")}
-    return [(Act(name, Join(service, shared)),)] if service and shared in known else []
+    shared = next((one for one in wanted if one in known), None)
+    service = _service(snapshot, name)
+    return [(Act(name, Join(service, shared)),)] if service and shared else []
 
 
 def _designated(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
@@ -131,7 +131,7 @@ def _shielded(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     said = finding.evidence
     router = said["router"]
     declared = Declared.of(getattr(snapshot, "predicted_routers", None), getattr(snapshot, "containers", None))
-    owners = declared.rows.get(("http", router), {}).get("containers") or ()
+    owners = [*(declared.rows.get(("http", router), {}).get("containers") or ())]
     own, _, provider = router.rpartition("@")
     if len(owners) != 1 or provider != "docker":
         return []
@@ -156,7 +156,7 @@ def _enabled(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
         for row in rows(snapshot, "container_listeners")
         if row["container"] == name and row["protocol"] == "tcp" and not row["address"].startswith(("127.", "::1"))
     }
-    routers = finding.evidence.get("routers") or ()
+    routers = [*(finding.evidence.get("routers") or ())]
     if service and step == "port" and len(heard) == 1 and len(routers) == 1:
         return _port_label(snapshot, name, f"{routers[0].partition('@')[0]}@docker", heard.pop())
     return []
@@ -196,24 +196,25 @@ def _elsewhere(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     used = used_ports(
         getattr(snapshot, "listeners", None), snapshot.publications, getattr(snapshot, "declarations", None)
     )
-    acts: dict[tuple[str, str, str], Act] = {}
+    protocol, _, place = said["port"].partition("/")
+    wanted = (said["root"], said["compose_file"], protocol, place.rpartition(":")[2])
+    found: dict[tuple[str, str, str, int], list[str]] = {}
     for row in rows(snapshot, "compose_ports"):
-        one = claim(row)
-        mine = row["root"] == said.get("root") and row["file"] == said.get("compose_file")
-        if not mine or row["service"] not in said["services"] or one is None or one.first != one.last:
-            continue
-        protocol, _, place = said["port"].partition("/")
-        if (row["protocol"], str(one.first)) != (protocol, place.rpartition(":")[2]):
-            continue
-        key = (row["root"], row["files"], row["service"])
-        number = acts[key].operation.wanted[1] if key in acts else free_port(one.first, used)  # type: ignore[union-attr,index]
+        own = (row["root"], row["file"], row["protocol"], str(row["host_port"]))
+        if own == wanted and row["service"] in said["services"] and row["host_port_last"] is None:
+            found.setdefault((row["root"], row["files"], row["service"], row["container_port"]), []).append(
+                row["host_ip"]
+            )
+    acts = []
+    for (root, files, service, port), addresses in found.items():
+        number = free_port(int(wanted[3]), used)
         if number is None:
             return []
         used.add(number)
-        address = "" if key in acts or row["host_ip"] in ("0.0.0.0", "::") else row["host_ip"]  # noqa: S104
-        wanted = Publish(row["service"], row["protocol"], one.first, row["container_port"], (address, number))
-        acts[key] = Act(None, wanted, (row["root"], row["files"]))
-    return [tuple(acts.values())]
+        # Both families mean that the file gives no address.
+        address = addresses[0] if len(addresses) == 1 else ""
+        acts.append(Act(None, Publish(service, protocol, int(wanted[3]), port, (address, number)), (root, files)))
+    return [tuple(acts)]
 
 
 def _named(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:

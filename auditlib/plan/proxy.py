@@ -1,4 +1,4 @@
-"""What Traefik would say after a change of containers or labels: what it must load, and the headers that come with it."""
+"""What Traefik would say after a change of containers or labels: what it must load, and the headers it adds then."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ _HEADERS = ("hsts", "content_type_options", "frame_options", "csp")
 
 
 def reloaded(before: Snapshot, after: Snapshot) -> Snapshot:
-    """The facts after a change, with what Traefik's API would tell of it: what it must load differs, so does what it says.
+    """The facts after a change, with what Traefik's API would tell of it: where what it must load differs, it differs.
 
     Where either is not known, nothing of the API changes.
     """
@@ -29,9 +29,7 @@ def reloaded(before: Snapshot, after: Snapshot) -> Snapshot:
 
 def _by_key(found: list[Row], table: str) -> dict[tuple[object, ...], Row]:
     columns = TABLES[table].names
-    return {
-        tuple(row[name] for name in TABLES[table].key): {name: row.get(name) for name in columns} for row in found
-    }
+    return {tuple(row[name] for name in TABLES[table].key): {name: row.get(name) for name in columns} for row in found}
 
 
 def _told(

@@ -4,14 +4,17 @@ What a step resolves, and what it would break, are what the checks say then, not
 """
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 
 from auditlib.findings import Audit, Finding, identity, run
-from auditlib.patches import Name
+from auditlib.patches import Join, Name
 from auditlib.plan.acts import Act, Create
-from auditlib.plan.choice import Draft, after, chosen, drafts, interrupted, lost
+from auditlib.plan.choice import Draft, chosen, drafts, interrupted, lost
+from auditlib.plan.effects import applied
 from auditlib.plan.mends import Way
 from auditlib.plan.steps import Left, Plan, Step
+from auditlib.plan.words import remarks
 from auditlib.plan.written import Disk, commands, disk, file_name, relief, write
 from auditlib.snapshot import Snapshot
 
@@ -44,11 +47,13 @@ def plan(snapshot: Snapshot, audit: Audit) -> Plan:
     for draft in drafts(snapshot, found):
         if step := _step(len(steps) + 1, draft, state, reasons):
             steps.append(step)
-    finished = _claimed(steps, [one.identity for one in audit.live], state.live)
+    live = {one.identity: one for one in audit.live}
+    finished = _claimed(steps, live, state.live)
     finished = [_preparing(step, finished, found) for step in finished]
     told = {one for step in finished for one in step.claims}
-    left = [Left(one, reasons.get(one.identity, "")) for one in audit.live if one.identity not in told]
-    return Plan(tuple(finished), tuple(left), {one.identity: one for one in audit.live})
+    short = {one: f"l’étape {step.number} ne suffit pas à le résoudre" for step in finished for one in step.kept}
+    left = [Left(one, (reasons | short).get(name, "")) for name, one in live.items() if name not in told]
+    return Plan(tuple(finished), tuple(left), live, (audit.score, state.audit.score))
 
 
 def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> Step | None:
@@ -63,16 +68,17 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         return None
     forth, back = commands(facts, draft.home, made)
     renames = _renames(made.done)
-    state.facts = after(facts, made.done)
+    state.facts = applied(facts, *made.done)
     state.audit = run(state.facts)
     state.former |= {new: state.former.get(old, old) for old, new in renames}
     return Step(
         number=number,
         stack=project,
+        place=draft.home.place if draft.home else "",
         acts=tuple(made.done),
         files=made.files,
         commands=tuple(forth),
-        verify=tuple(dict.fromkeys(line for one in draft.claims for line in one.fix.verify)),
+        verify=(),
         back=tuple(back),
         relief=tuple(relief(made)),
         claims=() if made.refused else tuple(one.identity for one in draft.claims),
@@ -83,6 +89,7 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         cut=interrupted(facts, made.done),
         override=made.override is not None,
         renames=renames,
+        remarks=tuple(dict.fromkeys(remarks(facts, tuple(made.done)))),
     )
 
 
@@ -91,19 +98,23 @@ def _renames(acts: list[Act]) -> tuple[tuple[str, str], ...]:
     return tuple((old, new) for old, new in named if old and new)
 
 
-def _claimed(steps: list[Step], live: list[str], end: set[str]) -> list[Step]:
-    """The steps, each claiming what the simulation sees gone by it, and what it was for that stays."""
-    owner = {one: step.number for step in steps for one in step.claims}
+def _claimed(steps: list[Step], live: dict[str, Finding], end: set[str]) -> list[Step]:
+    """The steps, each claiming what the simulation sees gone by it, and saying of what it was for what stays."""
     # Gone at the end: by the last step that took it away.
-    owner |= {one: step.number for step in steps for one in step.resolved if one not in end}
-    return [
-        dataclasses.replace(
-            step,
-            claims=tuple(one for one in live if owner.get(one) == step.number),
-            kept=tuple(one for one in live if owner.get(one) == step.number and one in end),
-        )
-        for step in steps
-    ]
+    owner = {one: step.number for step in steps for one in step.resolved if one not in end}
+    made = []
+    for step in steps:
+        claims = tuple(one for one in live if owner.get(one) == step.number)
+        verify = [line for one in claims for line in live[one].fix.verify] or _networks(step)
+        kept = tuple(one for one in step.claims if one in end)
+        made.append(dataclasses.replace(step, claims=claims, kept=kept, verify=tuple(dict.fromkeys(verify))))
+    return made
+
+
+def _networks(step: Step) -> list[str]:
+    """How to verify a step that only attaches containers to networks."""
+    names = dict.fromkeys(act.container for act in step.acts if isinstance(act.operation, Join) and act.container)
+    return [f"docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {shlex.quote(name)}" for name in names]
 
 
 def _preparing(step: Step, steps: list[Step], found: list[tuple[Finding, Way]]) -> Step:

@@ -23,13 +23,15 @@ class Cut:
 class Step:
     """One step of the plan. Its commands are run from the folder of the run, with bash, in their order.
 
-    `claims` are the identities that it is there for. The simulation says which findings are gone after it
-    (`resolved`), which are new (`broken`), which claims stay (`kept`) and which checks could not be judged any more
-    (`lost`). `prepares` is the number of the step that needs this one, when it resolves nothing by itself.
+    `claims` are the identities of the findings that it ends: those that the simulation sees gone after it. Of each step
+    alone the simulation says what is gone (`resolved`) and new (`broken`), what it was for and that stays (`kept`), and
+    which checks could not be judged any more (`lost`). `renames` are the containers that it gives another name.
+    `prepares` is the number of the step that needs this one, when it ends nothing by itself.
     """
 
     number: int
     stack: str
+    place: str
     acts: tuple[Act, ...]
     files: Mapping[str, str]
     commands: tuple[str, ...]
@@ -44,12 +46,13 @@ class Step:
     cut: Cut
     override: bool
     renames: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...] = ()
     prepares: int | None = None
 
     @property
     def sure(self) -> bool:
         """Whether the simulation found all as claimed, and nothing else wrong."""
-        return not (self.broken or self.kept or self.lost)
+        return not (self.broken or self.kept or self.lost) and bool(self.claims or self.prepares)
 
     @property
     def risky(self) -> bool:
@@ -77,11 +80,15 @@ class Left:
 
 @dataclass(frozen=True)
 class Plan:
-    """The ordered steps, and the findings that are for a person; each live finding is in one of them, once."""
+    """The ordered steps, and the findings that are for a person; each live finding is in one of them, once.
+
+    `scores` are those of the audit before the first step and after the last.
+    """
 
     steps: tuple[Step, ...]
     left: tuple[Left, ...]
     findings: Mapping[str, Finding]
+    scores: tuple[float | None, float | None] = (None, None)
 
 
 def _risky(act: Act) -> bool:

@@ -147,14 +147,16 @@ def commands(snapshot: Snapshot, home: Stack | None, made: Written) -> tuple[lis
             case Owner(path=path, was=was, wanted=wanted):
                 forth.append(f"sudo chown {shlex.quote(wanted)} {shlex.quote(path)}")
                 back.append(f"sudo chown {shlex.quote(was)} {shlex.quote(path)}")
-            case Restart(policy=policy) if name not in up:
+            case Restart(policy=policy):
                 old = container(snapshot, act.container)["restart_policy"] or "no"
                 forth.append(f"docker update --restart {shlex.quote(policy)} {name}")
                 back.append(f"docker update --restart {shlex.quote(old)} {name}")
             case Join(network=network) if home is None:
                 forth += [f"docker network connect {shlex.quote(network)} {name}", f"docker restart {name}"]
                 back.append(f"docker network disconnect {shlex.quote(network)} {name}")
-    restarted = [act.operation.restart for act in made.done if isinstance(act.operation, Mode) and act.operation.restart]
+    restarted = [
+        act.operation.restart for act in made.done if isinstance(act.operation, Mode) and act.operation.restart
+    ]
     forth += [f"docker restart {shlex.quote(name)}" for name in dict.fromkeys(restarted)]
     if up and home:
         services = " ".join(map(shlex.quote, up))
@@ -171,8 +173,12 @@ def relief(made: Written) -> list[str]:
     """What may be done at once, without making anything again: a container attached to one more network."""
     joins = [act for act in made.done if isinstance(act.operation, Join) and act.container and act.phase == 0]
     return [
-        f"docker network connect {shlex.quote(act.operation.network)} {shlex.quote(act.container)}"  # type: ignore[union-attr,arg-type]
+        line
         for act in joins
+        for line in (
+            f"docker network connect {shlex.quote(act.operation.network)} {shlex.quote(act.container or '')}",  # type: ignore[union-attr]
+            f"docker restart {shlex.quote(act.container or '')}",
+        )
     ]
 
 
