@@ -20,7 +20,17 @@ from auditlib.snapshot import FOLDER, Snapshot
 from tests.testbed.canaries import CANARIES
 
 NOTEBOOKS = runs.project() / "notebooks"
-NAMES = ["00_collecte", "10_inventaire", "20_ports", "30_routes", "40_graphe", "50_bases", "60_constats", "70_plan", "90_rapport"]
+NAMES = [
+    "00_collecte",
+    "10_inventaire",
+    "20_ports",
+    "30_routes",
+    "40_graphe",
+    "50_bases",
+    "60_constats",
+    "70_plan",
+    "90_rapport",
+]
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 
 from auditlib.findings import Audit
-from auditlib.plan.simulation import plan
+from auditlib.plan.simulation import first_identity, plan
 from auditlib.plan.steps import Plan, Step
 from auditlib.plan.words import describe
 from auditlib.plan.written import FOLDER
 
-__all__ = ["FOLDER", "Plan", "Step", "attached", "describe", "exported", "plan"]
+__all__ = ["FOLDER", "Plan", "Step", "attached", "describe", "exported", "first_identity", "plan"]
 
 
 def exported(made: Plan) -> Mapping[str, str]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from auditlib.display import FindingList, Grid, Notice, Sentences, markdown_code, markdown_text, plain, prose
+from auditlib.display import FindingList, Grid, Notice, Sentences, Shown, markdown_code, markdown_text, plain, prose
 from auditlib.findings import SEVERITIES_FR
-from auditlib.french import listing, number, plural, typography
+from auditlib.french import listing, number, plural, sentence, typography
 from auditlib.plan.steps import Left, Plan, Step
 from auditlib.plan.words import describe, interruption, outcome, risk, title
 from auditlib.schema import Table, integer, several, text
@@ -42,7 +42,7 @@ class PlanShown:
                 "stack": step.stack or "machine",
                 "resolved": tuple(dict.fromkeys(self.plan.findings[one].check for one in step.claims)),
                 "risk": risk(step),
-                "cut": interruption(step.cut),
+                "cut": sentence([interruption(step.cut)]),
             }
             for step in self.plan.steps
         ]
@@ -54,7 +54,7 @@ class PlanShown:
         parts = [self._overview._repr_html_()] if self.plan.steps else []
         parts += [_step_html(step) for step in self.plan.steps]
         if self.plan.left:
-            parts += [f"<h3>{prose(_BY_HAND)}</h3>", Sentences(_left_lines(self.plan.left))._repr_html_()]
+            parts += [f"<h3>{prose(_BY_HAND)}</h3>", *(part._repr_html_() for part in _left(self.plan.left))]
         return "".join(parts)
 
     def markdown(self) -> str:
@@ -64,10 +64,7 @@ class PlanShown:
         parts = [self._overview.markdown()] if self.plan.steps else []
         parts += [_step_markdown(step) for step in self.plan.steps]
         if self.plan.left:
-            parts.append(typography(f"### {_BY_HAND}"))
-            reasons = [f"- {markdown_text(plain(line))}" for line in _reasons(self.plan.left)]
-            parts += ["\n".join(reasons)] if reasons else []
-            parts.append(FindingList([one.finding for one in self.plan.left]).markdown())
+            parts += [typography(f"### {_BY_HAND}"), *(part.markdown() for part in _left(self.plan.left))]
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:
@@ -110,7 +107,7 @@ def _facts(step: Step) -> list[str]:
 
 
 def _told(step: Step) -> list[str]:
-    return [*outcome(step), f"{risk(step).capitalize()} : {interruption(step.cut)}", *step.remarks]
+    return [*outcome(step), f"{risk(step).capitalize()} : {interruption(step.cut)}.", *step.remarks]
 
 
 def _blocks(step: Step) -> Iterator[tuple[str, Sequence[str]]]:
@@ -151,15 +148,11 @@ def _step_markdown(step: Step) -> str:
     return "\n\n".join(parts)
 
 
-def _left_lines(left: Sequence[Left]) -> list[str]:
-    return [
-        f"{one.finding.check} ({', '.join(name for _, name in one.finding.subjects)})"
-        + (f", {one.reason}" if one.reason else "")
-        + f" : {one.finding.fix.text}"
+def _left(left: Sequence[Left]) -> list[Shown]:
+    """The findings for a person; before them, why a mend that a program could try is in no step."""
+    reasons = [
+        f"{one.finding.check} ({', '.join(name for _, name in one.finding.subjects)}) : {one.reason}."
         for one in left
+        if one.reason
     ]
-
-
-def _reasons(left: Sequence[Left]) -> list[str]:
-    """Why a mend that a program could try is not in a step."""
-    return [f"{one.finding.identity} : {one.reason}." for one in left if one.reason]
+    return [*([Sentences(reasons)] if reasons else []), FindingList([one.finding for one in left])]

@@ -4,16 +4,18 @@ What a step resolves, and what it would break, are what the checks say then, not
 """
 
 import dataclasses
+import re
 import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from auditlib.findings import Audit, Finding, identity, run
 from auditlib.patches import Join, Name
-from auditlib.plan.acts import Act, Create
+from auditlib.plan.acts import Act, Create, rows
 from auditlib.plan.choice import Draft, chosen, drafts, interrupted, lost
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import Way
-from auditlib.plan.steps import Left, Plan, Step
+from auditlib.plan.steps import Cut, Left, Plan, Step
 from auditlib.plan.words import remarks
 from auditlib.plan.written import Disk, commands, disk, file_name, relief, write
 from auditlib.snapshot import Snapshot
@@ -31,10 +33,11 @@ class _State:
     @property
     def live(self) -> set[str]:
         """The identities of what is wrong, under the names of the beginning."""
-        return {_under(one, self.former) for one in self.audit.live}
+        return {first_identity(one, self.former) for one in self.audit.live}
 
 
-def _under(finding: Finding, former: dict[str, str]) -> str:
+def first_identity(finding: Finding, former: Mapping[str, str]) -> str:
+    """The identity of a finding under the names of the beginning: `former` gives them by the names of now."""
     subjects = ((kind, former.get(name, name)) for kind, name in finding.subjects)
     return identity(finding.check, subjects) if finding.subjects else finding.identity
 
@@ -67,7 +70,7 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
     if all(isinstance(act.operation, Create) for act in made.done):
         return None
     forth, back = commands(facts, draft.home, made)
-    renames = _renames(made.done)
+    renames, cut = _renames(made.done), interrupted(facts, made.done)
     state.facts = applied(facts, *made.done)
     state.audit = run(state.facts)
     state.former |= {new: state.former.get(old, old) for old, new in renames}
@@ -86,11 +89,19 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         broken=tuple(sorted(state.live - before)),
         kept=(),
         lost=tuple(lost(audit, state.audit)),
-        cut=interrupted(facts, made.done),
+        cut=cut,
         override=made.override is not None,
         renames=renames,
+        addresses=tuple(_addresses(facts, cut)),
         remarks=tuple(dict.fromkeys(remarks(facts, tuple(made.done)))),
     )
+
+
+def _addresses(facts: Snapshot, cut: Cut) -> Iterator[str]:
+    """The addresses that containers may lose when they are made again."""
+    for row in rows(facts, "container_networks"):
+        if row["container"] in cut.containers:
+            yield from filter(None, (row["ipv4"], row["ipv6"]))
 
 
 def _renames(acts: list[Act]) -> tuple[tuple[str, str], ...]:
@@ -105,10 +116,15 @@ def _claimed(steps: list[Step], live: dict[str, Finding], end: set[str]) -> list
     made = []
     for step in steps:
         claims = tuple(one for one in live if owner.get(one) == step.number)
-        verify = [line for one in claims for line in live[one].fix.verify] or _networks(step)
+        verify = [line for one in claims for line in live[one].fix.verify if not _names_any(line, step.addresses)]
+        verify = verify or _networks(step)
         kept = tuple(one for one in step.claims if one in end)
         made.append(dataclasses.replace(step, claims=claims, kept=kept, verify=tuple(dict.fromkeys(verify))))
     return made
+
+
+def _names_any(command: str, addresses: tuple[str, ...]) -> bool:
+    return any(re.search(rf"(?<![\d.]){re.escape(one)}(?![\d.])", command) for one in addresses)
 
 
 def _networks(step: Step) -> list[str]:

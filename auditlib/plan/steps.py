@@ -25,7 +25,8 @@ class Step:
 
     `claims` are the identities of the findings that it ends: those that the simulation sees gone after it. Of each step
     alone the simulation says what is gone (`resolved`) and new (`broken`), what it was for and that stays (`kept`), and
-    which checks could not be judged any more (`lost`). `renames` are the containers that it gives another name.
+    which checks could not be judged any more (`lost`). `renames` are the containers that it gives another name,
+    `addresses` those that its containers had.
     `prepares` is the number of the step that needs this one, when it ends nothing by itself.
     """
 
@@ -46,6 +47,7 @@ class Step:
     cut: Cut
     override: bool
     renames: tuple[tuple[str, str], ...]
+    addresses: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     prepares: int | None = None
 
@@ -89,6 +91,14 @@ class Plan:
     left: tuple[Left, ...]
     findings: Mapping[str, Finding]
     scores: tuple[float | None, float | None] = (None, None)
+
+    @property
+    def former(self) -> dict[str, str]:
+        """The first name of each container that a step renames, by its last."""
+        found: dict[str, str] = {}
+        for step in self.steps:
+            found |= {new: found.pop(old, old) for old, new in step.renames}
+        return found
 
 
 def _risky(act: Act) -> bool:

@@ -1,6 +1,7 @@
 """What the acts and the steps of a plan are in French."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote
 
 from auditlib.french import listing, quoted
 from auditlib.patches import Flag, Join, Label, Leave, Name, Publish, Restart
@@ -85,18 +86,17 @@ def _callers(facts: Snapshot, name: str, service: str) -> Iterator[str]:
 
 
 def interruption(cut: Cut) -> str:
-    """What a step interrupts, as a sentence."""
+    """What a step interrupts, as a clause."""
     if not cut.containers:
-        return "Rien n’est interrompu."
-    parts = [f"Recrée ou redémarre {listing(map(quoted, cut.containers))}"]
+        return "rien n’est interrompu"
+    parts = [f"recrée ou redémarre {listing(map(quoted, cut.containers))}"]
     if cut.domains:
-        every = "tous les domaines sont coupés" if cut.proxy else "coupure"
-        parts.append(f"{every} quelques secondes ({listing(cut.domains)})")
+        which = f"tous les domaines ({listing(cut.domains)})" if cut.proxy else listing(cut.domains)
+        parts.append(f"coupe {which} quelques secondes")
     if cut.databases:
         word = "la base" if len(cut.databases) == 1 else "les bases"
-        lost = "ses clients perdent" if len(cut.databases) == 1 else "leurs clients perdent"
-        parts.append(f"{word} {listing(map(quoted, cut.databases))} : {lost} leur connexion")
-    return " ; ".join(parts) + "."
+        parts.append(f"arrête {word} {listing(map(quoted, cut.databases))}, dont les clients perdent leur connexion")
+    return " ; ".join(parts)
 
 
 def risk(step: Step) -> str:
@@ -107,17 +107,27 @@ def risk(step: Step) -> str:
 def outcome(step: Step) -> Iterator[str]:
     """What the simulation says of a step, as sentences; good first."""
     if step.claims:
-        yield f"Résout {listing(step.claims)}."
+        yield f"Résout {_findings(step.claims)}."
     if step.prepares:
-        yield f"Prépare l’étape {step.prepares}, qui ne coupera rien à ceux qu’elle attache."
+        yield f"Prépare l’étape {step.prepares} : ceux qui en ont besoin gardent leurs accès."
     if step.kept:
-        yield f"Attention : ne résout pas {listing(step.kept)}."
+        yield f"Attention : ne suffit pas à résoudre {_findings(step.kept)}."
     elif not step.claims and not step.prepares:
         yield "Attention : selon la simulation, ne résout rien."
     if step.broken:
-        yield f"Attention : fait apparaître {listing(step.broken)}."
+        yield f"Attention : fait apparaître {_findings(step.broken)}."
     if step.lost:
         yield f"Attention : rend non évaluable {listing(step.lost)}."
+
+
+def _findings(identities: Iterable[str]) -> str:
+    """Findings by their checks, each with its subjects."""
+    found: dict[str, list[str]] = {}
+    for one in identities:
+        check, *subjects = one.split("|")
+        names = [unquote(subject.partition("=")[2]) for subject in subjects]
+        found.setdefault(check, []).append(", ".join(names))
+    return listing(f"{check} ({' ; '.join(filter(None, names))})" for check, names in found.items())
 
 
 def title(step: Step) -> str:
