@@ -72,7 +72,7 @@ def _api(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     near = dict.fromkeys(_near(snapshot, row) for row in hits)
     found: list[Way] = [] if busy or not near or None in near else [tuple(act for act in near if act)]
     service = _service(snapshot, name)
-    return [*found, (Act(name, Flag(service, "api.insecure", None)),)] if service else found
+    return [*found, (Act(name, Flag(service, "api.insecure", None), phase=MOVE),)] if service else found
 
 
 def _joined(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from auditlib.findings import Audit, Finding, identity, run
+from auditlib.french import quoted
 from auditlib.patches import Join, Name
 from auditlib.plan.acts import Act, Create, rows
 from auditlib.plan.choice import Draft, chosen, drafts, interrupted, lost
@@ -17,7 +18,7 @@ from auditlib.plan.effects import applied
 from auditlib.plan.mends import Way
 from auditlib.plan.steps import Cut, Left, Plan, Step
 from auditlib.plan.words import remarks
-from auditlib.plan.written import Disk, commands, disk, file_name, relief, write
+from auditlib.plan.written import Disk, Written, commands, disk, file_name, relief, write
 from auditlib.snapshot import Snapshot
 
 
@@ -93,7 +94,7 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         override=made.override is not None,
         renames=renames,
         addresses=tuple(_addresses(facts, cut)),
-        remarks=tuple(dict.fromkeys(remarks(facts, tuple(made.done)))),
+        remarks=tuple(dict.fromkeys([*remarks(facts, tuple(made.done)), *_override(made)])),
     )
 
 
@@ -102,6 +103,15 @@ def _addresses(facts: Snapshot, cut: Cut) -> Iterator[str]:
     for row in rows(facts, "container_networks"):
         if row["container"] in cut.containers:
             yield from filter(None, (row["ipv4"], row["ipv6"]))
+
+
+def _override(made: Written) -> list[str]:
+    if made.override is None:
+        return []
+    return [
+        f"{quoted(made.override)} surcharge des fichiers qui ne peuvent être corrigés sûrement : le garder auprès "
+        "d’eux et le nommer (« -f ») à chaque commande Compose, ou y reporter ce qu’il dit."
+    ]
 
 
 def _renames(acts: list[Act]) -> tuple[tuple[str, str], ...]:
