@@ -368,10 +368,14 @@ def _label(file: File, one: Label) -> list[Change]:
     meant = one.instead or one.label
     if isinstance(labels, yaml.SequenceNode):
         same = [item for item in labels.value if str(item.value).partition("=")[0] == meant]
+        if one.instead and not same:
+            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
         return [file.replaced(same[0], entry)] if same else [_append(file, labels, entry)]
     if isinstance(labels, yaml.MappingNode):
         if known := file.own(labels, meant):
             return [file.replaced(known[1], scalar(value))] if one.instead is None else [_renamed(file, one, *known)]
+        if one.instead:
+            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
         name = one.label if re.fullmatch(r"[A-Za-z][\w.-]*", one.label) else scalar(one.label)
         return [_first(file, labels, name, scalar(value))]
     raise Unsafe("les étiquettes du service sont vides")

@@ -47,57 +47,50 @@ def _written(snapshot: Snapshot, act: Act, table: str, change: Callable[[Row], I
 
 
 def _publish(snapshot: Snapshot, act: Act, one: Publish) -> Changed:
-    addresses = () if one.wanted is None else (one.wanted[0],) if one.wanted[0] else _EVERYWHERE
-    number = one.wanted[1] if one.wanted else 0
-
-    def moved(row: Row, address: str, port: str, *, same: bool) -> list[Row]:
-        if not same:
-            return [row]
-        return [{**row, address: place, port: number} for place in addresses]
+    home = stack(snapshot, act)
+    key = home.key if home else None
 
     def claimed(row: Row) -> bool:
-        return (row["protocol"], row["container_port"], row["host_port"]) == (
-            one.protocol,
-            one.container_port,
-            one.host_port,
-        ) and row["host_port_last"] is None
+        own = (row["protocol"], row["container_port"], row["host_port"], row["host_port_last"])
+        return own == (one.protocol, one.container_port, one.host_port, None)
 
-    own = act.container
-    publications = [
-        made
-        for row in rows(snapshot, "publications")
-        for made in moved(
-            row, "host_ip", "host_port", same=own is not None and row["container"] == own and claimed(row)
-        )
-    ]
-    heard = [
-        {**made, "family": "ipv6" if ":" in made["address"] else "ipv4"}
-        for row in rows(snapshot, "listeners")
-        for made in moved(
-            row,
-            "address",
-            "port",
-            same=own is not None
-            and (row["container"], row["protocol"], row["port"]) == (own, one.protocol, one.host_port),
-        )
-    ]
+    def live(row: Row) -> bool:
+        return act.container is not None and row["container"] == act.container
+
+    def heard(row: Row) -> bool:
+        return live(row) and (row["protocol"], row["port"]) == (one.protocol, one.host_port)
+
+    def written(row: Row) -> bool:
+        return key == (row["root"], row["files"], row["service"]) and claimed(row)
+
+    publications = rows(snapshot, "publications")
+    publications = _moved(publications, lambda row: live(row) and claimed(row), one, "host_ip", "host_port")
+    listeners = _moved(rows(snapshot, "listeners"), heard, one, "address", "port")
+    for row in listeners:
+        row["family"] = "ipv6" if ":" in row["address"] else "ipv4"
     return {
-        "publications": _unique(publications, "publications"),
-        "listeners": _unique(heard, "listeners"),
-        "databases": list(_reachable(snapshot, own, publications)),
-        "compose_ports": _unique(
-            _written(snapshot, act, "compose_ports", lambda row: moved(row, "host_ip", "host_port", same=claimed(row))),
-            "compose_ports",
-        ),
+        "publications": publications,
+        "listeners": listeners,
+        "databases": list(_reachable(snapshot, act.container, publications)),
+        "compose_ports": _moved(rows(snapshot, "compose_ports"), written, one, "host_ip", "host_port"),
         "compose_services": _written(
             snapshot, act, "compose_services", lambda row: [{**row, "ports": tuple(_ports(row["ports"] or (), one))}]
         ),
     }
 
 
-def _unique(made: list[Row], table: str) -> list[Row]:
-    """One row per key: what stood on both families stands on one address."""
-    return list({tuple(row[name] for name in TABLES[table].key): row for row in made}.values())
+def _moved(found: list[Row], same: Callable[[Row], bool], one: Publish, address: str, port: str) -> list[Row]:
+    """The rows, with one for each address where a port is to be in place of those where it is."""
+    hits = [row for row in found if same(row)]
+    if not hits:
+        return found
+    places = () if one.wanted is None else (one.wanted[0],) if one.wanted[0] else _EVERYWHERE
+    number = one.wanted[1] if one.wanted else None
+    alike = {place: next((r for r in hits if (":" in r[address]) == (":" in place)), hits[0]) for place in places}
+    return [
+        *(row for row in found if not same(row)),
+        *({**row, address: place, port: number} for place, row in alike.items()),
+    ]
 
 
 def _ports(ports: Iterable[str], one: Publish) -> Iterator[str]:
@@ -118,17 +111,9 @@ def _reachable(snapshot: Snapshot, own: str | None, publications: list[Row]) -> 
         if own is None or row["container"] != own:
             yield row
             continue
-        live = [
-            one["host_ip"]
-            for one in publications
-            if one["container"] == own and one["live"] and one["container_port"] == row["port"]
-        ]
-        ports = [
-            one["host_port"]
-            for one in publications
-            if one["container"] == own and one["live"] and one["container_port"] == row["port"]
-        ]
-        places = [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in zip(live, ports, strict=True)]
+        live = [one for one in publications if one["container"] == own and one["live"]]
+        ends = [(one["host_ip"], one["host_port"]) for one in live if one["container_port"] == row["port"]]
+        places = [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in ends]
         yield {**row, "addresses": tuple(places), "published": bool(places)}
 
 
