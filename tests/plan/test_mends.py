@@ -33,11 +33,11 @@ def altered(facts: Snapshot, table: str, changes: Row, **wanted: Any) -> list[Ro
 
 
 def broken(facts: Snapshot, kind: str) -> Snapshot:
-    """The healthy server with one fault."""
+    """A server with one more fault."""
     match kind:
         case "CONT-004":
             return facts.changed(
-                {"containers": altered(facts, "containers", {"restart_policy": "no"}, name="unified-redis")}
+                {"containers": altered(facts, "containers", {"restart_policy": "no"}, name="redis")}
             )
         case "ACME-001":
             path = {"host_path": "/home/a/acme.json", "mode": "644", "kind": "file"}
@@ -57,9 +57,14 @@ def broken(facts: Snapshot, kind: str) -> Snapshot:
         case "ROUTE-021":
             label = {"label": "traefik.enabled", "value": "true"}
             rows = altered(facts, "labels", label, container="multimedia-frontend", label="traefik.enable")
-            file = {"file": "multimedia/docker-compose.yml", "line": 36}
-            text = {"text": '      - "traefik.enabled=true"'}
-            return facts.changed({"labels": rows, "compose_lines": altered(facts, "compose_lines", text, **file)})
+            [(line, text), *_] = [
+                (row["line"], row["text"].replace("enable", "enabled"))
+                for row in records(facts.compose_lines)
+                if row["file"] == "multimedia/docker-compose.yml" and "traefik.enable=" in (row["text"] or "")
+            ]
+            file = {"file": "multimedia/docker-compose.yml", "line": line}
+            lines = altered(facts, "compose_lines", {"text": text}, **file)
+            return facts.changed({"labels": rows, "compose_lines": lines})
     raise AssertionError(kind)
 
 
@@ -75,8 +80,8 @@ CASES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_a_fault_has_its_step_and_the_simulation_agrees(healthy: Snapshot, kind: str) -> None:
-    facts = broken(healthy, kind)
+def test_a_fault_has_its_step_and_the_simulation_agrees(faulty: Snapshot, kind: str) -> None:
+    facts = broken(faulty, kind)
     audit = findings.run(facts)
     found = [one for one in audit.live if one.check == kind]
     assert found
@@ -91,18 +96,18 @@ def test_a_fault_has_its_step_and_the_simulation_agrees(healthy: Snapshot, kind:
     assert step.back
 
 
-def test_a_restart_policy_interrupts_nothing(healthy: Snapshot) -> None:
-    facts = broken(healthy, "CONT-004")
+def test_a_restart_policy_interrupts_nothing(faulty: Snapshot) -> None:
+    facts = broken(faulty, "CONT-004")
     audit = findings.run(facts)
     [step] = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "CONT-004"])).steps
-    assert step.safe
-    assert "docker update --restart unless-stopped unified-redis" in step.commands
+    assert step.cut.containers == ()
+    assert "docker update --restart unless-stopped redis" in step.commands
     assert not [command for command in step.commands if " up -d " in command]
-    assert step.back[-1] == "docker update --restart no unified-redis"
+    assert step.back[-1] == "docker update --restart no redis"
 
 
-def test_the_rights_of_the_storage_restart_the_proxy(healthy: Snapshot) -> None:
-    facts = broken(healthy, "ACME-001")
+def test_the_rights_of_the_storage_restart_the_proxy(faulty: Snapshot) -> None:
+    facts = broken(faulty, "ACME-001")
     audit = findings.run(facts)
     [step] = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "ACME-001"])).steps
     assert step.commands == ("sudo chmod 600 /home/a/acme.json", "docker restart traefik")
@@ -135,7 +140,7 @@ def test_the_gravest_wins_and_the_other_is_left_with_its_reason(faulty: Snapshot
 
 
 QUOTABLE = ["a'; rm -rf /; '", "$(reboot)"]
-HOSTILE = [*QUOTABLE, "a\x1b[31mb", "a\nb", "-x", "\u202eoof"]
+HOSTILE = [*QUOTABLE, "a\x1b[31m\nb", "-x", "\u202eoof"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
