@@ -128,7 +128,7 @@ def stack(snapshot: Snapshot, act: Act) -> Stack | None:
         return None
     services = on_disk(getattr(snapshot, "compose_projects", None), getattr(snapshot, "compose_services", None))
     service = services.get(origin(row))
-    if service is None:
+    if service is None or visible(service["root"]) != service["root"]:
         return Stack(row["compose_project"], command)
     key = (service["root"], service["files"], service["service"])
     return Stack(row["compose_project"], command, service["root"], _candidates(service), key)

@@ -11,10 +11,14 @@ from auditlib.findings import CHECKS, Audit, Finding
 from auditlib.patches import Join, Label, Restart
 from auditlib.plan import plan
 from auditlib.plan.acts import Mode, Owner
+from auditlib.plan.choice import chosen, drafts
+from auditlib.plan.effects import applied
 from auditlib.plan.mends import MENDS, ways
 from auditlib.plan.shown import PlanShown
 from auditlib.schema import Row, records
 from auditlib.snapshot import Snapshot
+from tests.checks.cases import Case, load
+from tests.conftest import snapshot_of
 
 
 def test_only_checks_that_exist_are_mended() -> None:
@@ -36,9 +40,7 @@ def broken(facts: Snapshot, kind: str) -> Snapshot:
     """A server with one more fault."""
     match kind:
         case "CONT-004":
-            return facts.changed(
-                {"containers": altered(facts, "containers", {"restart_policy": "no"}, name="redis")}
-            )
+            return facts.changed({"containers": altered(facts, "containers", {"restart_policy": "no"}, name="redis")})
         case "ACME-001":
             path = {"host_path": "/home/a/acme.json", "mode": "644", "kind": "file"}
             return facts.changed({"acme_storage": altered(facts, "acme_storage", path)})
@@ -180,3 +182,26 @@ def test_a_container_of_no_project_is_joined_by_the_engine_alone(faulty: Snapsho
     assert step.back == ("docker network disconnect unified-net jsr-dev",)
     assert step.files == {}
     assert [left.reason for left in made.left] == ["aucun fichier compose connu ne décrit ce conteneur"]
+
+
+# Servers told in part: the file that gives the name is no project's, the labels are not there to be changed.
+UNTIED = {
+    ("COMPOSE-001", "the file and the line of the name"),
+    ("COMPOSE-001", "a container and a service of another project have one name"),
+    ("ROUTE-006", "another port is"),
+}
+MENDED = [one for one in load() if one.verdict == "fail" and one.check in MENDS]
+
+
+@pytest.mark.parametrize("case", MENDED, ids=lambda one: f"{one.check}-{one.name}")
+def test_every_case_of_a_mended_check_is_mended_or_refused_with_a_reason(case: Case) -> None:
+    """The servers of the cases of checks: odd, and told in part only."""
+    facts = snapshot_of(**case.tables)
+    audit = findings.run(facts, checks=[CHECKS[case.check]])
+    found, reasons = chosen(facts, audit)
+    assert {one.identity for one, _ in found}.isdisjoint(reasons)
+    assert all(reasons.values())
+    for finding, way in found:
+        after = findings.run(applied(facts, *way), checks=[CHECKS[case.check]])
+        assert (finding.identity in {one.identity for one in after.live}) == ((case.check, case.name) in UNTIED)
+    assert [act for draft in drafts(facts, found) for act in draft.acts if not act.writable] == []
