@@ -297,17 +297,21 @@ def _waived(finding: Finding, snapshot: Snapshot) -> Finding:
     return finding
 
 
+def identity(check_id: str, subjects: Iterable[tuple[str, str]]) -> str:
+    """The stable identity of a finding: its check and its subjects, percent-escaped."""
+    parts = (f"{kind}={quote(name, safe=' /:@.[]*~', errors='surrogatepass')}" for kind, name in subjects)
+    return "|".join([check_id, *parts])
+
+
 _RESERVED = ("severity", "confidence", "subjects", "wording")
 
 
 def _finding(one: Check, row: Row, imposed: Severity | None) -> Finding:
     subjects = row.get("subjects") or tuple((kind, str(row[kind])) for kind in one.key)
-    parts = (f"{kind}={quote(name, safe=' /:@.[]*~', errors='surrogatepass')}" for kind, name in subjects)
-    identity = "|".join([one.id, *parts])
     words = {**row, **row.get("wording", {})}
     evidence = {name: _plain(value) for name, value in row.items() if name not in _RESERVED}
     return Finding(
-        identity,
+        identity(one.id, subjects),
         one.id,
         imposed or row.get("severity") or one.severity,
         row.get("confidence") or one.confidence,

@@ -5,6 +5,7 @@ why, and the notebook goes on.
 """
 
 import dataclasses
+import functools
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from auditlib import (
     findings,
     french,
     inside,  # noqa: F401
+    plan,
     recommendations,
     routing,  # noqa: F401
     runs,
@@ -28,6 +30,7 @@ from auditlib import (
 )
 from auditlib.display import Advised, Cards, FindingList, Grid, Notice, ProblemList, Sentences, Several, Shown
 from auditlib.parameters import read
+from auditlib.plan.shown import PlanShown, conclusion
 from auditlib.policy import Policy
 from auditlib.schema import VIEWS
 from auditlib.snapshot import AbsentTable, Snapshot
@@ -153,10 +156,23 @@ def verdicts(facts: Snapshot) -> Shown:
     return Grid(findings.RESULTS.frame(rows), findings.RESULTS)
 
 
+def mend(facts: Snapshot) -> Shown:
+    """The plan: ordered steps, simulated, with their commands; then what is left for a person."""
+    return PlanShown(_plan(facts))
+
+
+@functools.lru_cache(maxsize=1)
+def _plan(facts: Snapshot) -> plan.Plan:
+    # Several cells tell of it, and it takes seconds.
+    return plan.plan(facts, findings.run(facts))
+
+
 def conclude(facts: Snapshot, chapter: str) -> Shown:
-    """The conclusion of a chapter: "findings", or one that `_CHAPTERS` names."""
+    """The conclusion of a chapter: "findings", "plan", or one that `_CHAPTERS` names."""
     if chapter == "findings":
         return Sentences(conclusions.findings(findings.run(facts)))
+    if chapter == "plan":
+        return Sentences(conclusion(_plan(facts)))
     return Sentences(conclusions.conclude(facts, _CHAPTERS[chapter]))
 
 

@@ -2,7 +2,7 @@
 
 The lines are those of the table `compose_lines`: some are unknown, since they may hold secrets. An edit is made only
 where the file is understood from what is known, and its result is read again: nothing else must have changed.
-Otherwise `Unsafe` is raised, with a French clause, and an override file may do the same.
+Otherwise `Unsafe` is raised, with a French clause, and an override file (`auditlib.overrides`) may do the same.
 """
 
 import re
@@ -41,6 +41,22 @@ class Join:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """Take a service off a network; another must be left to it, since one that names none is on the project's own."""
+
+    service: str
+    network: str
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Give a service a restart policy."""
+
+    service: str
+    policy: str
+
+
+@dataclass(frozen=True)
 class Name:
     """Give another `container_name` to a service, or none."""
 
@@ -50,11 +66,12 @@ class Name:
 
 @dataclass(frozen=True)
 class Label:
-    """Give a label to a service, in place of its value if it has one."""
+    """Give a label to a service, in place of its value if it has one, or of the label that was meant to be it."""
 
     service: str
     label: str
     value: str
+    instead: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,7 @@ class Flag:
     wanted: str | None
 
 
-Operation = Publish | Join | Name | Label | Flag
+Operation = Publish | Join | Leave | Name | Label | Restart | Flag
 
 
 def patch(lines: Sequence[Line], path: str, operations: Sequence[Operation]) -> str:
@@ -74,22 +91,25 @@ def patch(lines: Sequence[Line], path: str, operations: Sequence[Operation]) -> 
 
     Raises Unsafe when one of the operations cannot be made surely.
     """
-    if not _PATH.fullmatch(path) or ".." in path.split("/"):
-        raise Unsafe("le chemin du fichier ne peut s’écrire dans un correctif")
+    check_path(path)
     now = list(lines)
     for operation in operations:
         now = applied(now, operation)
     return diff(list(lines), now, path)
 
 
+def check_path(path: str) -> None:
+    """Raises Unsafe for a path that a patch cannot name, or that leads out of the folder it is applied in."""
+    if not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise Unsafe("le chemin du fichier ne peut s’écrire dans un correctif")
+
+
 def applied(lines: Sequence[Line], operation: Operation) -> list[Line]:
     """The lines of a file after one operation. Raises Unsafe."""
     file = File(lines)
     made = file.changed(_EDITS[type(operation)](file, operation))
-    touched = {Publish: "ports", Join: "networks", Name: "container_name", Label: "labels", Flag: "command"}
-    if _rest(lines, operation.service, touched[type(operation)]) != _rest(
-        made, operation.service, touched[type(operation)]
-    ):
+    touched = _KEYS[type(operation)]
+    if _rest(lines, operation.service, touched) != _rest(made, operation.service, touched):
         raise Unsafe("la correction changerait autre chose que ce qui est voulu")
     return made
 
@@ -111,7 +131,7 @@ def _publish(file: File, one: Publish) -> list[Change]:
     if not found or not isinstance(found[1], yaml.SequenceNode):
         raise Unsafe("le service ne publie rien dans ce fichier")
     key, ports = found
-    items = [(item, port) for item in ports.value if (port := _port(item)) is None or _is(port, one)]
+    items = [(item, port) for item in ports.value if (port := _port(item)) is None or publishes(port, one)]
     if len(items) != 1 or items[0][1] is None:
         raise Unsafe("le port ne se reconnaît pas sûrement parmi ceux du service (variable, plage ou doublon)")
     [(item, _)] = items
@@ -119,7 +139,7 @@ def _publish(file: File, one: Publish) -> list[Change]:
         return [_drop(file, key, ports, item)]
     address, number = one.wanted
     if isinstance(item, yaml.ScalarNode):
-        text = _short(one, address, number)
+        text = short(one.container_port, one.protocol, address, number)
         return [file.replaced(item, f"'{text}'" if item.style == "'" else f'"{text}"')]
     return list(_long_port(file, item, address, number))
 
@@ -143,6 +163,18 @@ def _long_port(file: File, item: yaml.MappingNode, address: str, number: int) ->
         yield change._replace(texts=(*change.texts, *extra))
 
 
+def short(target: int, protocol: str, address: str, number: int) -> str:
+    """A published port in Compose's short form."""
+    host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
+    return f"{host}{number}:{target}" + ("" if protocol == "tcp" else f"/{protocol}")
+
+
+def publishes(port: Port, one: Publish) -> bool:
+    """Whether a port of a service is the one that an edit is about."""
+    same = (port.protocol, port.target, port.target_last) == (one.protocol, one.container_port, one.container_port)
+    return same and (port.first, port.last) == (one.host_port, one.host_port)
+
+
 def _port(item: yaml.Node) -> Port | None:
     """The port that an entry publishes; None when it cannot be known from the file alone."""
     try:
@@ -158,11 +190,6 @@ def _port(item: yaml.Node) -> Port | None:
     except (Invalid, KeyError, TypeError):
         pass
     return None
-
-
-def _is(port: Port, one: Publish) -> bool:
-    same = (port.protocol, port.target, port.target_last) == (one.protocol, one.container_port, one.container_port)
-    return same and (port.first, port.last) == (one.host_port, one.host_port)
 
 
 def _drop(file: File, key: yaml.Node, items: Any, item: Any) -> Change:
@@ -290,6 +317,33 @@ def _declare(file: File, declared: tuple[yaml.Node, yaml.Node] | None, network: 
     return file.inserted(services[0], "networks:", f"  {network}:", "    external: true", "")
 
 
+def _leave(file: File, one: Leave) -> list[Change]:
+    service = file.service(one.service)
+    found, declared = file.own(service, "networks"), file.own(file.root, "networks")
+    known = _declared(declared[1]) if declared else {}
+    keys = {key for key, name in known.items() if name == one.network}
+    if one.network.endswith("_default") and "default" not in known:
+        keys.add("default")
+    if not found or not isinstance(found[1], yaml.SequenceNode | yaml.MappingNode) or len(found[1].value) < 2:
+        raise Unsafe("le service n’a pas d’autre réseau dans ce fichier")
+    if isinstance(found[1], yaml.SequenceNode):
+        items = [item for item in found[1].value if item.value in keys]
+        if len(items) == 1:
+            return [_drop(file, *found, items[0])]
+    elif not found[1].flow_style:
+        pairs = [pair for pair in found[1].value if pair[0].value in keys]
+        if len(pairs) == 1:
+            return [file.removed(pairs[0][1], pairs[0][0])]
+    raise Unsafe("le réseau ne se reconnaît pas sûrement parmi ceux du service")
+
+
+def _restart(file: File, one: Restart) -> list[Change]:
+    service = file.service(one.service)
+    if found := file.own(service, "restart"):
+        return [file.replaced(found[1], scalar(one.policy, found[1]))]
+    return [file.new_key(service, f"restart: {scalar(one.policy)}")]
+
+
 def _name(file: File, one: Name) -> list[Change]:
     service = file.service(one.service)
     found = file.own(service, "container_name")
@@ -311,15 +365,30 @@ def _label(file: File, one: Label) -> list[Change]:
     if found is None:
         return [file.new_key(service, "labels:", f"  - {entry}")]
     labels = found[1]
+    meant = one.instead or one.label
     if isinstance(labels, yaml.SequenceNode):
-        same = [item for item in labels.value if str(item.value).partition("=")[0] == one.label]
+        same = [item for item in labels.value if str(item.value).partition("=")[0] == meant]
+        if one.instead and not same:
+            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
         return [file.replaced(same[0], entry)] if same else [_append(file, labels, entry)]
     if isinstance(labels, yaml.MappingNode):
-        if known := file.own(labels, one.label):
-            return [file.replaced(known[1], scalar(value))]
+        if known := file.own(labels, meant):
+            return [file.replaced(known[1], scalar(value))] if one.instead is None else [_renamed(file, one, *known)]
+        if one.instead:
+            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
         name = one.label if re.fullmatch(r"[A-Za-z][\w.-]*", one.label) else scalar(one.label)
         return [_first(file, labels, name, scalar(value))]
     raise Unsafe("les étiquettes du service sont vides")
+
+
+def _renamed(file: File, one: Label, key: yaml.Node, value: yaml.Node) -> Change:
+    """An entry of a mapping becomes another, name and value."""
+    if key.start_mark.line != value.end_mark.line:
+        raise Unsafe("l’étiquette tient plusieurs lignes")
+    line = file.line(key)
+    made = f"{scalar(one.label)}: {scalar(one.value.replace('$', '$$'))}"
+    text = line[: key.start_mark.column] + made + line[value.end_mark.column :]
+    return Change(key.start_mark.line, key.start_mark.line + 1, (text,))
 
 
 def _flag(file: File, one: Flag) -> list[Change]:
@@ -345,48 +414,19 @@ def _option(item: yaml.Node) -> str:
 _EDITS: dict[type, Callable[[File, Any], list[Change]]] = {
     Publish: _publish,
     Join: _join,
+    Leave: _leave,
     Name: _name,
     Label: _label,
+    Restart: _restart,
     Flag: _flag,
 }
-
-
-def override(operation: Operation, ports: Sequence[str] = ()) -> str:
-    """The text of a compose file that does the same over the others, to be named last with `-f`.
-
-    `ports` are those of the service, in their short form. `!override` and `!reset` are of Compose 2.24.4 and later.
-    Raises Unsafe for what only the file itself can do.
-    """
-    head = ["services:", f"  {scalar(operation.service)}:"]
-    match operation:
-        case Join(network=network):
-            name = scalar(network)
-            # The networks of the files add up; the project's own is only kept where it is named.
-            body = ["    networks:", f"      {name}: {{}}", "networks:", f"  {name}:", "    external: true"]
-        case Name(wanted=wanted):
-            body = [f"    container_name: {'!reset null' if wanted is None else scalar(wanted)}"]
-        case Label(label=label, value=value):
-            body = ["    labels:", f"      {scalar(label)}: {scalar(value.replace('$', '$$'))}"]
-        case Publish():
-            body = ["    ports: !override", *(f"      - {scalar(port)}" for port in _ports(operation, ports))]
-            body = body if len(body) > 1 else ["    ports: !reset []"]
-        case Flag():
-            raise Unsafe("une surcharge remplacerait toute la commande, qui n’est pas connue en entier")
-    return "\n".join([*head, *body]) + "\n"
-
-
-def _ports(one: Publish, ports: Sequence[str]) -> Iterator[str]:
-    """The ports of a service once published as wanted. Raises Unsafe when the one to change is not among them."""
-    same = [port for port in ports if _is(parse(port, NOWHERE), one)]
-    if not same:
-        raise Unsafe("le port n’est pas parmi ceux du service")
-    for port in ports:
-        if port not in same:
-            yield port
-    if one.wanted is not None:
-        yield _short(one, *one.wanted)
-
-
-def _short(one: Publish, address: str, number: int) -> str:
-    host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
-    return f"{host}{number}:{one.container_port}" + ("" if one.protocol == "tcp" else f"/{one.protocol}")
+# The key of a service that an edit may touch.
+_KEYS: dict[type, str] = {
+    Publish: "ports",
+    Join: "networks",
+    Leave: "networks",
+    Name: "container_name",
+    Label: "labels",
+    Restart: "restart",
+    Flag: "command",
+}

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -177,6 +178,25 @@ def write(path: Path, content: str, *, executable: bool = False) -> None:
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise RunError(f"Écriture de {path.name} : {os_error(error)}.") from error
+
+
+def replace_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write a folder of text files in place of the one that stands there. Raises RunError when the disk refuses."""
+    fresh, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
+    try:
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
+        fresh.mkdir()
+        for name, content in files.items():
+            # A patch keeps the line endings of its file.
+            (fresh / name).write_text(content, "utf-8", newline="")
+        if folder.exists():
+            folder.replace(old)
+        fresh.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise RunError(f"Écriture de {folder.name} : {os_error(error)}.") from error
 
 
 def owned_by_caller(folder: Path) -> None:

@@ -117,6 +117,15 @@ class Snapshot:
         other.tables = {**self.tables, name: TABLES[name].frame(rows)}
         return other
 
+    def changed(self, tables: Mapping[str, Iterable[Row]], absent: Mapping[str, str] | None = None) -> "Snapshot":
+        """The facts as they would be with other rows in some tables, and without those of `absent` (name to reason)."""
+        other = copy.copy(self)
+        other.tables = {**self.tables, **{name: TABLES[name].frame(rows) for name, rows in tables.items()}}
+        other.absent, other._views = {**self.absent, **(absent or {})}, {}
+        for name in absent or {}:
+            other.tables.pop(name, None)
+        return other
+
     def call(self, function: Callable[..., T]) -> T:
         """Call `function` with the tables and views that its parameters name.
 

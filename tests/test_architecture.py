@@ -21,6 +21,7 @@ FLOW = (
     ("tables",),
     ("parameters", "rules", "compose"),
     ("policy", "patches"),
+    ("overrides",),
     ("snapshot",),
     ("collect", "ports", "runs"),
     ("inventory",),
@@ -33,6 +34,7 @@ FLOW = (
     ("things",),
     ("causes",),
     ("checks", "conclusions", "display", "figures", "explanation"),
+    ("plan",),
     ("notebook",),
     ("catalogue", "report", "engines"),
     ("workbook",),
@@ -59,7 +61,7 @@ ONLY = {
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences", "domains",
         "routing", "topology", "findings", "fixes", "claims", "expectations", "recommendations", "things", "causes",
-        "checks", "patches", "conclusions", "display", "figures", "catalogue")  # fmt: skip
+        "checks", "patches", "overrides", "plan", "conclusions", "display", "figures", "catalogue")  # fmt: skip
 
 
 def modules() -> dict[str, tuple[set[str], set[str]]]:

@@ -43,6 +43,7 @@ def test_there_is_a_notebook_for_each_chapter() -> None:
         "40_graphe",
         "50_bases",
         "60_constats",
+        "70_plan",
         "90_rapport",
         "catalogue",
         "exploration",

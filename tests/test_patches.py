@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from auditlib.collect.compose_lines import lines as shown
 from auditlib.compose.agreement import ours, told
 from auditlib.compose.written import Line, Unsafe
-from auditlib.patches import Flag, Join, Label, Name, Operation, Publish, applied, override, patch
+from auditlib.overrides import Now, override
+from auditlib.patches import Flag, Join, Label, Leave, Name, Operation, Publish, Restart, applied, patch
 from tests.compose.oracle import asked, loaded, program, read
 
 PROJECTS = Path(__file__).parent / "testbed" / "projets"
@@ -130,6 +131,15 @@ CASES: dict[str, tuple[Path, Operation, Callable[[dict[str, Any]], Any]]] = {
             {"traefik.http.routers.jsr-dev.middlewares": "crowdsec@file,geoblock@file"}
         ),
     ),
+    "restart": (JSR, Restart("jsr-dev", "always"), lambda said: said["services"]["jsr-dev"].update(restart="always")),
+    "another label": (
+        JSR,
+        Label("jsr-dev", "traefik.http.routers.jsr-dev.tls", "true", "traefik.http.routers.jsr-dev.tls.certresolver"),
+        lambda said: (
+            said["services"]["jsr-dev"]["labels"].pop("traefik.http.routers.jsr-dev.tls.certresolver"),
+            said["services"]["jsr-dev"]["labels"].update({"traefik.http.routers.jsr-dev.tls": "true"}),
+        ),
+    ),
     "flag": (STACK, Flag("traefik", "api.insecure", None), lambda said: None),
     "flag with a value": (STACK, Flag("traefik", "api.insecure", "false"), lambda said: None),
 }  # fmt: skip
@@ -198,6 +208,26 @@ def test_a_patch_shows_no_unknown_line() -> None:
 
 # Styles: a file, an operation, and the file that must come out, exactly.
 STYLES: dict[str, tuple[str, Operation, str]] = {
+    "a network left in a mapping": (
+        "services:\n  a:\n    networks:\n      web: {}\n      b: # le nôtre\nnetworks:\n  web:\n    external: true\n  b:\n",
+        Leave("a", "web"),
+        "services:\n  a:\n    networks:\n      b: # le nôtre\nnetworks:\n  web:\n    external: true\n  b:\n",
+    ),
+    "the project's own network left": (
+        "name: p\nservices:\n  a:\n    networks: [default, web]\nnetworks:\n  web: {external: true}\n",
+        Leave("a", "p_default"),
+        "name: p\nservices:\n  a:\n    networks: [web]\nnetworks:\n  web: {external: true}\n",
+    ),
+    "a first restart policy": (
+        "services:\n  a:\n    image: x # ici\n    ports: [80]\n",
+        Restart("a", "unless-stopped"),
+        "services:\n  a:\n    image: x # ici\n    restart: \"unless-stopped\"\n    ports: [80]\n",
+    ),
+    "a label that was meant to be another": (
+        "services:\n  a:\n    labels:\n      traefik.enabled: 'true' # oui\n",
+        Label("a", "traefik.enable", "true", "traefik.enabled"),
+        "services:\n  a:\n    labels:\n      \"traefik.enable\": \"true\" # oui\n",
+    ),
     "flow list": (
         'services:\n  a:\n    image: x\n    ports: ["80:80", "81:81"] # deux\n',
         Publish("a", "tcp", 80, 80, None),
@@ -358,6 +388,16 @@ UNSAFE: dict[str, tuple[str, Operation]] = {
         "services:\n  a:\n    environment: {K: v}\n    container_name: x\n    command: a secret\n    image: x\n",
         Name("a", None),
     ),
+    "the only network": (
+        "services:\n  a:\n    image: x\n    networks: [web]\nnetworks:\n  web: {external: true}\n", Leave("a", "web"),
+    ),
+    "another network": (
+        "services:\n  a:\n    image: x\n    networks: [web, b]\nnetworks:\n  web: {name: c, external: true}\n  b:\n",
+        Leave("a", "web"),
+    ),
+    "a label of several lines": (
+        "services:\n  a:\n    image: x\n    labels:\n      old: >\n        v\n      b: c\n", Label("a", "new", "v", "old"),
+    ),
     "a hidden character": ("services:\n  a:\n    image: x\n    container_name: n\n", Name("a", "b\x1b[31m")),
 }  # fmt: skip
 
@@ -391,7 +431,9 @@ def test_a_path_outside_is_refused(path: str) -> None:
 )
 def test_an_override_does_the_same_over_the_file(operation: Operation, read: Any, tmp_path: Path) -> None:
     base = "services:\n  a:\n    image: x\n    container_name: nom\n    networks: [default]\n    ports: ['80:80', '90:90']\n"
-    (tmp_path / "docker-compose.override.yml").write_text(override(operation, ["80:80", "90:90"]))
+    (tmp_path / "docker-compose.override.yml").write_text(
+        override([operation], {"a": Now(("80:80", "90:90"), default=True)})
+    )
     assert read(reading(tmp_path, base))
     if program():
         answer = asked(tmp_path)

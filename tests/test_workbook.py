@@ -20,7 +20,17 @@ from auditlib.snapshot import FOLDER, Snapshot
 from tests.testbed.canaries import CANARIES
 
 NOTEBOOKS = runs.project() / "notebooks"
-NAMES = ["00_collecte", "10_inventaire", "20_ports", "30_routes", "40_graphe", "50_bases", "60_constats", "90_rapport"]
+NAMES = [
+    "00_collecte",
+    "10_inventaire",
+    "20_ports",
+    "30_routes",
+    "40_graphe",
+    "50_bases",
+    "60_constats",
+    "70_plan",
+    "90_rapport",
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +63,7 @@ def shown(done: workbook.Done, name: str, cell: str) -> str:
 
 def test_a_run_leaves_what_the_contract_says(done: workbook.Done, outputs: Path) -> None:
     wanted = {FOLDER, runs.NOTEBOOKS, "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"}
-    wanted |= {"check_global.sh"}
+    wanted |= {"check_global.sh", "correctifs"}
     assert {path.name for path in done.folder.iterdir()} == {*wanted, runs.JOURNAL}
     assert done.folder.parent == outputs / "serveur"
     assert (done.folder.parent / "latest").resolve() == done.folder
@@ -191,6 +201,7 @@ def test_the_page_is_self_contained_french_and_navigable(done: workbook.Done) ->
         "graphe",
         "bases",
         "constats",
+        "plan",
         "collecte",
     ]
     assert "auditlib.load" not in text  # the code is hidden
@@ -218,9 +229,27 @@ def test_no_canary_is_anywhere_in_what_a_run_wrote(done: workbook.Done) -> None:
 
 def test_reporting_again_writes_the_same(done: workbook.Done) -> None:
     names = ("rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml", "check_global.sh")
-    before = {name: (done.folder / name).read_bytes() for name in names}
+    patches = done.folder / "correctifs"
+    before = {path: path.read_bytes() for path in [*patches.iterdir(), *(done.folder / name for name in names)]}
+    (patches / "99-ancien.patch").write_text("d’un plan d’avant")
     export(done.folder, workbook.policy(done.folder))
-    assert {name: (done.folder / name).read_bytes() for name in names} == before
+    assert {path: path.read_bytes() for path in [*patches.iterdir(), *(done.folder / name for name in names)]} == before
+
+
+def test_findings_name_the_patches_that_the_run_wrote(done: workbook.Done) -> None:
+    told = json.loads((done.folder / "constats.json").read_text("utf-8"))["findings"]
+    named = {one["fix"]["patch"] for one in told} - {None}
+    # The step that only prepares another mends nothing by itself.
+    written = {f"correctifs/{path.name}" for path in (done.folder / "correctifs").iterdir()}
+    assert written - named == {"correctifs/05-multimedia.patch"}
+    assert named < written
+
+
+def test_the_plan_is_shown_with_its_steps(done: workbook.Done) -> None:
+    html = shown(done, "70_plan", "plan")
+    assert html.count('<article class="finding') > html.count("up -d") > 0
+    assert "127.0.0.1:8080:8080" in html
+    assert "étapes" in shown(done, "70_plan", "synthese")
 
 
 def test_the_snapshot_of_a_run_loads_as_frames(done: workbook.Done, faulty: Snapshot) -> None:

@@ -84,7 +84,7 @@ def _generic(
             "where": f"Retirer ou préfixer « container_name » dans {where or 'le fichier compose'}"
             if project
             else "Renommer le conteneur là où il est lancé",
-            "proposal": f"{_prefix(project or image or 'mon')}-{name}",
+            "proposal": own_name(project or image or "mon", name),
             "alone": None if project else name,
             "filter": f"name=^/{name}$",
             **(compose(container) if container else {"compose": None, "service": None}),
@@ -92,9 +92,9 @@ def _generic(
     }
 
 
-def _prefix(project: str) -> str:
-    """The first word of a project's name: « unified-stack » gives « unified »."""
-    return project.rpartition("/")[2].partition(":")[0].replace("_", "-").partition("-")[0]
+def own_name(project: str, name: str) -> str:
+    """A name that tells the project by its first word: « unified-postgres » for « postgres » of « unified-stack »."""
+    return f"{project.rpartition('/')[2].partition(':')[0].replace('_', '-').partition('-')[0]}-{name}"
 
 
 @check(

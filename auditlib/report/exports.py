@@ -1,14 +1,15 @@
-"""The exports of a run: HTML, French Markdown, JSON, and the graph."""
+"""The exports of a run: HTML, French Markdown, JSON, the graph, and the files of the plan."""
 
 from pathlib import Path
 
 from auditlib import figures, findings, snapshot, topology
+from auditlib.plan import FOLDER, attached, exported, plan
 from auditlib.policy import Policy
 from auditlib.report.check_global import script
 from auditlib.report.constats import constats
 from auditlib.report.html import page
 from auditlib.report.markdown import report
-from auditlib.runs import NOTEBOOKS, write
+from auditlib.runs import NOTEBOOKS, replace_folder, write
 from auditlib.snapshot import AbsentTable, Snapshot
 
 HTML, MARKDOWN, JSON, SVG, GRAPHML = "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"
@@ -28,7 +29,10 @@ def export(run: Path, policy: Policy, name: str = "") -> findings.Audit:
     write(run / SVG, picture)
     write(run / GRAPHML, graphml)
     write(run / SCRIPT, script(facts), executable=True)
-    write(run / MARKDOWN, report(facts, audit))
+    made = plan(facts, audit)
+    audit = attached(made, audit)
+    replace_folder(run / FOLDER, exported(made))
+    write(run / MARKDOWN, report(facts, audit, made))
     write(run / JSON, constats(facts, audit))
     # The page last: a reader who finds it finds the rest.
     write(run / HTML, page(facts, (run / NOTEBOOKS).glob("*.ipynb")))

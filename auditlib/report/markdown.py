@@ -6,9 +6,11 @@ from auditlib import conclusions, notebook
 from auditlib.causes import problems
 from auditlib.databases import trial_commands
 from auditlib.display import Advised, FindingList, Notice, ProblemList, Sentences, markdown_code, markdown_text
-from auditlib.findings import Audit, Finding
+from auditlib.findings import Audit
 from auditlib.french import day, instant, typography
 from auditlib.inventory import PASSIVE
+from auditlib.plan import Plan, plan
+from auditlib.plan.shown import PlanShown, conclusion
 from auditlib.recommendations import recommend
 from auditlib.report.check_global import script
 from auditlib.schema import Row, records
@@ -18,14 +20,18 @@ from auditlib.tables import databases
 BLOCKING = ("critical", "high")
 
 
-def report(snapshot: Snapshot, audit: Audit) -> str:
-    """The whole report. A part whose facts were not collected says « non évaluable » and why."""
+def report(snapshot: Snapshot, audit: Audit, made: Plan | None = None) -> str:
+    """The whole report, with the plan `made` of the audit, which is computed when it is not given.
+
+    A part whose facts were not collected says « non évaluable » and why.
+    """
     parts = [
         f"# Audit runtime de {markdown_text(snapshot.hostname)} – {day(snapshot.collected)}",
         typography(f"État du {instant(snapshot.collected, snapshot.zone)}."),
     ]
     for number, (title, chapter) in enumerate(_CHAPTERS.items(), start=1):
         parts += [typography(f"## {number}. {title}"), *chapter(snapshot, audit)]
+    parts += [typography(f"## {len(_CHAPTERS) + 1}. Plan de corrections"), *_plan(made or plan(snapshot, audit))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -249,21 +255,9 @@ def _rows(snapshot: Snapshot, name: str) -> list[Row]:
     return [] if frame is None else records(frame)
 
 
-def _plan(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    if not audit.live:
-        yield "Rien à corriger parmi ce qui a pu être évalué."
-    for number, finding in enumerate(audit.live, start=1):
-        yield _step(number, finding)
-
-
-def _step(number: int, finding: Finding) -> str:
-    subjects = ", ".join(name for _, name in finding.subjects)
-    lines = [
-        typography(f"{number}. **{finding.check}** ({markdown_text(subjects)}) : {markdown_text(finding.fix.text)}")
-    ]
-    if finding.fix.commands:
-        lines += ["", *(f"   {line}" for line in markdown_code("\n".join(finding.fix.commands)).splitlines())]
-    return "\n".join(lines)
+def _plan(made: Plan) -> Iterator[str]:
+    yield Sentences(conclusion(made)).markdown()
+    yield PlanShown(made).markdown()
 
 
 _CHAPTERS = {
@@ -275,5 +269,4 @@ _CHAPTERS = {
     "Problèmes bloquants et correctifs précis": _blocking,
     "Recommandations": _recommendations,
     "Procédure « check global » réexécutable": _procedure,
-    "Plan de corrections": _plan,
 }

@@ -1,0 +1,115 @@
+"""Which way mends each finding, and the acts of all of them by stack, in the order to do them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from auditlib.findings import WEIGHTS, Audit, Finding, run
+from auditlib.plan.acts import Act, Create, Mode, Stack, container, rows, stack
+from auditlib.plan.effects import applied
+from auditlib.plan.mends import Way, ways
+from auditlib.plan.steps import Cut
+from auditlib.plan.written import Disk, disk, write
+from auditlib.snapshot import Snapshot
+
+
+@dataclass
+class Draft:
+    """A step before it is written: its stack, its phase, its acts and the findings that it ends."""
+
+    home: Stack | None
+    phase: int
+    acts: list[Act] = field(default_factory=list)
+    claims: list[Finding] = field(default_factory=list)
+
+
+def chosen(snapshot: Snapshot, audit: Audit) -> tuple[list[tuple[Finding, Way]], dict[str, str]]:
+    """The way of each finding that has one, the gravest first; by identity, why the others have none."""
+    taken: dict[tuple[object, ...], Act] = {}
+    files = disk(snapshot)
+    found: list[tuple[Finding, Way]] = []
+    reasons: dict[str, str] = {}
+    for finding in audit.live:
+        free = [way for way in ways(snapshot, finding) if all(taken.get(act.target, act) == act for act in way)]
+        tried = [(way, _refusal(snapshot, way, taken, files)) for way in free]
+        possible = [way for way, refusal in tried if not refusal]
+        if possible:
+            way = possible[0] if len(possible) == 1 else min(possible, key=lambda way: _harm(snapshot, audit, way))
+            _refusal(snapshot, way, taken, files, keep=True)
+            taken |= {act.target: act for act in way}
+            found.append((finding, way))
+        elif tried:
+            reasons[finding.identity] = tried[0][1]
+        elif ways(snapshot, finding):
+            reasons[finding.identity] = "un constat plus grave demande autre chose du même réglage"
+    return found, reasons
+
+
+def _refusal(
+    snapshot: Snapshot, way: Way, taken: dict[tuple[object, ...], Act], files: Disk, *, keep: bool = False
+) -> str:
+    """Why a way cannot be written after those already chosen; "" when it can. `keep` writes it into `files`."""
+    known = files if keep else dict(files)
+    for act in way:
+        if act.target not in taken:
+            made = write(snapshot, "essai", stack(snapshot, act), [act], known)
+            if made.refused:
+                return made.refused[act]
+    return ""
+
+
+def lost(before: Audit, later: Audit) -> list[str]:
+    """The checks that were judged, and that are not any more."""
+    judged = {result.check for result in before.results if result.verdict in ("pass", "fail")}
+    return [result.check for result in later.results if result.verdict == "unknown" and result.check in judged]
+
+
+def _harm(snapshot: Snapshot, audit: Audit, way: Way) -> tuple[int, int]:
+    """What a way breaks by itself, then what it leaves: the less, the better."""
+    later = run(applied(snapshot, *way))
+    before = {one.identity for one in audit.live}
+    worse = sum(1 + WEIGHTS[one.severity] for one in later.live if one.identity not in before)
+    return worse + 4 * len(lost(audit, later)), sum(WEIGHTS[one.severity] for one in later.live)
+
+
+def drafts(snapshot: Snapshot, found: Sequence[tuple[Finding, Way]]) -> list[Draft]:
+    """The acts by stack and phase: phases in their order, then what is gained for what is cut."""
+    made: dict[tuple[int, str], Draft] = {}
+    for finding, way in found:
+        last: Draft | None = None
+        for act in sorted(way, key=lambda act: act.phase):
+            if not isinstance(act.operation, Create):
+                home = stack(snapshot, act)
+                last = made.setdefault(
+                    (act.phase, home.compose if home else act.container or ""), Draft(home, act.phase)
+                )
+                last.acts += [act] if act not in last.acts else []
+        if last:
+            last.claims.append(finding)
+    ordered = sorted(made.values(), key=lambda draft: (draft.phase, -_gain(snapshot, draft)))
+    # A network is created by the first step that joins it.
+    for act in dict.fromkeys(act for _, way in found for act in way if isinstance(act.operation, Create)):
+        joining = (draft for draft in ordered if any(_network(one) == _network(act) for one in draft.acts))
+        next(joining).acts.insert(0, act)
+    return ordered
+
+
+def _network(act: Act) -> str | None:
+    return getattr(act.operation, "network", None)
+
+
+def _gain(snapshot: Snapshot, draft: Draft) -> float:
+    cut = interrupted(snapshot, draft.acts)
+    price = 1 + len(cut.domains) + len(cut.databases) + len(cut.containers) / 10
+    return sum(1 + WEIGHTS[finding.severity] for finding in draft.claims) / price
+
+
+def interrupted(snapshot: Snapshot, acts: Iterable[Act]) -> Cut:
+    """What is cut while the containers of some acts are made again, or restarted."""
+    names: set[str | None] = {act.container for act in acts if act.recreates}
+    names |= {act.operation.restart for act in acts if isinstance(act.operation, Mode)}
+    up = [name for name in names if name and container(snapshot, name).get("state") in ("running", "paused")]
+    proxy = {row["container"] for row in rows(snapshot, "proxy")} & {*up}
+    routes = [row for row in rows(snapshot, "routes") if row["domain"] and not row["domain"].startswith("~")]
+    domains = {row["domain"] for row in routes if proxy or row["container"] in up}
+    bases = {row["database"] for row in rows(snapshot, "databases") if row["container"] in up}
+    return Cut(tuple(sorted(up)), tuple(sorted(domains)), tuple(sorted(bases)), bool(proxy))

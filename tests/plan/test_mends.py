@@ -1,0 +1,207 @@
+"""What mends what: the acts of each check, on servers where that check fails."""
+
+import dataclasses
+import shlex
+from typing import Any
+
+import pytest
+
+from auditlib import findings
+from auditlib.findings import CHECKS, Audit, Finding
+from auditlib.patches import Join, Label, Restart
+from auditlib.plan import plan
+from auditlib.plan.acts import Mode, Owner
+from auditlib.plan.choice import chosen, drafts
+from auditlib.plan.effects import applied
+from auditlib.plan.mends import MENDS, ways
+from auditlib.plan.shown import PlanShown
+from auditlib.schema import Row, records
+from auditlib.snapshot import Snapshot
+from tests.checks.cases import Case, load
+from tests.conftest import snapshot_of
+
+
+def test_only_checks_that_exist_are_mended() -> None:
+    assert set(MENDS) <= set(CHECKS)
+
+
+def without(facts: Snapshot, table: str, **wanted: Any) -> list[Row]:
+    return [row for row in records(getattr(facts, table)) if any(row[name] != value for name, value in wanted.items())]
+
+
+def altered(facts: Snapshot, table: str, changes: Row, **wanted: Any) -> list[Row]:
+    """The rows of a table, those that answer to `wanted` changed."""
+    hit = [row for row in records(getattr(facts, table)) if all(row[name] == value for name, value in wanted.items())]
+    assert hit
+    return [{**row, **changes} if row in hit else row for row in records(getattr(facts, table))]
+
+
+def broken(facts: Snapshot, kind: str) -> Snapshot:
+    """A server with one more fault."""
+    match kind:
+        case "CONT-004":
+            return facts.changed({"containers": altered(facts, "containers", {"restart_policy": "no"}, name="redis")})
+        case "ACME-001":
+            path = {"host_path": "/home/a/acme.json", "mode": "644", "kind": "file"}
+            return facts.changed({"acme_storage": altered(facts, "acme_storage", path)})
+        case "CIS-3.16":
+            [path, *_] = [row["path"] for row in records(facts.docker_sockets) if row["daemon"] == "docker"]
+            return facts.changed({"docker_sockets": altered(facts, "docker_sockets", {"mode": "666"}, path=path)})
+        case "CIS-3.15":
+            [path, *_] = [row["path"] for row in records(facts.docker_sockets) if row["daemon"] == "docker"]
+            return facts.changed({"docker_sockets": altered(facts, "docker_sockets", {"owner": "lalpha"}, path=path)})
+        case "NET-002":
+            rows = altered(facts, "container_networks", {"network": "agent-zero_default"}, container="jsr-dev")
+            return facts.changed({"container_networks": rows})
+        case "ROUTE-006":
+            rows = altered(facts, "container_listeners", {"port": 8123}, container="media-api", port=8000)
+            return facts.changed({"container_listeners": rows})
+        case "ROUTE-021":
+            label = {"label": "traefik.enabled", "value": "true"}
+            rows = altered(facts, "labels", label, container="multimedia-frontend", label="traefik.enable")
+            [(line, text), *_] = [
+                (row["line"], row["text"].replace("enable", "enabled"))
+                for row in records(facts.compose_lines)
+                if row["file"] == "multimedia/docker-compose.yml" and "traefik.enable=" in (row["text"] or "")
+            ]
+            file = {"file": "multimedia/docker-compose.yml", "line": line}
+            lines = altered(facts, "compose_lines", {"text": text}, **file)
+            return facts.changed({"labels": rows, "compose_lines": lines})
+    raise AssertionError(kind)
+
+
+CASES: dict[str, Any] = {
+    "CONT-004": Restart("redis", "unless-stopped"),
+    "ACME-001": Mode("/home/a/acme.json", "644", "600", "traefik"),
+    "CIS-3.16": Mode,
+    "CIS-3.15": Owner,
+    "NET-002": Join("jsr-dev", "unified-net"),
+    "ROUTE-006": Label("media-api", "traefik.http.services.media-api.loadbalancer.server.port", "8123"),
+    "ROUTE-021": Label("multimedia-frontend", "traefik.enable", "true", "traefik.enabled"),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_fault_has_its_step_and_the_simulation_agrees(faulty: Snapshot, kind: str) -> None:
+    facts = broken(faulty, kind)
+    audit = findings.run(facts)
+    found = [one for one in audit.live if one.check == kind]
+    assert found
+    [way, *_] = ways(facts, found[0])
+    operation = way[0].operation
+    assert operation == CASES[kind] or type(operation) is CASES[kind]
+    made = plan(facts, Audit(audit.results, found))
+    [step] = made.steps
+    assert step.claims == tuple(one.identity for one in found)
+    assert (step.kept, step.lost) == ((), ())
+    assert step.commands
+    assert step.back
+
+
+def test_a_restart_policy_interrupts_nothing(faulty: Snapshot) -> None:
+    facts = broken(faulty, "CONT-004")
+    audit = findings.run(facts)
+    [step] = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "CONT-004"])).steps
+    assert step.cut.containers == ()
+    assert "docker update --restart unless-stopped redis" in step.commands
+    assert not [command for command in step.commands if " up -d " in command]
+    assert step.back[-1] == "docker update --restart no redis"
+
+
+def test_the_rights_of_the_storage_restart_the_proxy(faulty: Snapshot) -> None:
+    facts = broken(faulty, "ACME-001")
+    audit = findings.run(facts)
+    [step] = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "ACME-001"])).steps
+    assert step.commands == ("sudo chmod 600 /home/a/acme.json", "docker restart traefik")
+    assert step.cut.proxy
+    assert not step.safe
+
+
+def test_two_findings_that_want_one_port_elsewhere_share_an_act(faulty: Snapshot) -> None:
+    audit = findings.run(faulty)
+    both = [one for one in audit.live if one.check in ("ROUTE-014", "PORT-005") and "traefik" in one.identity]
+    [step] = plan(faulty, Audit(audit.results, both)).steps
+    assert len(step.acts) == 1
+    assert len([one for one in step.claims if one in {f.identity for f in both}]) == 2
+
+
+def test_the_gravest_wins_and_the_other_is_left_with_its_reason(faulty: Snapshot) -> None:
+    audit = findings.run(faulty)
+    grave = next(one for one in audit.live if one.check == "ROUTE-009")
+    other = dataclasses.replace(
+        grave,
+        subjects=(("router", "jsr-dev@docker"), ("entrypoint", "web")),
+        identity="ROUTE-009|router=jsr-dev@docker|entrypoint=web",
+        evidence={**grave.evidence, "proposed": ["rate-limit@file"]},
+    )
+    made = plan(faulty, Audit(audit.results, [grave, other]))
+    assert [left.reason for left in made.left] == []  # the simulation finds it gone with the first
+    stays = dataclasses.replace(other, identity="CIS-5.14|container=traefik", subjects=())
+    made = plan(faulty, Audit(audit.results, [grave, stays]))
+    assert [left.reason for left in made.left] == ["un constat plus grave demande autre chose du même réglage"]
+
+
+QUOTABLE = ["a'; rm -rf /; '", "$(reboot)"]
+HOSTILE = [*QUOTABLE, "a\x1b[31m\nb", "-x", "\u202eoof"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_never_reach_a_command_unquoted(faulty: Snapshot, name: str) -> None:
+    def put(facts: Snapshot) -> Snapshot:
+        renamed = {
+            "containers": altered(facts, "containers", {"name": name, "compose_service": name}, name="jsr-dev"),
+            "container_networks": altered(facts, "container_networks", {"container": name}, container="jsr-dev"),
+            "labels": altered(facts, "labels", {"container": name}, container="jsr-dev"),
+            "traefik_servers": altered(facts, "traefik_servers", {"container": name}, container="jsr-dev"),
+            "compose_services": altered(facts, "compose_services", {"service": name}, service="jsr-dev"),
+        }
+        return facts.changed(renamed)
+
+    facts = put(faulty)
+    audit = findings.run(facts)
+    found: list[Finding] = [one for one in audit.live if one.check in ("NET-001", "ROUTE-009", "COMPOSE-001")]
+    assert any(name in dict(one.subjects).get("container", "") for one in found)
+    made = plan(facts, Audit(audit.results, found))
+    lines = [line for step in made.steps for line in (*step.commands, *step.back, *step.relief)]
+    # Quoted for the shell where it can be written at all; in no command where it hides something.
+    words = [word for line in lines for word in shlex.split(line)]
+    assert (name in words) == (name in QUOTABLE)
+    assert not [line for line in lines if line.count(name) > line.count(shlex.quote(name))]
+    shown = PlanShown(made)
+    assert "\x1b" not in shown.markdown() + shown._repr_html_()
+    assert "\u202e" not in shown.markdown() + shown._repr_html_()
+
+
+def test_a_container_of_no_project_is_joined_by_the_engine_alone(faulty: Snapshot) -> None:
+    alone = {"compose_project": None, "compose_service": None, "compose_files": None}
+    facts = faulty.changed({"containers": altered(faulty, "containers", alone, name="jsr-dev")})
+    audit = findings.run(facts)
+    made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check in ("NET-001", "ROUTE-009")]))
+    [step] = made.steps
+    assert step.commands == ("docker network connect unified-net jsr-dev", "docker restart jsr-dev")
+    assert step.back == ("docker network disconnect unified-net jsr-dev",)
+    assert step.files == {}
+    assert [left.reason for left in made.left] == ["aucun fichier compose connu ne décrit ce conteneur"]
+
+
+# Servers told in part: the file that gives the name is no project's, the labels are not there to be changed.
+UNTIED = {
+    ("COMPOSE-001", "the file and the line of the name"),
+    ("COMPOSE-001", "a container and a service of another project have one name"),
+    ("ROUTE-006", "another port is"),
+}
+MENDED = [one for one in load() if one.verdict == "fail" and one.check in MENDS]
+
+
+@pytest.mark.parametrize("case", MENDED, ids=lambda one: f"{one.check}-{one.name}")
+def test_every_case_of_a_mended_check_is_mended_or_refused_with_a_reason(case: Case) -> None:
+    """The servers of the cases of checks: odd, and told in part only."""
+    facts = snapshot_of(**case.tables)
+    audit = findings.run(facts, checks=[CHECKS[case.check]])
+    found, reasons = chosen(facts, audit)
+    assert {one.identity for one, _ in found}.isdisjoint(reasons)
+    assert all(reasons.values())
+    for finding, way in found:
+        after = findings.run(applied(facts, *way), checks=[CHECKS[case.check]])
+        assert (finding.identity in {one.identity for one in after.live}) == ((case.check, case.name) in UNTIED)
+    assert [act for draft in drafts(facts, found) for act in draft.acts if not act.writable] == []
