@@ -319,7 +319,7 @@ def test_an_archive_that_the_engine_does_not_give_is_a_gap(
     ("payloads", "reason"),
     [
         ({"engine": None}, "le moteur Docker n’a pas été lu"),
-        ({"engine": {"containers": []}}, "aucun conteneur Traefik n’a été trouvé"),
+        ({"engine": {"local": False, "containers": []}}, "aucun conteneur Traefik n’a été trouvé"),
     ],
 )
 def test_without_a_container_the_source_is_absent(payloads: dict[str, Any], reason: str) -> None:
