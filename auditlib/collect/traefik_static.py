@@ -209,7 +209,8 @@ def rows(payload: dict[str, Any]) -> Reading:
         for origin, location, options in origins
         for key, value in options.items()
     ]
-    return Reading({"traefik_static": table}, gaps, "Lancez l’audit avec sudo." if hidden else "")
+    alone = "Un audit ne juge qu’un Traefik : vérifiez les routes des autres à part." if payload["others"] else ""
+    return Reading({"traefik_static": table}, gaps, "Lancez l’audit avec sudo." if hidden else alone)
 
 
 def is_secret(key: str) -> bool:

@@ -374,6 +374,8 @@ def test_a_broken_file_leaves_nothing_effective(text: str, cause: str) -> None:
 def test_other_traefiks_are_named_and_change_nothing() -> None:
     read = reading(args=FLAGS, others=["interne", "test"])
     assert read.gaps == ["un seul Traefik est audité, traefik ; aussi trouvés : interne, test"]
+    assert "sudo" not in read.remedy
+    assert "routes des autres" in read.remedy
     assert effective(read) == {"flags": {True}}
 
 
