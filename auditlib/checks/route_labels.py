@@ -14,6 +14,7 @@ from auditlib.routing.entrypoints import options
 from auditlib.routing.fields import LATEST
 from auditlib.routing.spelling import Fault, faults
 from auditlib.schema import Row, records
+from auditlib.software import image_words
 
 _ROUTING = ("traefik.http.routers.", "traefik.http.services.", "traefik.tcp.", "traefik.udp.")
 
@@ -92,12 +93,15 @@ def routed_as_asked(
     alive = {row["compose_project"] for row in known.values() if row["compose_project"] and is_up(row["state"])}
     api = next((row["url"] for row in records(traefik)), None) if traefik is not None else None
     silent = _silent(provider_differences, predicted_routers)
+    proxies = [row for row in known.values() if is_up(row["state"]) and "traefik" in image_words(row["image"])]
     for name, decision in decisions.items():
         container = known[name]
         if not _asks(said.get(name, {})):
             continue
         fault = _lost(decision) or silent.get(name)
         others = decision["decision"] != "routed" and _service(container) in routed
+        # Constraints share the containers of a machine among several Traefiks: one that is not seen may route it.
+        others = others or (fault is not None and fault[0] == "constraints" and len(proxies) > 1)
         if fault is None or others or (decision["step"] == "stopped" and not _meant_to_run(container, alive)):
             continue
         step, effect, reason = fault
@@ -108,7 +112,6 @@ def routed_as_asked(
             "step": step,
             "reason": reason,
             "routers": decision["lost"] or decision["routers"],
-            # Constraints share the containers of a machine among several Traefiks.
             "confidence": "probable" if step in ("constraints", "provider") else "certain",
             "wording": {
                 "effect": effect,

@@ -2,14 +2,13 @@
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pandas as pd
 
 from auditlib.findings import Fix, NotApplicable, check
 from auditlib.fixes import asked, compose
 from auditlib.french import listing, plural, quoted
-from auditlib.routing.routes import host_and_port, leaves, machine_of, target_of
+from auditlib.routing.routes import host_and_port, leaves, machine_of, network_of_address, target_of
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable
 
@@ -358,18 +357,14 @@ def current_addresses(
     for row in records(container_networks):
         attached.setdefault(row["container"], set()).add(row["network"])
         held |= {end for end in (row["ipv4"], row["ipv6"]) if end}
-    subnets: list[tuple[Any, str]] = []
-    for row in records(networks) if networks is not None else []:
-        held |= set(row["gateways"] or ())
-        # Of the other drivers, other machines hold addresses too.
-        known = row["subnets"] or () if row["driver"] == "bridge" else ()
-        subnets += [(ipaddress.ip_network(subnet, strict=False), row["name"]) for subnet in known]
+    known = records(networks) if networks is not None else []
+    held |= {gateway for row in known for gateway in row["gateways"] or ()}
     meant = {row["url"] for row in records(predicted_servers)} if predicted_servers is not None else None
     inside = bool(mine["container"]) and mine["network_mode"] != "host"
     for row in records(traefik_servers):
         if not row["service"].endswith("@docker"):
             host = host_and_port(row["url"])[0]
-            network = _within(host, subnets)
+            network = network_of_address(host, known)
             if network and host not in held:
                 yield {
                     "service": row["service"],
@@ -409,15 +404,6 @@ def current_addresses(
 # Docker gives addresses anew at each start.
 _BY_NAME = "Appeler le conteneur par son nom, sur un réseau qu’il partage avec Traefik, plutôt que par une adresse."
 _BY_PORT = "Publier le port du conteneur sur 127.0.0.1, et l’appeler là : son adresse change quand il redémarre."
-
-
-def _within(host: str, subnets: Iterable[tuple[Any, str]]) -> str | None:
-    """The Docker network whose addresses hold a host, if it is an address of one."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return next((name for subnet, name in subnets if address in subnet), None)
 
 
 def _joining(network: str, shared: list[str]) -> str:
