@@ -14,17 +14,18 @@ from auditlib.schema import Row, records
 
 
 def compose(container: Row) -> Row:
-    """Wording for commands on a container's stack: `compose`, its Compose command, and `service`, its name there.
+    """Wording for a container's stack: `compose`, its Compose command, `service`, its name there, and `declared`.
 
-    Both are None for a container that no project made. The version that Compose wrote in the container's labels
-    tells which program made it: `docker-compose` is version 1, a plugin of `docker` since version 2.
+    The first two are None for a container that no project made; `declared` is where it is written. The version that
+    Compose wrote in the container's labels tells which program made it: `docker-compose` is version 1, a plugin of
+    `docker` since version 2.
     """
     if not container["compose_project"]:
-        return {"compose": None, "service": None}
+        return {"compose": None, "service": None, "declared": "la commande qui le crée"}
     program = "docker-compose" if str(container["compose_version"] or "2").startswith("1.") else "docker compose"
     files = " ".join(f"-f {shlex.quote(file)}" for file in container["compose_files"] or ())
     command = Command(f"{program} -p {shlex.quote(container['compose_project'])} {files}".strip())
-    return {"compose": command, "service": container["compose_service"]}
+    return {"compose": command, "service": container["compose_service"], "declared": "le fichier compose"}
 
 
 def asked(traefik: pd.DataFrame | None, protocol: str, kind: str, name: str) -> str | None:

@@ -35,9 +35,10 @@ def container_ports(
     """One row per port inside a running container that has a network of its own."""
     heard: dict[tuple[str, int, str], list[Row]] = {}
     for row in records(container_listeners):
-        # Of a network that several share, it is not always known which one listens: the first is named.
+        # Of a network that several share, it is not always known which one listens: all are named.
         place = (row["container"] or row["network_of"], row["port"], row["protocol"])
         heard.setdefault(place, []).append(row)
+    shared = {(name, *place[1:]) for place in heard for name in place[0].split(", ") if ", " in place[0]}
     read = {name for row in records(container_listeners) for name in row["network_of"].split(", ")}
     published: dict[tuple[str, int, str], set[str]] = {}
     for row in records(publications):
@@ -54,7 +55,7 @@ def container_ports(
             "port": port,
             "protocol": protocol,
             # A container of which no socket at all was seen may not have been read.
-            "listening": True if rows else False if container in read else None,
+            "listening": True if rows or place in shared else False if container in read else None,
             "processes": list(processes),
             "reach": _reach(rows),
             "declared": place in declared,

@@ -95,6 +95,17 @@ def exposure(addresses: Iterable[str]) -> str:
     return LOOPBACK if all(address.is_loopback for address in parsed) else SPECIFIC
 
 
+def apart(listeners: list[Row], publications: Iterable[Row]) -> list[Row]:
+    """The listeners that are not, as far as is known, the sockets of these publications.
+
+    Without root the process of docker-proxy is not seen: what listens at the very address of a publication is its own.
+    """
+    published = {(row["protocol"], row["host_ip"], row["host_port"]) for row in publications}
+    hidden = [row for row in listeners if not row["process"] and not row["container"]]
+    own = {id(row) for row in hidden if (row["protocol"], row["address"], row["port"]) in published}
+    return [row for row in listeners if id(row) not in own]
+
+
 HOST_PORTS = Table(
     "host_ports",
     "Ports de la machine",
@@ -132,12 +143,12 @@ def host_ports(publications: pd.DataFrame | None = None, listeners: pd.DataFrame
         known["process"] = known.get("process") or row.get("process")
 
     published = {}
-    for row in records(publications) if publications is not None else []:
-        if row["live"]:
-            published[row["protocol"], row["host_port"], row["container"]] = row["container_port"]
-            place = {"port": row["host_port"], "protocol": row["protocol"], "container_port": row["container_port"]}
-            add({**place, "owner": row["container"], "kind": "conteneur"}, row["host_ip"])
-    for row in records(listeners) if listeners is not None else []:
+    live = [row for row in records(publications) if row["live"]] if publications is not None else []
+    for row in live:
+        published[row["protocol"], row["host_port"], row["container"]] = row["container_port"]
+        place = {"port": row["host_port"], "protocol": row["protocol"], "container_port": row["container_port"]}
+        add({**place, "owner": row["container"], "kind": "conteneur"}, row["host_ip"])
+    for row in apart(records(listeners), live) if listeners is not None else []:
         inside = published.get((row["protocol"], row["port"], row["container"]))
         place = {"port": row["port"], "protocol": row["protocol"], "container_port": inside}
         told = (

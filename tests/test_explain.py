@@ -300,6 +300,28 @@ def test_the_port_that_the_container_listens_to(listener: dict[str, Any], state:
     assert found.verdict == ("ok" if state == "ok" else "broken")
 
 
+@pytest.mark.parametrize("who", [None, "vpn"])
+def test_a_port_of_a_shared_network_is_listened_to_whoever_listens(who: str | None) -> None:
+    shared = {**LISTENER, "container": who, "network_of": "app, vpn", "family": "ipv4"}
+    found = auditlib.explain(server(container_listeners=[shared]), "http://app.fr/")
+    assert (found.hops[-1]["hop"], found.hops[-1]["state"]) == ("listening", "ok")
+
+
+def test_an_address_of_a_docker_network_that_no_container_has_is_stale() -> None:
+    facts = server(
+        networks=[{"name": "web", "driver": "bridge", "subnets": ["10.0.0.0/24"], "gateways": ["10.0.0.1"]}],
+        traefik_routers=[{"router": "old@file", "protocol": "http", "rule": "Host(`old.fr`)", "service": "old@file",
+                          "entrypoints": ["web"], "priority": 9, "status": "enabled"}],
+        traefik_services=[{"service": "old@file", "protocol": "http", "type": "loadbalancer", "status": "enabled"}],
+        traefik_servers=[{"service": "old@file", "protocol": "http", "url": "http://10.0.0.77"}],
+        traefik_middlewares=[],
+        traefik_entrypoints=[{"entrypoint": "web", "address": ":80", "protocol": "tcp", "port": 80, "default": True}],
+        traefik=[{"url": "http://127.0.0.1:8080", "container": "traefik", "version": "3.6.6"}],
+    )  # fmt: skip
+    told = "Aucun conteneur n’a cette adresse du réseau « web » : elle est périmée."
+    assert broken(auditlib.explain(facts, "http://old.fr/")) == ("server", "http://10.0.0.77", told)
+
+
 @pytest.mark.parametrize(
     ("probe", "verdict", "told"),
     [
@@ -314,6 +336,12 @@ def test_what_the_probe_saw(probe: dict[str, Any], verdict: str, told: str) -> N
     assert (found.verdict, found.hops[-1]["hop"], found.hops[-1]["reason"]) == (verdict, "probe", told)
     assert found.observed is not None
     assert found.observed["status"] == {**PROBE, **probe}["status"]
+
+
+@pytest.mark.usefixtures("others")
+def test_the_probe_of_another_port_is_no_observation() -> None:
+    elsewhere = {**PROBE, "url": "http://app.fr:8088/", "entrypoint": "clear", "status": 301}
+    assert auditlib.explain(server(http_probes=[elsewhere]), "http://app.fr/").observed is None
 
 
 @pytest.mark.usefixtures("others")

@@ -93,3 +93,10 @@ def test_failed_units_are_said() -> None:
         containers=[], container_networks=[], publications=[], units=[{"unit": "a.service", "active": "failed"}]
     )
     assert conclusions.conclude(snapshot, conclusions.inventory)[-1] == "Unités systemd en échec : a.service."
+
+
+def test_a_declared_port_of_a_shared_network_is_listened_to_when_who_listens_is_unknown() -> None:
+    shared = listener(None, 80, network_of="app, vpn", process=None)
+    told = rows(facts([shared], container("app", "80/tcp"), container("vpn", "443/tcp")).container_ports, *COLUMNS[:4])
+    assert ("app", 80, "tcp", True) in told
+    assert ("vpn", 443, "tcp", False) in told

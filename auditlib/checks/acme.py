@@ -19,14 +19,13 @@ _RESOLVER = re.compile(r"certificatesresolvers\.([^.]+)\.[^.]+")
     "ACME-001",
     "critical",
     "Le stockage ACME n’est lisible que de son propriétaire",
-    key=("container", "resolver"),
-    message="Le stockage « {path} » du résolveur « {resolver} » (conteneur « {container} ») a les droits {mode} : "
-    "{effect}.",
+    key=("container", "source"),
+    message="Le stockage « {path} » du résolveur « {resolver} »{bearer} a les droits {mode} : {effect}.",
     fix=Fix(
         "Ôter tout droit au groupe et aux autres, puis redémarrer Traefik : il ne relit le stockage qu’à son "
         "démarrage.{where}",
         ("chmod 600 {file}", "docker restart {container}"),
-        ("docker exec {container} ls -ln {path}",),
+        ("docker exec {container} ls -ln {path}", "stat -c %a {own}"),
     ),
 )
 def private_storage(
@@ -42,6 +41,7 @@ def private_storage(
             continue
         seen = row["resolver"] in skipped
         yield {
+            "subjects": _subjects(row),
             "container": row["container"],
             "resolver": row["resolver"],
             "path": row["path"],
@@ -50,10 +50,12 @@ def private_storage(
             "owner": row["owner"],
             "severity": "critical" if seen else "high",
             "wording": {
+                "bearer": _bearer(row),
                 "effect": "Traefik a écarté ce résolveur, et sert son certificat par défaut"
                 if seen
                 else "au prochain démarrage, Traefik écartera ce résolveur et servira son certificat par défaut",
                 "file": row["host_path"],
+                "own": None if row["container"] else row["host_path"],
                 "where": "" if row["host_path"] else " Ce fichier n’est sur aucun montage de la machine.",
             },
         }
@@ -76,8 +78,8 @@ def _skipped(log_events: pd.DataFrame | None, traefik: pd.DataFrame | None) -> d
     "ACME-002",
     "high",
     "Le stockage ACME est présent, valide et garni",
-    key=("container", "resolver"),
-    message="Le stockage « {path} » du résolveur « {resolver} » (conteneur « {container} ») {state}{users}.",
+    key=("container", "source"),
+    message="Le stockage « {path} » du résolveur « {resolver} »{bearer} {state}{users}.",
     fix=Fix(
         "{remedy}",
         ("docker logs --since 24h {container}",),
@@ -99,6 +101,7 @@ def stored_certificates(
         if not broken and not (row["certificates"] == 0 and lacking):
             continue
         yield {
+            "subjects": _subjects(row),
             "container": row["container"],
             "resolver": row["resolver"],
             "path": row["path"],
@@ -108,6 +111,7 @@ def stored_certificates(
             "certificates": row["certificates"],
             "domains": lacking,
             "wording": {
+                "bearer": _bearer(row),
                 "state": _state(row),
                 "users": f", alors que {listing(map(quoted, lacking[:5]))}{'…' if len(lacking) > 5 else ''} "
                 f"{'attend' if len(lacking) == 1 else 'attendent'} un certificat"
@@ -118,6 +122,16 @@ def stored_certificates(
         }
     if routes is None:
         raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
+
+
+def _subjects(storage: Row) -> tuple[tuple[str, str], ...]:
+    resolver = ("source", f"certificatesResolvers.{storage['resolver']}")
+    return (("container", storage["container"]), resolver) if storage["container"] else (resolver,)
+
+
+def _bearer(storage: Row) -> str:
+    """Whose storage it is; nothing for a Traefik of the machine itself."""
+    return f" (conteneur {quoted(storage['container'])})" if storage["container"] else ""
 
 
 def _fit(probe: Row) -> bool:
@@ -168,7 +182,7 @@ def _remedy(row: Row) -> str:
     "ACME-003",
     "high",
     "Le stockage ACME est sur un montage persistant",
-    key=("container", "resolver"),
+    key=("container", "source"),
     message="Le stockage « {path} » du résolveur « {resolver} » n’est sur aucun montage persistant du conteneur "
     "« {container} » : recréer le conteneur perd les certificats et le compte, et l’autorité limite les nouvelles "
     "demandes.",
@@ -184,6 +198,7 @@ def persistent_storage(acme_storage: pd.DataFrame) -> Iterator[Row]:
     for row in records(acme_storage):
         if row["persistent"] is False and row["container"]:
             yield {
+                "subjects": _subjects(row),
                 "container": row["container"],
                 "resolver": row["resolver"],
                 "path": row["path"],

@@ -141,8 +141,7 @@ def running(containers: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Ro
     message="Le conteneur « {container} » ({role}) n’a pas de politique de redémarrage : il restera arrêté après un "
     "plantage ou un redémarrage de la machine.",
     fix=Fix(
-        "Ajouter « restart: unless-stopped » à son service dans le fichier compose ; « docker update » l’applique sans "
-        "attendre.",
+        "Ajouter {policy} ; « docker update » l’applique sans attendre.",
         ("docker update --restart unless-stopped {container}", "{compose} up -d {service}"),
         ("docker inspect --format '{{{{.HostConfig.RestartPolicy.Name}}}}' {container}",),
     ),
@@ -162,7 +161,12 @@ def restarting(
                 "container": row["name"],
                 "restart_policy": "no",
                 "role": roles[row["name"]],
-                "wording": compose(row),
+                "wording": {
+                    "policy": "« restart: unless-stopped » à son service dans le fichier compose"
+                    if row["compose_project"]
+                    else "« --restart unless-stopped » à la commande qui le crée",
+                    **compose(row),
+                },
             }
     for name, table in (("routed", routed), ("databases", databases)):
         if table is None:
@@ -208,7 +212,7 @@ def fed(containers: pd.DataFrame) -> Iterator[Row]:
     message="L’image de « {container} », « {image} », n’a pas de version fixe : {why}, et une nouvelle création peut "
     "en prendre une autre.",
     fix=Fix(
-        "Remplacer « {image} » par une version précise dans le fichier compose, par exemple celle qui tourne, que la "
+        "Remplacer « {image} » par une version précise dans {declared}, par exemple celle qui tourne, que la "
         "première commande peut dire, puis recréer le conteneur.",
         (
             "docker image inspect --format '{{{{json .RepoDigests}}}} {{{{json .Config.Labels}}}}' {image}",

@@ -44,4 +44,5 @@ def read(sources: pd.DataFrame) -> Iterator[Row]:
 
 
 def _clause(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:].rstrip(".")
+    proper = sentence.startswith(("Traefik", "Docker", "Compose"))
+    return (sentence if proper else sentence[:1].lower() + sentence[1:]).rstrip(".")

@@ -27,6 +27,15 @@ def written(declarations: pd.DataFrame | None, container: Row, publication: Row)
     return ""
 
 
+def _binding(container: Row, binding: str) -> str:
+    """How a publication is written where the container is declared."""
+    return f"{quoted(binding)} sous « ports: »" if container["compose_project"] else quoted(f"-p {binding}")
+
+
+def _again(container: Row) -> str:
+    return "le service" if container["compose_project"] else "le conteneur"
+
+
 def _everywhere(publications: pd.DataFrame) -> list[Row]:
     """The TCP publications in force on every address of a family, those of both families once."""
     found: dict[tuple[str, int, int], Row] = {}
@@ -84,8 +93,8 @@ def interfaces_private(
                 "wording": {
                     **_worded(*found, f"conteneur {quoted(row['container'])}"),
                     "mend": "Ne pas publier ce port : ce qui le lit le joint par un réseau Docker. S’il faut y accéder "
-                    f"depuis la machine, le publier sur 127.0.0.1 ({quoted(local)} sous « ports: »)"
-                    f"{written(declarations, container, row)}, puis recréer le service.",
+                    f"depuis la machine, le publier sur 127.0.0.1 ({_binding(container, local)})"
+                    f"{written(declarations, container, row)}, puis recréer {_again(container)}.",
                     **compose(container),
                 },
             }
@@ -175,8 +184,7 @@ def _entrances(traefik_static: pd.DataFrame | None) -> dict[str, dict[int, str]]
     message="Le conteneur « {container} » reçoit les requêtes de Traefik sur son port {container_port}, et publie ce "
     "port sur toutes les interfaces, port {host_port} de la machine : {bypassed}.",
     fix=Fix(
-        "Retirer cette publication{place} : Traefik joint le conteneur par leur réseau Docker. S’il faut y accéder "
-        "depuis la machine, publier sur 127.0.0.1 (« {binding} » sous « ports: »). Puis recréer le service.",
+        "{mend} Puis recréer {again}.",
         ("{compose} up -d {service}",),
         ("docker port {container}", "ss -Hlntup sport = :{host_port}"),
     ),
@@ -188,10 +196,12 @@ def proxy_not_bypassed(
     predicted_servers: pd.DataFrame | None = None,
     predicted_routers: pd.DataFrame | None = None,
     declarations: pd.DataFrame | None = None,
+    proxy: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Publications on every address of the very port that a route of Traefik leads to.
 
-    Without Traefik's API, the routes are those that it must have made.
+    Without Traefik's API, the routes are those that it must have made. Traefik's own ports are its entry points, even
+    where it routes to itself. A Traefik that calls the publication itself needs it, on one address.
     """
     if routes is not None:
         ways = records(routes)
@@ -200,13 +210,16 @@ def proxy_not_bypassed(
     else:
         raise AbsentTable("traefik_routers", "les routes de Traefik n’ont pas été lues")
     known = {row["name"]: row for row in records(containers)}
-    leading: dict[tuple[str, int], list[Row]] = {}
+    own = {row["network_container"] or row["container"] for row in records(proxy)} if proxy is not None else set()
+    leading: dict[tuple[str, str, int], list[Row]] = {}
     for route in ways:
-        if route["container"] and route["port"] is not None and route["protocol"] != "udp":
-            leading.setdefault((route["container"], route["port"]), []).append(route)
+        kind, holder = ("machine", route["target"]) if route["kind"] == "machine" else ("", route["container"])
+        if holder and route["port"] is not None and route["protocol"] != "udp":
+            leading.setdefault((kind, holder, route["port"]), []).append(route)
     for row in _everywhere(publications):
-        found = leading.get((row["container"], row["container_port"]), [])
-        if found:
+        inside = leading.get(("", row["container"], row["container_port"]), [])
+        found = inside or leading.get(("machine", row["container"], row["host_port"]), [])
+        if found and row["container"] not in own:
             container = known[row["container"]]
             middlewares = sorted({name for route in found for name in route["middlewares"] or ()})
             yield {
@@ -220,11 +233,26 @@ def proxy_not_bypassed(
                     "bypassed": f"ce chemin contourne {listing(map(quoted, middlewares))}"
                     if middlewares
                     else "ce chemin contourne Traefik, son TLS et son journal",
-                    "place": written(declarations, container, row),
-                    "binding": f"127.0.0.1:{row['host_port']}:{row['container_port']}",
+                    "mend": _private(container, row, declarations, None if inside else found[0]),
+                    "again": _again(container),
                     **compose(container),
                 },
             }
+
+
+def _private(container: Row, publication: Row, declarations: pd.DataFrame | None, route: Row | None) -> str:
+    """How to publish no more than Traefik needs: nothing, unless a route calls the publication itself."""
+    place = written(declarations, container, publication)
+    ports = f"{publication['host_port']}:{publication['container_port']}"
+    if route is None:
+        return (
+            f"Retirer cette publication{place} : Traefik joint le conteneur par leur réseau Docker. S’il faut y "
+            f"accéder depuis la machine, publier sur 127.0.0.1 ({_binding(container, f'127.0.0.1:{ports}')})."
+        )
+    called = host_and_port(route["server"])[0]
+    address = "127.0.0.1" if called in ("localhost", "127.0.0.1") else f"[{called}]" if ":" in called else called
+    written_so = f" ({_binding(container, f'{address}:{ports}')})" if re.fullmatch(r"[\d.]+|\[.*\]", address) else ""
+    return f"Ne publier ce port{place} que sur l’adresse que Traefik appelle, {called}{written_so}."
 
 
 def _predicted(servers: list[Row], routers: list[Row]) -> Iterator[Row]:
@@ -232,7 +260,12 @@ def _predicted(servers: list[Row], routers: list[Row]) -> Iterator[Row]:
     for server in servers:
         for router in routers:
             if (router["service"], router["protocol"]) == (server["service"], server["protocol"]):
-                yield {**router, "container": server["container"], "port": host_and_port(server["url"] or "")[1]}
+                yield {
+                    **router,
+                    "kind": None,
+                    "container": server["container"],
+                    "port": host_and_port(server["url"] or "")[1],
+                }
 
 
 @check(
@@ -308,8 +341,7 @@ def ports_not_ephemeral(
     message="Le conteneur « {container} » n’est publié qu’en {family} sur le port {host_port}, quand {siblings} le "
     "sont en IPv4 et en IPv6 : qui l’appelle en {other} n’a pas de réponse.",
     fix=Fix(
-        "Si ce n’est pas voulu, retirer l’adresse devant le port (« {binding} » sous « ports: »){place}, puis recréer "
-        "le service.",
+        "Si ce n’est pas voulu, retirer l’adresse devant le port ({binding}){place}, puis recréer {again}.",
         ("{compose} up -d {service}",),
         ("docker port {container}",),
     ),
@@ -345,7 +377,8 @@ def both_families(
                 "family": "IPv6" if ipv6 else "IPv4",
                 "other": "IPv4" if ipv6 else "IPv6",
                 "siblings": "ses autres ports" if names == [key[0]] else f"les ports de {listing(map(quoted, names))}",
-                "binding": f"{key[3]}:{key[2]}" + ("" if key[1] == "tcp" else f"/{key[1]}"),
+                "binding": _binding(container, f"{key[3]}:{key[2]}" + ("" if key[1] == "tcp" else f"/{key[1]}")),
+                "again": _again(container),
                 "place": written(declarations, container, rows[0]),
                 **compose(container),
             },

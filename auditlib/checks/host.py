@@ -45,7 +45,7 @@ _INODES_LEFT = 0.05
     "HOST-002",
     "high",
     "Les disques de Docker et des bases de données ont de la place",
-    key=("host", "disk"),
+    key=("host", "source"),
     message="Sur « {host} », le disque « {disk} » ({holds}) est presque plein : {measure}.",
     fix=Fix(
         "Libérer de la place sur « {disk} » (images inutiles, journaux sans limite, sauvegardes) ou l’agrandir.",
@@ -67,6 +67,7 @@ def room(disks: pd.DataFrame, host: pd.DataFrame) -> Iterator[Row]:
             continue
         share = number(100 * used / (used + free)) if full else ""
         yield {
+            "subjects": (("host", machine_name(host)), ("source", row["mountpoint"])),
             "host": machine_name(host),
             "disk": row["mountpoint"],
             "holds": holds,

@@ -263,8 +263,7 @@ def _missing(probe: Row) -> Iterator[str]:
     key=("domain", "entrypoint"),
     message="{urls} {verb} en clair ({status}) sur le point d’entrée « {entrypoint} », sans redirection vers HTTPS.",
     fix=Fix(
-        "Rediriger tout le point d’entrée : « entryPoints.{entrypoint}.http.redirections.entryPoint.to » vers celui de "
-        "TLS, puis redémarrer Traefik ; ou un middleware « redirectScheme » sur ce seul routeur.",
+        "{remedy}",
         (),
         (_ASK,),
     ),
@@ -280,6 +279,8 @@ def clear_redirected(http_probes: pd.DataFrame, traefik_entrypoints: pd.DataFram
         for row in (records(traefik_entrypoints) if traefik_entrypoints is not None else [])
     }
     groups: dict[tuple[str, str], list[Row]] = {}
+    # An entry point that serves TLS as well cannot be redirected as a whole.
+    secure = {probe["entrypoint"] for probe in records(http_probes) if probe["url"].startswith("https://")}
     for probe in records(http_probes):
         status = probe["final_status"] if probe["redirects"] else probe["status"]
         served = status is not None and (200 <= status < 300 or status == 401) and not probe["loop"]
@@ -299,9 +300,22 @@ def clear_redirected(http_probes: pd.DataFrame, traefik_entrypoints: pd.DataFram
             "wording": {
                 "urls": listing(urls[:3]) + (f" et {len(urls) - 3} autres" if len(urls) > 3 else ""),
                 "verb": "répond" if len(urls) == 1 else "répondent",
+                "remedy": _to_tls(entrypoint, mixed=entrypoint in secure),
                 **_how(probes[0]),
             },
         }
+
+
+def _to_tls(entrypoint: str, *, mixed: bool) -> str:
+    if mixed:
+        return (
+            f"Le point d’entrée {quoted(entrypoint)} sert aussi du TLS : donner le sien à ce routeur (« tls: true »), "
+            "ou lui nommer le point d’entrée en clair, qui redirige (« entryPoints »)."
+        )
+    return (
+        f"Rediriger tout le point d’entrée : « entryPoints.{entrypoint}.http.redirections.entryPoint.to » vers celui "
+        "de TLS, puis redémarrer Traefik ; ou un middleware « redirectScheme » sur ce seul routeur."
+    )
 
 
 @check(
@@ -345,7 +359,8 @@ def administration_guarded(
         route = behind.get(router or "")
         if route is None or not _given(probe) or (probe["domain"], router) in seen:
             continue
-        tool = _tool(route, images)
+        holder = route["target"] if route["kind"] == "machine" else route["container"]
+        tool = _tool(route, images.get(holder or ""))
         if tool is None or limited & set(_flat(route["middlewares"] or (), chains)):
             continue
         seen.add((probe["domain"], route["router"]))
@@ -355,7 +370,7 @@ def administration_guarded(
             "url": probe["url"],
             "status": probe["final_status"],
             "container": route["container"],
-            "image": images.get(route["container"] or ""),
+            "image": images.get(holder or ""),
             "wording": {"tool": tool, **_how(probe)},
         }
 
@@ -368,11 +383,10 @@ def _given(probe: Row) -> bool:
     return status is not None and 200 <= status < 300 and own and not probe["authentication"] and not probe["loop"]
 
 
-def _tool(route: Row, images: Mapping[str, str | None]) -> str | None:
+def _tool(route: Row, image: str | None) -> str | None:
     """What an administration interface is, as French words; None for what is none, or asks for a password itself."""
     if route["service"] in _API:
         return "l’API et le tableau de bord de Traefik"
-    image = images.get(route["container"] or "")
     return f"l’outil « {image} »" if image and _OPEN_TOOLS & set(image_words(image)) else None
 
 

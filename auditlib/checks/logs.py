@@ -86,7 +86,7 @@ def certificates_obtained(
             continue
         causes = [*dict.fromkeys(event["cause"] or "other" for event in events)]
         yield {
-            "subjects": ((kind, name),),
+            "subjects": (("domain", name) if kind == "domain" else ("source", f"certificatesResolvers.{name}"),),
             kind: name,
             "causes": [CAUSES.get(cause, cause) for cause in causes],
             "count": sum(event["count"] for event in events),
@@ -137,6 +137,10 @@ def _cause(event: Row) -> str:
     return "cause non reconnue" if cause == "other" else CAUSES.get(cause, cause)
 
 
+# What the log names and findings do not know as a kind of thing.
+_KINDS = {"provider": "source", "resolver": "source"}
+
+
 def _writer(logs: pd.DataFrame | None) -> str | None:
     """The container that wrote Traefik's log."""
     rows = [] if logs is None else records(logs)
@@ -175,7 +179,7 @@ def unexplained_errors(
     for (kind, subject_kind, subject), events in groups.items():
         named = subject_kind != "source"
         yield {
-            "subjects": ((subject_kind, subject), ("source", f"log {kind}")),
+            "subjects": ((_KINDS.get(subject_kind, subject_kind), subject), ("source", f"log {kind}")),
             "kind": KINDS[kind],
             "subject": subject if named else None,
             "level": events[0]["level"],

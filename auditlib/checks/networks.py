@@ -25,8 +25,7 @@ def _attachments(container_networks: pd.DataFrame) -> dict[str, list[str]]:
     message="Le conteneur « {container} » n’est pas attaché au réseau « {network} » que {designation} : "
     "{fallback}.{hint}",
     fix=Fix(
-        "Déclarer le réseau « {network} » (« external: true ») dans le fichier compose, l’ajouter aux réseaux du "
-        "service, puis le recréer. Pour rétablir sans attendre : attacher le conteneur et le redémarrer, car Traefik "
+        "{durable}, puis le recréer. Pour rétablir sans attendre : attacher le conteneur et le redémarrer, car Traefik "
         "ne relit les adresses qu’à un démarrage, un arrêt ou un changement de santé. Autre remède : retirer l’option, "
         "si plusieurs réseaux sont voulus.",
         ("docker network connect {network} {container}", "docker restart {container}", "{compose} up -d {service}"),
@@ -65,6 +64,10 @@ def designated_network(
                 else "l’option « providers.docker.network » désigne",
                 "fallback": _fallback(networks, row["reached"]),
                 "hint": _prefixed(network, networks) if label else "",
+                "durable": f"Déclarer le réseau {quoted(network)} (« external: true ») dans le fichier compose, "
+                "l’ajouter aux réseaux du service"
+                if container["compose_project"]
+                else f"Donner le réseau {quoted(network)} à la commande qui le crée (« --network »)",
                 **compose(container),
             },
         }
@@ -93,7 +96,7 @@ def _prefixed(label: str, networks: list[str]) -> str:
     message="Le conteneur « {container} » ne partage aucun réseau avec Traefik (« {proxy} ») : {where}. "
     "Toute requête vers lui finit en erreur 504.",
     fix=Fix(
-        "Attacher « {container} » à un réseau de Traefik, durablement dans son fichier compose, puis le redémarrer "
+        "Attacher « {container} » à un réseau de Traefik, durablement dans {place}, puis le redémarrer "
         "pour que Traefik relise son adresse.",
         ("docker network connect {shared} {container}", "docker restart {container}", "{compose} up -d {service}"),
         ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container} {proxy}",),
@@ -121,6 +124,7 @@ def shared_network(
             "wording": {
                 "where": f"il est sur {listing(map(quoted, networks)) or 'aucun réseau'}, "
                 f"Traefik sur {listing(map(quoted, traefik)) or 'aucun réseau'}",
+                "place": "son fichier compose" if container["compose_project"] else "la commande qui le crée",
                 "shared": settings["designated"] or (traefik[0] if traefik else None),
                 **compose(container),
             },

@@ -10,7 +10,7 @@ from auditlib.findings import Fix, check
 from auditlib.fixes import compose
 from auditlib.french import listing, quoted
 from auditlib.inventory import is_up
-from auditlib.ports import EVERYWHERE, Claim, claim, exposure, free_port, used_ports, v6only_ports
+from auditlib.ports import EVERYWHERE, Claim, apart, claim, exposure, free_port, used_ports, v6only_ports
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable
 from auditlib.software import PORT_HOLDERS, database
@@ -32,7 +32,7 @@ def _holders(
 ) -> list[tuple[str, str]]:
     """Who holds what `wanted` claims, as (claim, French name), apart from the claimant itself."""
     held: dict[str, str] = {}
-    for row in [*publications, *listeners]:
+    for row in [*publications, *apart(listeners, publications)]:
         one = claim(row)
         alone = one is not None and (one.protocol, one.first) in v6only
         if one is None or not wanted.overlaps(one, v6only=alone) or row["container"] == claimant:

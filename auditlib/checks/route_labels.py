@@ -14,6 +14,7 @@ from auditlib.routing.entrypoints import options
 from auditlib.routing.fields import LATEST
 from auditlib.routing.spelling import Fault, faults
 from auditlib.schema import Row, records
+from auditlib.software import image_words
 
 _ROUTING = ("traefik.http.routers.", "traefik.http.services.", "traefik.tcp.", "traefik.udp.")
 
@@ -54,7 +55,10 @@ def _asks(labels: Mapping[str, str | None]) -> bool:
     lower = {label.lower(): value for label, value in labels.items()}
     if "traefik.enable" in lower:
         return lower["traefik.enable"] not in FALSE
-    return any(label.startswith(_ROUTING) for label in lower)
+    # A rule that stands elsewhere (« traefik.http.router.x.rule ») asks too, though Traefik refuses it.
+    return any(
+        label.startswith(_ROUTING) or (label.startswith("traefik.http.") and label.endswith(".rule")) for label in lower
+    )
 
 
 @check(
@@ -65,7 +69,7 @@ def _asks(labels: Mapping[str, str | None]) -> bool:
     message="Le conteneur « {container} » demande à être routé, mais {effect}. {reason}",
     fix=Fix(
         "{remedy}",
-        ("docker start {stopped}", "docker restart {missed}", "{compose} up -d {service}"),
+        ("docker start {stopped}", "docker unpause {paused}", "docker restart {missed}", "{compose} up -d {service}"),
         ("curl -sS {url}",),
     ),
 )
@@ -89,26 +93,33 @@ def routed_as_asked(
     alive = {row["compose_project"] for row in known.values() if row["compose_project"] and is_up(row["state"])}
     api = next((row["url"] for row in records(traefik)), None) if traefik is not None else None
     silent = _silent(provider_differences, predicted_routers)
+    proxies = [row for row in known.values() if is_up(row["state"]) and "traefik" in image_words(row["image"])]
     for name, decision in decisions.items():
         container = known[name]
         if not _asks(said.get(name, {})):
             continue
         fault = _lost(decision) or silent.get(name)
         others = decision["decision"] != "routed" and _service(container) in routed
+        # Constraints share the containers of a machine among several Traefiks: one that is not seen may route it.
+        others = others or (fault is not None and fault[0] == "constraints" and len(proxies) > 1)
         if fault is None or others or (decision["step"] == "stopped" and not _meant_to_run(container, alive)):
             continue
         step, effect, reason = fault
+        paused = step == "stopped" and container["state"] == "paused"
+        reason = "Le conteneur est en pause." if paused else reason
         yield {
             "container": name,
             "step": step,
             "reason": reason,
             "routers": decision["lost"] or decision["routers"],
-            # Constraints share the containers of a machine among several Traefiks.
             "confidence": "probable" if step in ("constraints", "provider") else "certain",
             "wording": {
                 "effect": effect,
-                "remedy": _REMEDIES.get(step, "Corriger ses étiquettes, puis recréer le conteneur."),
-                "stopped": name if step == "stopped" else None,
+                "remedy": "Le reprendre."
+                if paused
+                else _REMEDIES.get(step, "Corriger ses étiquettes, puis recréer le conteneur."),
+                "stopped": name if step == "stopped" and not paused else None,
+                "paused": name if paused else None,
                 "missed": name if step == "event" else None,
                 "url": f"{api}/api/rawdata" if api else None,
                 **({"compose": None, "service": None} if step in _NOT_ITS_LABELS else compose(container)),
@@ -125,6 +136,8 @@ def _meant_to_run(container: Row, alive: set[str]) -> bool:
     """Whether a stopped container is a fault by itself: not with its whole stack, nor a task that ended well."""
     if container["compose_project"]:
         return container["compose_project"] in alive
+    if is_up(container["state"]):
+        return True
     return container["exit_code"] != 0 or container["restart_policy"] not in (None, "no")
 
 
@@ -223,11 +236,16 @@ def distinct_names(
 def unshared_services(
     containers: pd.DataFrame, docker_names: pd.DataFrame, traefik: pd.DataFrame | None = None
 ) -> Iterator[Row]:
-    """Services whose servers are containers of several projects; a container of no project is one by itself."""
+    """Services whose servers are containers of several projects; a container of no project is one by itself.
+
+    Containers of no project that run one image are replicas that somebody started by hand.
+    """
     known = {row["name"]: row for row in records(containers)}
     for row in records(docker_names):
         projects = {known[name]["compose_project"] or name for name in row["containers"]}
-        if row["kind"] != "service" or row["dropped"] or len(projects) < 2:
+        made = {(known[name]["compose_project"], known[name]["image"]) for name in row["containers"]}
+        replicas = len(made) == 1 and all(not project and image for project, image in made)
+        if row["kind"] != "service" or row["dropped"] or len(projects) < 2 or replicas:
             continue
         renaming = _renaming(row, known)
         yield {

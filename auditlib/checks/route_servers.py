@@ -8,7 +8,7 @@ import pandas as pd
 from auditlib.findings import Fix, NotApplicable, check
 from auditlib.fixes import asked, compose
 from auditlib.french import listing, plural, quoted
-from auditlib.routing.routes import host_and_port, leaves, machine_of, target_of
+from auditlib.routing.routes import host_and_port, leaves, machine_of, network_of_address, target_of
 from auditlib.schema import Row, records
 from auditlib.snapshot import AbsentTable
 
@@ -233,7 +233,8 @@ def answered_addresses(
             if _answers_itself(port, transport, traefik, containers, container_listeners, entrypoints):
                 continue
             why = "vue du conteneur de Traefik, cette adresse est Traefik lui-même, pas la machine"
-            remedy = _outside(host, port, networks, traefik)
+            docker = server["service"].endswith("@docker")
+            remedy = _NAME_THE_MACHINE if docker else _outside(host, port, networks, traefik)
         elif here:
             bound = _bound(records(listeners), records(publications), transport, port)
             why, remedy = _unanswered(host, port, bound, inside=inside)
@@ -267,6 +268,14 @@ def _answers_itself(
         return any((row["protocol"], row["port"]) == (transport, port) for row in own)
     # A container that joined Traefik's network may listen there.
     return any(str(row["network_mode"]).startswith("container:") for row in records(containers))
+
+
+# The address of a container on the machine's network is Traefik's own choice: nobody wrote it.
+_NAME_THE_MACHINE = (
+    "Donner à Traefik un nom pour la machine (« extra_hosts: host.docker.internal:host-gateway », ou « --add-host ») "
+    "et le recréer : il y cherchera de lui-même les conteneurs du réseau de la machine. Autre remède : mettre ce "
+    "conteneur sur un réseau de Traefik."
+)
 
 
 def _outside(host: str, port: int, networks: pd.DataFrame, traefik: Row) -> str:
@@ -337,6 +346,7 @@ def current_addresses(
 ) -> Iterator[Row]:
     """Addresses of the Docker provider that no container has any more, or that are on a network Traefik is not on.
 
+    Elsewhere than in labels, an address of a Docker network that no container has was one's that had another since.
     Containers that share no network with Traefik are told by NET-002, and Traefik's own loopback by ROUTE-015.
     """
     mine = records(proxy)[0] if len(proxy) else None
@@ -347,12 +357,28 @@ def current_addresses(
     for row in records(container_networks):
         attached.setdefault(row["container"], set()).add(row["network"])
         held |= {end for end in (row["ipv4"], row["ipv6"]) if end}
-    for row in records(networks) if networks is not None else []:
-        held |= set(row["gateways"] or ())
+    known = records(networks) if networks is not None else []
+    held |= {gateway for row in known for gateway in row["gateways"] or ()}
     meant = {row["url"] for row in records(predicted_servers)} if predicted_servers is not None else None
     inside = bool(mine["container"]) and mine["network_mode"] != "host"
     for row in records(traefik_servers):
         if not row["service"].endswith("@docker"):
+            host = host_and_port(row["url"])[0]
+            network = network_of_address(host, known)
+            if network and host not in held:
+                yield {
+                    "service": row["service"],
+                    "url": row["url"],
+                    "container": None,
+                    "network": network,
+                    "wording": {
+                        "why": f"une adresse du réseau {quoted(network)} qu’aucun conteneur n’a",
+                        "remedy": _BY_NAME if inside else _BY_PORT,
+                        "restarted": None,
+                        "proxy": None,
+                        "api": asked(traefik, row["protocol"], "service", row["service"]),
+                    },
+                }
             continue
         shared = sorted(attached.get(row["container"] or "", set()) & set(mine["networks"] or ()))
         apart = inside and row["network"] and row["network"] not in (mine["networks"] or ()) and shared
@@ -373,6 +399,11 @@ def current_addresses(
                     "api": asked(traefik, row["protocol"], "service", row["service"]),
                 },
             }
+
+
+# Docker gives addresses anew at each start.
+_BY_NAME = "Appeler le conteneur par son nom, sur un réseau qu’il partage avec Traefik, plutôt que par une adresse."
+_BY_PORT = "Publier le port du conteneur sur 127.0.0.1, et l’appeler là : son adresse change quand il redémarre."
 
 
 def _joining(network: str, shared: list[str]) -> str:

@@ -219,7 +219,8 @@ def _record(outcome: Outcome) -> Row:
 
 def _clause(sentence: str) -> str:
     """A sentence as a clause inside another one."""
-    return (sentence[:1].lower() + sentence[1:]).rstrip(".")
+    proper = sentence.startswith(("Traefik", "Docker", "Compose"))
+    return (sentence if proper else sentence[:1].lower() + sentence[1:]).rstrip(".")
 
 
 def _zone() -> str:

@@ -20,12 +20,13 @@ from typing import Any
 import requests
 from docker.errors import APIError, DockerException
 
-from auditlib.collect import certificates
+from auditlib.collect import certificates, host_traefik
 from auditlib.collect.engine import ReadOnlyClient, address, connect
 from auditlib.collect.secrets import redact
-from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.collect.traefik_static import proxies
+from auditlib.collect.source import PATIENCE, Payloads, Reading, connection_fault
+from auditlib.collect.traefik_static import bearer
 from auditlib.collect.traefik_static import rows as static_rows
+from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.schema import Row
 
@@ -43,19 +44,17 @@ _PERSISTENT = ("bind", "volume")
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """The resolvers of the static configuration and what their storages are, without accounts and keys."""
-    engine, static = payloads["engine"], payloads["traefik_static"]
-    if engine is None or static is None:
-        unread = "la configuration de Traefik n’a pas été lue"
-        raise Unreadable("absent", unread, "rendre le moteur Docker lisible")
-    container = next(one for one in proxies(engine["containers"]) if one["Name"] == f"/{static['container']}")
+    static, container = payloads["traefik_static"], bearer(payloads)
     known = static_rows(static).tables["traefik_static"]
     options = {row["key"]: row["value"] or "" for row in known if row["effective"] is not False}
     found = resolvers(options, container["Config"].get("WorkingDir") or "/")
+    paths = dict.fromkeys(resolver["path"] for resolver in found)
     storages: dict[str, Any] = {}
-    if found:
+    if static.get("process"):
+        storages = {path: _of_machine(path) for path in paths}
+    elif found:
         with contextlib.closing(connect(address(parameters.docker_host), PATIENCE * parameters.timeout_s)) as client:
-            for path in dict.fromkeys(resolver["path"] for resolver in found):
-                storages[path] = _storage(client, container["Id"], path)
+            storages = {path: _storage(client, container["Id"], path) for path in paths}
     return {
         "container": static["container"],
         "unsure": any(row["effective"] is None for row in known),
@@ -103,6 +102,19 @@ def _storage(client: ReadOnlyClient, container: str, path: str) -> dict[str, Any
         return {"fault": f"HTTP {error.status_code}", "refused": error.status_code in (401, 403)}
     except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
         return {"fault": connection_fault(error) or "réponse du moteur Docker inutilisable"}
+
+
+def _of_machine(path: str) -> dict[str, Any]:
+    """What stands at a path of the machine, told as `_storage` tells it."""
+    try:
+        with tarfile.TarFile(fileobj=io.BytesIO(), mode="w", dereference=True) as archive:
+            entry = archive.gettarinfo(path)
+        _, content = host_traefik.content(path, MAX_STORAGE, "fichier trop gros")
+    except FileNotFoundError:
+        return {"exists": False}
+    except OSError as error:
+        return {"fault": os_error(error), "refused": isinstance(error, PermissionError)}
+    return {"path": posixpath.realpath(path)} | _attributes(entry) | _held(entry, content)
 
 
 def _entry(client: ReadOnlyClient, container: str, path: str) -> tuple[tarfile.TarInfo, bytes | None]:
@@ -212,7 +224,8 @@ def rows(payload: dict[str, Any]) -> Reading:
         for row in (_certificate(resolver, one) for one in listed)
     }
     storages = [_row(payload, resolver) for resolver in payload["resolvers"]]
-    remedy = f"{ALLOW[:1].upper()}{ALLOW[1:]}." if refused else ""
+    ways = f"{ALLOW[:1].upper()}{ALLOW[1:]}." if payload["container"] else "Lancez l’audit avec sudo."
+    remedy = ways if refused else ""
     return Reading({"acme_storage": storages, "certificates": list(stored.values())}, gaps, remedy)
 
 
@@ -254,4 +267,4 @@ def _place(mounts: list[dict[str, Any]], path: str) -> Row:
         return {"host_path": None, "persistent": False}
     source = mount.get("Source")
     below = path[len(mount["Destination"].rstrip("/")) :]
-    return {"host_path": f"{source}{below}" if source else None, "persistent": True}
+    return {"host_path": f"{source.rstrip('/')}{below}" if source else None, "persistent": True}

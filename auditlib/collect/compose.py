@@ -191,6 +191,9 @@ def rows(payload: dict[str, Any]) -> Reading:
     projects = [
         (one, _load(one, read, payload["owners"])) for one in payload["sets"] if one["folder"] in payload["owners"]
     ]
+    # What another project includes is a part of it, unless somebody started it alone.
+    parts = {posixpath.normpath(path) for _, one in projects for path, role in one.read.items() if role == "include"}
+    projects = [(one, project) for one, project in projects if one["named"] or one["files"][0] not in parts]
     tables = compose_rows.tables(projects, read)
     gaps = list(payload["gaps"])
     if program := payload.get("program"):

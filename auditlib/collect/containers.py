@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from auditlib.collect.secrets import REMOVED, redact, redact_rule, secret_name
@@ -175,14 +176,32 @@ def _labels(containers: list[dict[str, Any]]) -> Iterator[Row]:
     whether they were equal is still known, and nothing else of them.
     """
     hidden: dict[str, list[str]] = {}
+    choosing = _choosing(containers)
     for raw in containers:
         for label, value in (raw["Config"].get("Labels") or {}).items():
-            row: Row = {"container": name(raw), "label": redact(label), "value": label_value(label, value)}
+            kept = redact(value) if label in choosing and not secret_name(label) else label_value(label, value)
+            row: Row = {"container": name(raw), "label": redact(label), "value": kept}
             if row["value"] is not None and row["value"] != value:
                 known = hidden.setdefault(label.lower(), [])
                 known += [] if value in known else [value]
                 row["variant"] = known.index(value) + 1
             yield row
+
+
+_CONSTRAINTS = re.compile(r"-{1,2}providers\.docker\.constraints|TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS=", re.IGNORECASE)
+_LABEL = re.compile(r"\bLabel(?:Regex)?\(\s*[`\"]([^`\"]+)[`\"]", re.IGNORECASE)
+
+
+def _choosing(containers: list[dict[str, Any]]) -> set[str]:
+    """The labels by which a Traefik chooses its containers, as far as a command line or an environment tells them."""
+    found: set[str] = set()
+    for raw in containers:
+        words = [str(word) for word in [*(raw.get("Args") or []), *(raw["Config"].get("Env") or [])]]
+        # The expression may be a word of its own, after its option.
+        for word, following in pairwise([*words, ""]):
+            if _CONSTRAINTS.match(word):
+                found |= {*_LABEL.findall(word if "=" in word else following)}
+    return found
 
 
 def _environment(raw: dict[str, Any]) -> Iterator[Row]:

@@ -7,8 +7,9 @@ file they are on the container's standard output, both mixed if both are there.
 import contextlib
 import tarfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import requests
@@ -26,19 +27,13 @@ from auditlib.schema import Row
 TITLES = {"traefik": "journal de Traefik", "access": "journal d’accès"}
 NO_ACCESS_LOG = "Traefik n’écrit pas de journal d’accès (option accesslog)"
 REMEDY = "écrire les journaux dans un fichier monté, ou avec le pilote json-file ou local"
+REMEDY_ON_HOST = "écrire les journaux dans un fichier (log.filePath, accessLog.filePath), et lancer l’audit avec sudo"
 OUTPUT = ""  # the path of the container's standard output
 
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """The ends of the logs, as text, by place: a path in the container, or "" for its standard output."""
-    engine, static = payloads["engine"], payloads["traefik_static"]
-    if engine is None or static is None:
-        raise Unreadable(
-            "absent", "le conteneur Traefik ou sa configuration n’ont pas été lus", "rendre le moteur Docker lisible"
-        )
-    container = next((one for one in engine["containers"] if name(one) == static["container"]), None)
-    if container is None:
-        raise Unreadable("absent", "le conteneur Traefik a disparu", "relancer l’audit")
+    engine, static, container = payloads["engine"], payloads["traefik_static"], traefik_static.bearer(payloads)
     options, sure = _options(static)
     places = where(options, container)
     payload: dict[str, Any] = {
@@ -49,10 +44,15 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         "tails": {},
         "unread": {},
     }
+    wanted = [place for place in dict.fromkeys(places.values()) if place is not None]
+    if static.get("process"):
+        for place in wanted:
+            _keep(place, payload, partial(_of_machine, container, place))
+        return payload
     with contextlib.closing(connect(address(parameters.docker_host), PATIENCE * parameters.timeout_s)) as client:
-        for place in dict.fromkeys(places.values()):
-            if place is not None:
-                _read(client, container, place, payload, local=engine["local"], timeout_s=client.timeout)
+        for place in wanted:
+            read = partial(_tail, client, container, place, local=engine["local"], timeout_s=client.timeout)
+            _keep(place, payload, read)
     return payload
 
 
@@ -80,24 +80,24 @@ def _place(path: str) -> str:
     return OUTPUT if path in log_tail.STANDARD else path
 
 
-def _read(
-    client: ReadOnlyClient,
-    container: dict[str, Any],
-    place: str,
-    payload: dict[str, Any],
-    *,
-    local: bool,
-    timeout_s: float,
-) -> None:
-    """Read the log at `place` into the payload, or why it cannot be read."""
+def _keep(place: str, payload: dict[str, Any], read: Callable[[], tuple[str, log_tail.Tail]]) -> None:
+    """Put what is read of the log at `place` into the payload, or why it cannot be read."""
     try:
-        origin, tail = _tail(client, container, place, local=local, timeout_s=timeout_s)
+        origin, tail = read()
     except Unreadable as unreadable:
         payload["unread"][place] = unreadable.reason
     except (DockerException, requests.RequestException, OSError, ValueError, tarfile.TarError) as error:
         payload["unread"][place] = _fault(error)
     else:
         payload["tails"][place] = {"origin": origin, **asdict(tail)}
+
+
+def _of_machine(process: dict[str, Any], place: str) -> tuple[str, log_tail.Tail]:
+    """The end of a log of the machine's own Traefik."""
+    tail = log_tail.of_mount(process, place) if place != OUTPUT else None
+    if tail is None:
+        raise Unreadable("partial", "Traefik l’écrit sur la sortie standard de son processus")
+    return "file", tail
 
 
 def _tail(
@@ -131,6 +131,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     The tables of a log that was not read are absent. Raises Unreadable when none was read.
     """
     reading = Reading({"logs": []})
+    remedy = REMEDY if payload["container"] else REMEDY_ON_HOST
     if not payload["sure"]:
         reading.gaps.append("la configuration en vigueur n’est pas sûre : d’autres journaux sont peut-être écrits")
     notes = []
@@ -141,7 +142,7 @@ def rows(payload: dict[str, Any]) -> Reading:
             reading.gaps.append(
                 f"{TITLES[log]} non lu{f' ({redact(place)})' if place else ''} : {payload['unread'][place]}"
             )
-            reading.remedy = REMEDY.capitalize() + "."
+            reading.remedy = remedy.capitalize() + "."
         else:
             tail = payload["tails"][place]
             summary, tables, said = _READERS[log](tail["text"], payload["names"])
@@ -159,7 +160,7 @@ def rows(payload: dict[str, Any]) -> Reading:
             if not tail["complete"]:
                 notes.append(_cut(log, summary))
     if not reading.tables["logs"]:
-        raise Unreadable("failed", " ; ".join(reading.gaps), REMEDY)
+        raise Unreadable("failed", " ; ".join(reading.gaps), remedy)
     reading.note = ". ".join(notes) + "." if notes else ""
     return reading
 

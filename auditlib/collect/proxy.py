@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from auditlib.collect.dial import Address
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Payloads, Unreadable
-from auditlib.collect.traefik_api import addresses
+from auditlib.collect.traefik_api import addresses, own_host
 from auditlib.collect.traefik_api import rows as api_rows
 from auditlib.french import listing, number
 from auditlib.rules import Place, RuleError, Syntax, parse, places
@@ -115,12 +115,13 @@ def find(payloads: Payloads) -> Proxy:
         raise Unreadable("absent", elsewhere, "lancer l’audit sur cette machine")
     containers = engine["containers"] if engine is not None else []
     bearer = _bearer(api["container"], containers)
-    if bearer is None and (urlsplit(api["url"]).hostname or "") not in ("127.0.0.1", "localhost", "::1"):
+    loopback = (urlsplit(api["url"]).hostname or "") in ("127.0.0.1", "localhost", "::1")
+    if bearer is None and not loopback and not api.get("here"):
         raise Unreadable("absent", "Traefik n’est pas sur cette machine", "lancer l’audit sur la machine de Traefik")
     tables = api_rows(api).tables
     gates = {
         row["entrypoint"]: Gate(
-            row["entrypoint"], tuple(_addresses(bearer, row["port"])), row["tls"], row["redirect_to"] is not None
+            row["entrypoint"], tuple(_addresses(bearer, row)), row["tls"], row["redirect_to"] is not None
         )
         for row in tables["traefik_entrypoints"]
         if row["protocol"] == "tcp"
@@ -155,8 +156,9 @@ def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any
     return next((one for one in containers if joined in (one["Id"], one["Name"][1:])), container)
 
 
-def _addresses(bearer: dict[str, Any] | None, port: int) -> Iterator[Address]:
-    found = addresses(bearer, str(port)) if bearer is not None else iter([f"127.0.0.1:{port}"])
+def _addresses(bearer: dict[str, Any] | None, entrypoint: Row) -> Iterator[Address]:
+    port, host = str(entrypoint["port"]), own_host(entrypoint["address"])
+    found = addresses(bearer, port, host) if bearer is not None else iter([f"{host}:{port}"])
     for address in found:
         host, _, number = address.rpartition(":")
         yield host.strip("[]"), int(number)

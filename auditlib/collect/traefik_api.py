@@ -65,7 +65,9 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         try:
             # A door that stays silent leaves their share of the time to the others.
             answers = _ask(door, auth, PATIENCE * parameters.timeout_s / len(doors))
-            return answers | {"container": container and name(container)}
+            # The machine's own Traefik has no name.
+            named = name(container) if container and "Name" in container else None
+            return answers | {"container": named, "here": True} if container else answers | {"container": None}
         except Unreadable as shut:
             # A refusal tells more than the silence of the next door.
             closed = shut if closed is None or shut.status == "refused" else closed
@@ -117,7 +119,8 @@ def _found(payloads: Payloads) -> tuple[dict[str, Any] | None, list[Door]]:
     engine, static = payloads["engine"], payloads["traefik_static"]
     if engine is None:
         raise Unreadable("absent", "le moteur Docker n’a pas été lu", f"rendre le moteur Docker lisible, ou {GIVE}")
-    found = proxies(engine["containers"])
+    process = static.get("process") if static is not None else None
+    found = [process] if process else proxies(engine["containers"])
     if not found:
         raise Unreadable("absent", "aucun conteneur Traefik n’a été trouvé", f"démarrer Traefik, ou {GIVE}")
     if not found[0]["State"].get("Running"):
@@ -139,8 +142,8 @@ def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) ->
     if not local:
         return
     if options.get("api.insecure", "false") != "false" or not options:
-        port = _port(options.get("entrypoints.traefik.address", ":8080"))
-        yield from (Door(f"http://{address}") for address in addresses(container, port))
+        bound = options.get("entrypoints.traefik.address", ":8080")
+        yield from (Door(f"http://{address}") for address in addresses(container, _port(bound), own_host(bound)))
     labels = {
         key.lower(): label_value(key, value) or "" for key, value in (container["Config"].get("Labels") or {}).items()
     }
@@ -150,12 +153,21 @@ def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) ->
             yield from _routed(router[1], labels, options, container)
 
 
-def addresses(container: dict[str, Any], port: str) -> Iterator[str]:
-    """Where a port of a container answers: as it is published, on this machine itself, at the container's address."""
+def own_host(address: str) -> str:
+    """Where this machine reaches an entry point of its own network: the one address it is bound to, or the loopback."""
+    host = address.partition("/")[0].rpartition(":")[0]
+    return host if host not in ("", "0.0.0.0", "[::]") else "127.0.0.1"  # noqa: S104 - compared, not bound
+
+
+def addresses(container: dict[str, Any], port: str, host: str = "127.0.0.1") -> Iterator[str]:
+    """Where a port of a container answers: as it is published, on this machine itself, at the container's address.
+
+    `host` is where it answers when its network is the machine's.
+    """
     settings = container["NetworkSettings"] or {}
     yield from (_reachable(binding) for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or [])
     if container["HostConfig"].get("NetworkMode") == "host":
-        yield f"127.0.0.1:{port}"
+        yield f"{host}:{port}"
     ends = (settings.get("Networks") or {}).values()
     yield from (f"{end['IPAddress']}:{port}" for end in ends if end.get("IPAddress"))
 

@@ -16,12 +16,12 @@ from typing import Any
 import requests
 from docker.errors import DockerException
 
-from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
-from auditlib.collect.traefik_static import MAX_LINKS, fault, file_text, joined, proxies
+from auditlib.collect.traefik_static import MAX_LINKS, bearer, fault, file_text, joined
 from auditlib.collect.traefik_static import rows as static_rows
+from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.routing.decoding import Tree, json_name
 from auditlib.routing.fields import LATEST, Version, version
@@ -36,14 +36,11 @@ Found = dict[str, dict[str, Any]]
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """The text of the files that the file provider reads, by their path in Traefik's container."""
-    engine, static = payloads["engine"], payloads["traefik_static"]
-    if engine is None or static is None:
-        raise Unreadable("absent", "la configuration statique de Traefik n’a pas été lue", "rendre Traefik lisible")
+    engine, static, container = payloads["engine"], payloads["traefik_static"], bearer(payloads)
     effective = [row for row in static_rows(static).tables["traefik_static"] if row["effective"] is not False]
     if any(row["effective"] is None for row in effective):
         raise Unreadable("failed", "la configuration statique en vigueur n’est pas connue", "corriger son fichier")
     options = {row["key"]: row["value"] or "" for row in effective}
-    container = next(one for one in proxies(engine["containers"]) if name(one) == static["container"])
     folder = container["Config"].get("WorkingDir") or "/"
     wanted = options.get("providers.file.directory") or options.get("providers.file.filename")
     api = payloads["traefik_api"]
@@ -56,6 +53,12 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         "gaps": [],
     }
     if not wanted:
+        return payload
+    if static.get("process"):
+        try:
+            payload["files"] = _of_machine(payload["path"])
+        except OSError as error:
+            payload["gaps"].append(f"{payload['path']} ({os_error(error)})")
         return payload
     whole = bool(options.get("providers.file.directory"))
     with contextlib.closing(connect(address(parameters.docker_host), PATIENCE * parameters.timeout_s)) as client:
@@ -115,8 +118,17 @@ def _located(mounts: dict[str, str | None], path: str) -> str | None:
     for destination in sorted(mounts, key=len, reverse=True):
         source = mounts[destination]
         if source and (path == destination or path.startswith(destination.rstrip("/") + "/")):
-            return posixpath.normpath(source + "/" + path.removeprefix(destination))
+            below = path[len(destination.rstrip("/")) :]
+            return posixpath.normpath(source.rstrip("/") + below)
     return None
+
+
+def _of_machine(path: str) -> Found:
+    """The files under a path of the machine. Raises OSError when there is none, or when it may not be read."""
+    # A folder that may not be listed would pass for an empty one.
+    for _ in [*Path(path).iterdir()] if Path(path).is_dir() else [Path(path).stat()]:
+        break
+    return _mounted(path, path)
 
 
 def _mounted(located: str, path: str) -> Found:

@@ -1,4 +1,4 @@
-"""Traefik's static configuration: the file, the flags and the environment of its container.
+"""Traefik's static configuration: the file, the flags and the environment of its container, or of its process.
 
 The first of the three that is present wins, and the others are ignored entirely (Traefik's `cmd/traefik/traefik.go`;
 verified on 3.7.15). All three are recorded, with the one that counts marked as effective.
@@ -11,7 +11,7 @@ import posixpath
 import re
 import tarfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,6 +19,7 @@ import requests
 import yaml
 from docker.errors import APIError, DockerException
 
+from auditlib.collect import host_traefik
 from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, secret_name
@@ -67,34 +68,58 @@ def _publishes_web(container: dict[str, Any]) -> bool:
 
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
-    """Flags, `TRAEFIK_*` variables and configuration files of the Traefik container."""
+    """Flags, `TRAEFIK_*` variables and configuration files of the Traefik container, or else of the machine's own."""
     engine = payloads["engine"]
     if engine is None:
         raise Unreadable("absent", "le moteur Docker n’a pas été lu", "rendre le moteur Docker lisible")
     found = proxies(engine["containers"])
-    if not found:
-        raise Unreadable("absent", "aucun conteneur Traefik n’a été trouvé", "démarrer Traefik dans un conteneur")
+    alive = any(one["State"].get("Running") for one in found)
+    process = host_traefik.running() if engine["local"] and not alive else None
+    if not found and process is None:
+        also = ", ni aucun sur la machine" if engine["local"] else ""
+        raise Unreadable("absent", f"aucun conteneur Traefik n’a été trouvé{also}", "démarrer Traefik")
+    if process is not None:
+        files, gaps = _first(candidates(process), lambda path: host_traefik.text(path, MAX_FILE))
+        return {"container": None, "others": [], "process": process} | _told(process, files, gaps)
     container = found[0]
-    environment = [line for line in container["Config"].get("Env") or [] if line.startswith("TRAEFIK_")]
-    files, gaps = {}, []
     with contextlib.closing(connect(address(parameters.docker_host), PATIENCE * parameters.timeout_s)) as client:
-        for path in candidates(container):
-            try:
-                content = file_text(client, container["Id"], path)
-            except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
-                gaps.append(f"{path} ({fault(error)})")
-                break
-            if content is not None:
-                files[path] = content
-                break
-    return {
-        "container": name(container),
-        "others": [name(other) for other in found[1:] if other["State"].get("Running")],
-        "args": container.get("Args") or [],
-        "environment": environment,
-        "files": files,
-        "unread": gaps,
-    }
+        files, gaps = _first(candidates(container), lambda path: file_text(client, container["Id"], path))
+    others = [name(other) for other in found[1:] if other["State"].get("Running")]
+    return {"container": name(container), "others": others} | _told(container, files, gaps)
+
+
+def _first(paths: list[str], read: Callable[[str], str | None]) -> tuple[dict[str, str], list[str]]:
+    """The text of the first file that is there, by its path; or why it could not be read."""
+    for path in paths:
+        try:
+            content = read(path)
+        except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
+            return {}, [f"{path} ({fault(error)})"]
+        if content is not None:
+            return {path: content}, []
+    return {}, []
+
+
+def _told(container: dict[str, Any], files: dict[str, str], gaps: list[str]) -> dict[str, Any]:
+    environment = [line for line in container["Config"].get("Env") or [] if line.startswith("TRAEFIK_")]
+    return {"args": container.get("Args") or [], "environment": environment, "files": files, "unread": gaps}
+
+
+def bearer(payloads: Payloads) -> dict[str, Any]:
+    """The Traefik whose static configuration was read: its container, or the machine's process in that shape.
+
+    Raises Unreadable when none was.
+    """
+    engine, static = payloads["engine"], payloads["traefik_static"]
+    if engine is None or static is None:
+        unread = "la configuration statique de Traefik n’a pas été lue"
+        raise Unreadable("absent", unread, "rendre lisible la configuration de Traefik")
+    if static.get("process"):
+        return dict(static["process"])
+    container = next((one for one in engine["containers"] if name(one) == static["container"]), None)
+    if container is None:
+        raise Unreadable("absent", "le conteneur Traefik a disparu", "relancer l’audit")
+    return dict(container)
 
 
 def candidates(container: dict[str, Any]) -> list[str]:
@@ -155,6 +180,9 @@ def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `traefik_static`, one per option and origin."""
     origins: list[tuple[str, str | None, Mapping[str, str]]] = []
     gaps = [f"fichier illisible : {unread}" for unread in payload["unread"]]
+    # A file or a flag wins over what another user's process hides.
+    hidden = [] if payload["files"] or payload["args"] else payload.get("process", {}).get("hidden", [])
+    gaps += [f"{one} du processus de Traefik illisible sans root" for one in hidden]
     for path, text in payload["files"].items():
         try:
             origins.append(("file", path, dict(parse_file(path, text))))
@@ -181,7 +209,8 @@ def rows(payload: dict[str, Any]) -> Reading:
         for origin, location, options in origins
         for key, value in options.items()
     ]
-    return Reading({"traefik_static": table}, gaps)
+    alone = "Un audit ne juge qu’un Traefik : vérifiez les routes des autres à part." if payload["others"] else ""
+    return Reading({"traefik_static": table}, gaps, "Lancez l’audit avec sudo." if hidden else alone)
 
 
 def is_secret(key: str) -> bool:

@@ -3,7 +3,7 @@
 from auditlib.french import listing
 from auditlib.french import quoted as said
 from auditlib.routing.hops import Known, Trace
-from auditlib.routing.routes import machine_of, target_of
+from auditlib.routing.routes import machine_of, network_of_address, target_of
 from auditlib.schema import Row
 
 
@@ -29,8 +29,11 @@ def follow(done: Trace, known: Known, server: Row, *, several: bool) -> bool:
             reason = "Vue de Traefik, cette adresse est Traefik lui-même, pas la machine."
             return done.add("server", server["url"], "broken", reason, ("ROUTE-015", "service", subject[0]))
     addresses = {end for row in known.rows("container_networks") or [] for end in (row["ipv4"], row["ipv6"]) if end}
-    if known.live and str(done.service).endswith("@docker") and found["target"] not in addresses:
-        reason = "Aucun conteneur n’a cette adresse : elle est périmée."
+    nobodys = found["target"] not in addresses
+    network = network_of_address(str(found["target"]), known.rows("networks") or [])
+    if nobodys and ((known.live and str(done.service).endswith("@docker")) or network):
+        inside = f" du réseau {said(network)}" if network else ""
+        reason = f"Aucun conteneur n’a cette adresse{inside} : elle est périmée."
         return done.add("server", server["url"], "broken", reason, ("ROUTE-016", "service", subject[0]))
     return done.add("server", server["url"], "unknown", "Cette adresse n’est ni un conteneur ni la machine.")
 
@@ -94,7 +97,9 @@ def _listening(done: Trace, known: Known, container: str, port: int | None) -> b
     listeners = known.rows("container_listeners")
     if listeners is None or port is None:
         return done.add("listening", str(port or ""), "unknown", "Les écoutes dans les conteneurs n’ont pas été lues.")
-    own = [row for row in listeners if row["container"] == container and row["protocol"] == "tcp"]
+    # Containers that share a network share its ports, whichever of them listens.
+    heard = [row for row in listeners if row["protocol"] == "tcp"]
+    own = [row for row in heard if container in (row.get("network_of") or row["container"] or "").split(", ")]
     held = [row for row in own if row["port"] == port]
     fault = ("ROUTE-006", "container", container)
     if not held:

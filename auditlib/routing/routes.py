@@ -1,7 +1,7 @@
 """Where each domain leads: domain → router → service → server → container, as Traefik's API holds it."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -165,6 +165,20 @@ def host_and_port(url: str) -> tuple[str, int | None]:
         return host, parts.port or _DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         return host, None
+
+
+def network_of_address(host: str, networks: Iterable[Row]) -> str | None:
+    """The Docker network whose addresses hold a host, if it is an address of one.
+
+    Of the drivers other than bridge, other machines hold addresses too.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    bridges = [row for row in networks if row["driver"] == "bridge"]
+    held = ((subnet, row["name"]) for row in bridges for subnet in row["subnets"] or ())
+    return next((name for subnet, name in held if address in ipaddress.ip_network(subnet, strict=False)), None)
 
 
 def _loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from auditlib.routing.backend import follow
 from auditlib.routing.hops import Known, State, Trace
 from auditlib.routing.muxer import Decision
 from auditlib.routing.requests import Request, request
-from auditlib.routing.routes import leaves
+from auditlib.routing.routes import host_and_port, leaves
 from auditlib.routing.unserved import reasons
 from auditlib.schema import Row
 
@@ -42,7 +42,7 @@ def trace(
             f"« {url} » n’est pas une adresse web : donnez par exemple https://exemple.fr/chemin"
         ) from error
     done = Trace(shown)
-    done.observed = _observed(known, asked)
+    done.observed = _observed(known, asked, port)
     _walk(done, known, asked, port)
     _conclude(done)
     return done
@@ -194,13 +194,14 @@ def _service(done: Trace, known: Known, router: Row) -> bool:
     return follow(done, known, (alive or servers)[0], several=len(servers) > 1)
 
 
-def _observed(known: Known, asked: Request) -> dict[str, Any] | None:
+def _observed(known: Known, asked: Request, port: int) -> dict[str, Any] | None:
     """The probe that was made of this request, or None."""
     host = (asked.host or "").rpartition(":")[0] if (asked.host or "").count(":") == 1 else asked.host
     path = asked.target.partition("?")[0]
     scheme = "https" if asked.tls else "http"
     for row in known.rows("http_probes") or []:
-        if row["domain"] == host and (row["path"] or "/") == path and str(row["url"]).startswith(f"{scheme}://"):
+        same = str(row["url"]).startswith(f"{scheme}://") and host_and_port(row["url"])[1] == port
+        if same and row["domain"] == host and (row["path"] or "/") == path:
             return {name: row[name] for name in ("status", "latency_ms", "error", "router")}
     return None
 

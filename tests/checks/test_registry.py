@@ -217,6 +217,21 @@ def test_nothing_there_is_conforming_and_nothing_read_is_unknown(check: Check) -
     assert (unread.verdict, unread.reason) == ("unknown", "Elle n’a pas été lue.")
 
 
+# What a finding may be about: the contract of constats.json.
+KINDS = {
+    "container", "image", "volume", "network", "port", "router", "service", "middleware", "entrypoint", "domain",
+    "certificate", "database", "compose_project", "compose_file", "listener", "unit", "source", "host",
+}  # fmt: skip
+
+
+@EVERY_FAILURE
+def test_a_finding_is_about_things_of_known_kinds_that_have_a_name(case: Case) -> None:
+    audit = findings.run(case.snapshot, checks=[CHECKS[case.check]])
+    subjects = [subject for finding in audit.findings for subject in finding.subjects]
+    assert {kind for kind, _ in subjects} <= KINDS
+    assert "None" not in {name for _, name in subjects}
+
+
 @EVERY_FAILURE
 def test_the_order_of_rows_changes_nothing(case: Case) -> None:
     shuffled = {name: random.Random(7).sample(rows, len(rows)) for name, rows in case.tables.items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auditlib.collect import compose_program
+from auditlib.collect import compose_program, host_traefik
 from tests.conftest import payload
 
 from .certificates import Authority
@@ -28,6 +28,12 @@ def _own_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def _no_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker Compose is not asked, but where a test gives it."""
     monkeypatch.setattr(compose_program, "PLACES", ())
+
+
+@pytest.fixture(autouse=True)
+def _no_traefik(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A Traefik of the machine that runs the tests is not found, but where a test gives one."""
+    monkeypatch.setattr(host_traefik, "PROC", tmp_path / "proc")
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def test_options_that_are_no_acme_resolver() -> None:
 
 
 def test_without_a_configuration_the_source_is_absent(engine: FakeEngine) -> None:
-    with pytest.raises(Unreadable, match="la configuration de Traefik n’a pas été lue"):
+    with pytest.raises(Unreadable, match="la configuration statique de Traefik n’a pas été lue"):
         acme.fetch(Parameters(), {"engine": engine.payload, "traefik_static": None})
 
 

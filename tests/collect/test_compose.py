@@ -71,6 +71,15 @@ def test_sets_of_files_of_a_tree(tmp_path: Path) -> None:
     assert reading.gaps == []
 
 
+def test_what_another_project_includes_is_no_project_of_its_own(tmp_path: Path) -> None:
+    main = "include: [../part/compose.yaml]\nservices: {app: {image: site}}\n"
+    write(tmp_path, {"main/compose.yaml": main, "part/compose.yaml": COMPOSE})
+    told = [("main/compose.yaml", "main", ["app", "web"])]
+    assert column(read(tmp_path), "compose_projects", "files", "project", "services") == told
+    alone = {"local": True, "containers": [container("part", tmp_path / "part", "compose.yaml")]}
+    assert column(read(tmp_path, alone), "compose_projects", "project") == ["main", "part"]
+
+
 def test_what_is_no_service_is_left_aside_and_listed(tmp_path: Path) -> None:
     write(
         tmp_path,

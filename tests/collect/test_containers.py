@@ -279,6 +279,21 @@ def test_values_that_are_removed_are_told_apart_and_nothing_more() -> None:
     assert [(row["value"], row["variant"]) for row in rows] == [(REMOVED, 1), (REMOVED, 2), (REMOVED, 1)]
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"Args": ["--providers.docker.constraints=Label(`zone`,`public`) || LabelRegex(`tier`, `a.*`)"]},
+        {"Args": ["--Providers.Docker.Constraints", "Label(`zone`,`public`) && LabelRegex(`tier`, `a.*`)"]},
+        {"Config": {"Env": ['TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS=Label("zone","public")||LabelRegex("tier","a")']}},
+    ],
+)
+def test_labels_by_which_traefik_chooses_its_containers_keep_their_value(told: dict[str, Any]) -> None:
+    labels = {"zone": "public", "tier": "https://bob:s3cr3t@a", "other": "x", "Zone": "x"}
+    rows = tables(inspected(Name="/traefik", **told), inspected(Config={"Labels": labels}))["labels"]
+    kept = {row["label"]: row["value"] for row in rows if row["container"] == "app"}
+    assert kept == {"zone": "public", "tier": "https://a", "other": None, "Zone": None}
+
+
 @pytest.mark.parametrize("value", ["true", "TRUE", "false", ""])
 def test_a_switch_is_no_secret(value: str) -> None:
     label = "traefik.http.services.a.loadbalancer.sticky.cookie"

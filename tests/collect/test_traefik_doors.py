@@ -201,7 +201,7 @@ def traefik(parts: dict[str, Any]) -> FakeTraefik:
 def test_at_the_published_port(traefik: FakeTraefik, parts: dict[str, Any]) -> None:
     with traefik.web.over_tcp() as port:
         answers = ask(around(container(ports=published(port)), INSECURE))
-    assert answers == {**parts, "url": f"http://127.0.0.1:{port}", "container": "traefik"}
+    assert answers == {**parts, "url": f"http://127.0.0.1:{port}", "container": "traefik", "here": True}
     assert {request.method for request in traefik.web.requests} == {"GET"}
     assert {request.headers["user-agent"].partition("/")[0] for request in traefik.web.requests} == {"auditlib"}
 

@@ -319,7 +319,7 @@ def test_an_archive_that_the_engine_does_not_give_is_a_gap(
     ("payloads", "reason"),
     [
         ({"engine": None}, "le moteur Docker n’a pas été lu"),
-        ({"engine": {"containers": []}}, "aucun conteneur Traefik n’a été trouvé"),
+        ({"engine": {"local": False, "containers": []}}, "aucun conteneur Traefik n’a été trouvé"),
     ],
 )
 def test_without_a_container_the_source_is_absent(payloads: dict[str, Any], reason: str) -> None:
@@ -374,6 +374,8 @@ def test_a_broken_file_leaves_nothing_effective(text: str, cause: str) -> None:
 def test_other_traefiks_are_named_and_change_nothing() -> None:
     read = reading(args=FLAGS, others=["interne", "test"])
     assert read.gaps == ["un seul Traefik est audité, traefik ; aussi trouvés : interne, test"]
+    assert "sudo" not in read.remedy
+    assert "routes des autres" in read.remedy
     assert effective(read) == {"flags": {True}}
 
 
