@@ -208,6 +208,11 @@ def test_a_patch_shows_no_unknown_line() -> None:
 
 # Styles: a file, an operation, and the file that must come out, exactly.
 STYLES: dict[str, tuple[str, Operation, str]] = {
+    "beside a common block": (
+        "x-c: &c\n  restart: always\n  init: true\nservices:\n  a:\n    <<: *c\n    image: x\n    ports:\n      - 80:80\n",
+        Publish("a", "tcp", 80, 80, ("127.0.0.1", 80)),
+        "x-c: &c\n  restart: always\n  init: true\nservices:\n  a:\n    <<: *c\n    image: x\n    ports:\n      - \"127.0.0.1:80:80\"\n",
+    ),
     "a network left in a mapping": (
         "services:\n  a:\n    networks:\n      web: {}\n      b: # le nôtre\nnetworks:\n  web:\n    external: true\n  b:\n",
         Leave("a", "web"),

@@ -6,6 +6,7 @@ in one. An edit is a few changes of whole lines; `Unsafe` says why one cannot be
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import yaml
@@ -36,9 +37,21 @@ class Change(NamedTuple):
     texts: tuple[str, ...]
 
 
+# A block that has a name for others to take up, and starts on the line below.
+_NAMED = re.compile(r"( *)[\w.-]+: +&[\w.-]+ *")
+
+
 def content(lines: Sequence[Line]) -> str:
-    """The text of a file, blank where it is unknown."""
-    return "".join(f"{line.text or ''}\n" for line in lines)
+    """The text of a file, blank where it is unknown; a named block that is unknown is a mapping, as `<<` wants it."""
+    texts = [line.text or "" for line in lines]
+    for at, (line, below) in enumerate(pairwise(lines), start=1):
+        named = _NAMED.fullmatch(line.text or "")
+        if named and below.text is None:
+            after = next((text for text in texts[at:] if text.strip()), "")
+            # Nothing that is known goes on with the block.
+            if len(after) - len(after.lstrip()) <= len(named[1]) and not after.lstrip().startswith("-"):
+                texts[at] = f"{named[1]}  …: …"
+    return "".join(f"{text}\n" for text in texts)
 
 
 class File:
