@@ -91,7 +91,7 @@ RULES = (
     Rule("ACME-004", "domain", "LOG-001"),
     Rule("LOG-001", "domain", "ACME-002:empty"),
     Rule("ACME-004 LOG-001 ACME-002", "domain", "TLS-001 TLS-002 TLS-003 TLS-004"),
-    Rule("LOG-001:resolver", "resolver", "ACME-002:empty TLS-001 TLS-002 TLS-003"),
+    Rule("LOG-001:source", "resolver", "ACME-002:empty TLS-001 TLS-002 TLS-003"),
     # Compose files: why nothing of them runs, and what they declare in vain.
     Rule("PORT-002", "claim", "PORT-003"),
     Rule("COMPOSE-002 NET-008 PORT-002", "start", "COMPOSE-004"),

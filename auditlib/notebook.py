@@ -28,11 +28,12 @@ from auditlib import (
     snapshot,
     topology,
 )
-from auditlib.display import Advised, Cards, FindingList, Grid, Notice, ProblemList, Sentences, Several, Shown
+from auditlib.display import Cards, Grid, Notice, Sentences, Several, Shown
 from auditlib.parameters import read
 from auditlib.plan.shown import PlanShown, conclusion
 from auditlib.policy import Policy
 from auditlib.schema import VIEWS
+from auditlib.shown import Advised, FindingList, ProblemList
 from auditlib.snapshot import AbsentTable, Snapshot
 from auditlib.tables import TABLES
 

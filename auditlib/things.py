@@ -206,7 +206,8 @@ def _urls(finding: Finding, _: Scene) -> Iterable[str]:
 def _resolvers(finding: Finding, known: Scene) -> Iterator[str]:
     """ACME resolvers that exist; those of its domain's routers for a refusal of the authority's limits."""
     asked = [name for names in _told(finding, "cert_resolver") for name in names.split(", ")]
-    told = [*_of(finding, "resolver"), *_told(finding, "resolver"), *asked]
+    mine = [name.removeprefix("certificatesResolvers.") for name in _of(finding, "source")]
+    told = [*mine, *_told(finding, "resolver"), *asked]
     yield from (name for name in told if finding.check != "ACME-004" or name in _told(finding, "known"))
     if CAUSES["rate_limited"] in _told(finding, "causes"):
         for domain in _of(finding, "domain"):

@@ -33,7 +33,7 @@ FLOW = (
     ("claims", "expectations", "recommendations"),
     ("things",),
     ("causes",),
-    ("checks", "conclusions", "display", "figures", "explanation"),
+    ("checks", "conclusions", "display", "shown", "figures", "explanation"),
     ("plan",),
     ("notebook",),
     ("catalogue", "report", "engines"),
@@ -61,7 +61,8 @@ ONLY = {
 WORLD = {"os", "pathlib", "random", "time", "shutil", "tempfile", "threading", "urllib.request", "uuid"}
 PURE = ("schema", "tables", "rules", "compose", "ports", "inventory", "declarations", "differences", "domains",
         "routing", "topology", "findings", "fixes", "claims", "expectations", "recommendations", "things", "causes",
-        "checks", "patches", "overrides", "plan", "conclusions", "display", "figures", "catalogue")  # fmt: skip
+        "checks", "patches", "overrides", "plan", "conclusions", "display", "shown", "figures",
+        "catalogue")  # fmt: skip
 
 
 def modules() -> dict[str, tuple[set[str], set[str]]]:

@@ -13,22 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditlib.causes import Evidence, Problem
-from auditlib.display import (
-    Cards,
-    FindingList,
-    Grid,
-    Notice,
-    ProblemList,
-    Sentences,
-    Several,
-    cell,
-    markdown_code,
-    markdown_text,
-    plain,
-)
+from auditlib.display import Cards, Grid, Notice, Sentences, Several, cell, markdown_code, markdown_text, plain
 from auditlib.findings import Finding, Fix
 from auditlib.french import visible
 from auditlib.schema import Column, Table, flag, instant, integer, prose, records, seconds, several, size, text
+from auditlib.shown import FindingList, ProblemList
 
 HOSTILE = (
     "<script>alert(1)</script>",

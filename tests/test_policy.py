@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib import checks, findings, routing  # noqa: F401 - imported for what they register
-from auditlib.display import FindingList
 from auditlib.findings import Audit
 from auditlib.french import day
 from auditlib.parameters import Parameters, Waiver
 from auditlib.policy import Policy, waives
 from auditlib.report.constats import constats
+from auditlib.shown import FindingList
 from auditlib.snapshot import Snapshot
 
 

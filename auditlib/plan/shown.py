@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from auditlib.display import FindingList, Grid, Notice, Sentences, Shown, markdown_code, markdown_text, plain, prose
+from auditlib.display import Grid, Notice, Sentences, Shown, markdown_code, markdown_text, plain, prose
 from auditlib.findings import SEVERITIES_FR
 from auditlib.french import listing, number, plural, sentence, typography
 from auditlib.plan.steps import Left, Plan, Step
 from auditlib.plan.words import describe, interruption, outcome, risk, title
 from auditlib.schema import Table, integer, several, text
 from auditlib.schema import prose as clause
+from auditlib.shown import FindingList
 
 OVERVIEW = Table(
     "plan",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from auditlib import conclusions, notebook
 from auditlib.causes import problems
 from auditlib.databases import trial_commands
-from auditlib.display import Advised, FindingList, Notice, ProblemList, Sentences, markdown_code, markdown_text
+from auditlib.display import Notice, Sentences, markdown_code, markdown_text
 from auditlib.findings import Audit
 from auditlib.french import day, instant, typography
 from auditlib.inventory import PASSIVE
@@ -14,6 +14,7 @@ from auditlib.plan.shown import PlanShown, conclusion
 from auditlib.recommendations import recommend
 from auditlib.report.check_global import script
 from auditlib.schema import Row, records
+from auditlib.shown import Advised, FindingList, ProblemList
 from auditlib.snapshot import AbsentTable, Snapshot
 from auditlib.tables import databases
 

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from auditlib import findings
-from auditlib.display import Advised
 from auditlib.findings import CHECKS
 from auditlib.french import typography
 from auditlib.parameters import Waiver
@@ -21,6 +20,7 @@ from auditlib.policy import Policy
 from auditlib.recommendations import HEADINGS, RULES, Recommendation, Rule, Section, recommend
 from auditlib.report import markdown
 from auditlib.schema import VIEWS
+from auditlib.shown import Advised
 from auditlib.snapshot import Snapshot
 from auditlib.tables import TABLES
 from tests.checks.cases import Case, load
