@@ -63,4 +63,5 @@ def test_generic_names_are_those_of_the_catalogue() -> None:
 def test_compose_is_called_the_way_the_server_does(given: dict[str, object], command: str | None) -> None:
     container = {"compose_project": "shop", "compose_service": "app", "compose_version": None, "compose_files": None}
     wording = compose({**container, **given})
-    assert wording == {"compose": command, "service": "app" if command else None}
+    declared = "le fichier compose" if command else "la commande qui le crée"
+    assert wording == {"compose": command, "service": "app" if command else None, "declared": declared}
