@@ -18,7 +18,8 @@ from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.compose import dotenv, names
 from auditlib.compose.agreement import disagreements
 from auditlib.compose.document import Invalid
-from auditlib.compose.load import Project, load
+from auditlib.compose.load import load
+from auditlib.compose.project import Project
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from auditlib.compose.consistency import needs
 from auditlib.compose.document import Map
-from auditlib.compose.load import Project, Reader, environment
+from auditlib.compose.load import environment
+from auditlib.compose.project import Project, Reader
 
 RESOURCES = ("networks", "volumes", "secrets", "configs")
 _KINDS = {"networks": "réseaux", "volumes": "volumes", "secrets": "secrets", "configs": "configurations"}

@@ -1,14 +1,10 @@
 """Whether the parts of a project agree: compose-go's checkConsistency, for the services that would start."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditlib.compose.document import Map, Place, place_of
-
-if TYPE_CHECKING:
-    from auditlib.compose.load import Project
+from auditlib.compose.project import Project
 
 Fault = tuple[str, Place]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from auditlib.compose import names
-from auditlib.compose.load import Project, load
+from auditlib.compose.load import load
+from auditlib.compose.project import Project
 
 CASES = Path(__file__).parent / "cases"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/home/somebody"}

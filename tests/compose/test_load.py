@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlib.compose.document import Place, place_of
-from auditlib.compose.load import Project, load
+from auditlib.compose.load import load
 from auditlib.compose.names import default_files, looks_compose, sets
+from auditlib.compose.project import Project
 
 
 def project(files: dict[str, str], *names: str, shell: dict[str, str] | None = None) -> Project:
