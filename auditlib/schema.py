@@ -156,9 +156,16 @@ def is_unknown(value: Any) -> bool:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame as plain dicts, unknown as None: how pure functions read a table row by row."""
-    columns = {name: [None if is_unknown(v) else v for v in frame[name].tolist()] for name in frame.columns}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    """The rows of a frame as plain dicts, unknown as None: how pure functions read a table row by row.
+
+    A frame is never changed, so its rows are made once and kept with it; each caller has its own copies.
+    """
+    kept: list[dict[str, Any]] | None = vars(frame).get("_records")
+    if kept is None:
+        columns = {name: [None if is_unknown(v) else v for v in frame[name].tolist()] for name in frame.columns}
+        kept = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        vars(frame)["_records"] = kept  # not set as an attribute: pandas would take it for a column
+    return [row.copy() for row in kept]
 
 
 @dataclass(frozen=True)
