@@ -118,7 +118,7 @@ class Snapshot:
         Tables that stay as they are keep their frames, and views that read nothing else are not computed again.
         """
         made = {name: TABLES[name].frame(rows) for name, rows in tables.items()}
-        made = {name: frame for name, frame in made.items() if not frame.equals(self.tables.get(name))}
+        made = {k: frame for k, frame in made.items() if k not in self.tables or not frame.equals(self.tables[k])}
         other = copy.copy(self)
         other.tables = {name: frame for name, frame in {**self.tables, **made}.items() if name not in (absent or {})}
         other.absent = {**self.absent, **(absent or {})}
