@@ -252,7 +252,7 @@ def with_waivers(snapshot: Snapshot, findings: Sequence[Finding]) -> Snapshot:
     """The snapshot with the table `waivers`, unless it has one: what each waiver of its policy designates."""
     if WAIVERS.name in snapshot.tables:
         return snapshot
-    return snapshot.completed(WAIVERS.name, [_waiver(one, findings, snapshot) for one in snapshot.policy.waivers])
+    return snapshot.changed({WAIVERS.name: [_waiver(one, findings, snapshot) for one in snapshot.policy.waivers]})
 
 
 def _waiver(waiver: Waiver, findings: Sequence[Finding], snapshot: Snapshot) -> Row:

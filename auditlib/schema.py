@@ -105,35 +105,53 @@ class Table:
         unknown = {name for record in records for name in record} - set(self.names)
         if unknown:
             raise ValueError(f"table {self.name}: unknown columns {sorted(unknown)}")
-        arrays = {
-            column.name: _array([record.get(column.name) for record in records], column, self.name)
-            for column in self.columns
-        }
-        frame = pd.DataFrame(arrays, copy=False)
-        keys = list(self.key)
-        if len(frame) < 2:
-            return frame
+        columns = [
+            _values([record.get(column.name) for record in records], column, self.name) for column in self.columns
+        ]
+        # Sorted before it is a frame: frames are many and small, and pandas takes longer to sort one than to make it.
+        key = [columns[self.names.index(name)] for name in self.key]
+        keys = [tuple((value is None, value) for value in values) for values in zip(*key, strict=True)]
+        if len(set(keys)) == len(records):
+            order = sorted(range(len(keys)), key=keys.__getitem__)
+            return self._made([[values[place] for place in order] for values in columns])
+        frame = self._made(columns)
         if self._repeated(frame).any():
             frame = frame.drop_duplicates(ignore_index=True)
             if (repeated := self._repeated(frame)).any():
-                raise ValueError(f"table {self.name}: key {keys} repeated: {frame[repeated][keys].iloc[0].to_dict()}")
-        return frame.sort_values(keys, ignore_index=True) if keys else frame
+                at = frame[repeated][list(self.key)].iloc[0].to_dict()
+                raise ValueError(f"table {self.name}: key {list(self.key)} repeated: {at}")
+        return frame.sort_values(list(self.key), ignore_index=True) if self.key else frame
+
+    def _made(self, columns: list[list[Any]]) -> pd.DataFrame:
+        """The frame of these values, by column."""
+        arrays = {
+            column.name: _array(values, column, self.name)
+            for column, values in zip(self.columns, columns, strict=True)
+        }
+        return pd.DataFrame(arrays, copy=False)
 
     def _repeated(self, frame: pd.DataFrame) -> pd.Series:
         """Of each row, whether an earlier row has its key; a table without a key has one row."""
         return frame.duplicated(list(self.key)) if self.key else pd.Series(frame.index > 0, frame.index)
 
 
-def _array(values: list[Any], column: Column, table: str) -> Any:
-    """The values of one column as its declared type."""
+def _values(values: list[Any], column: Column, table: str) -> list[Any]:
+    """The values of one column as its kind holds them, unknown as None."""
     try:
         if column.kind == "instant":
             # One value at a time: pandas would infer one format for the whole column, and Docker varies its own.
-            return pd.array([pd.NaT if is_unknown(v) else pd.Timestamp(v) for v in values], dtype=_DTYPES["instant"])
-        known: Any = [pd.NA if is_unknown(value) else _checked(value, column.kind) for value in values]
+            return [None if is_unknown(value) else pd.Timestamp(value) for value in values]
+        return [None if is_unknown(value) else _checked(value, column.kind) for value in values]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"table {table}, column {column.name} ({column.kind}): {error}") from error
+
+
+def _array(values: list[Any], column: Column, table: str) -> Any:
+    """The values of one column as its declared type."""
+    try:
         if column.kind == "list":
-            return pd.Series(known, dtype=_DTYPES["list"])
-        return pd.array(known, dtype=_DTYPES[column.kind])
+            return pd.Series([pd.NA if value is None else value for value in values], dtype=_DTYPES["list"])
+        return pd.array(values, dtype=_DTYPES[column.kind])
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"table {table}, column {column.name} ({column.kind}): {error}") from error
 
@@ -156,9 +174,16 @@ def is_unknown(value: Any) -> bool:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame as plain dicts, unknown as None: how pure functions read a table row by row."""
-    columns = {name: [None if is_unknown(v) else v for v in frame[name].tolist()] for name in frame.columns}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    """The rows of a frame as plain dicts, unknown as None: how pure functions read a table row by row.
+
+    A frame is never changed, so its rows are made once and kept with it; each caller has its own copies.
+    """
+    kept: list[dict[str, Any]] | None = vars(frame).get("_records")
+    if kept is None:
+        columns = {name: [None if is_unknown(v) else v for v in frame[name].tolist()] for name in frame.columns}
+        kept = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        vars(frame)["_records"] = kept  # not set as an attribute: pandas would take it for a column
+    return [row.copy() for row in kept]
 
 
 @dataclass(frozen=True)

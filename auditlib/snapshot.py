@@ -7,6 +7,7 @@ no file, and the manifest says why: an absent table is never shown as an empty o
 import contextlib
 import copy
 import datetime as dt
+import functools
 import gzip
 import hashlib
 import inspect
@@ -106,24 +107,27 @@ class Snapshot:
 
     def judged_by(self, policy: Policy) -> "Snapshot":
         """The same facts, to be judged by `policy`: what it expects is the table `expected`."""
-        other = copy.copy(self)
-        other.policy, other._views = policy, {}
         expected = policy.expectations()
-        return other if expected is None else other.completed("expected", expected)
-
-    def completed(self, name: str, rows: Iterable[Row]) -> "Snapshot":
-        """The same facts and one more table, which no source reads."""
-        other = copy.copy(self)
-        other.tables = {**self.tables, name: TABLES[name].frame(rows)}
+        other = self.changed({} if expected is None else {"expected": expected})
+        other.policy = policy
         return other
 
     def changed(self, tables: Mapping[str, Iterable[Row]], absent: Mapping[str, str] | None = None) -> "Snapshot":
-        """The facts as they would be with other rows in some tables, and without those of `absent` (name to reason)."""
+        """The facts as they would be with other rows in some tables, and without those of `absent` (name to reason).
+
+        Tables that stay as they are keep their frames, and views that read nothing else are not computed again.
+        """
+        made = {name: TABLES[name].frame(rows) for name, rows in tables.items()}
+        made = {k: frame for k, frame in made.items() if k not in self.tables or not frame.equals(self.tables[k])}
         other = copy.copy(self)
-        other.tables = {**self.tables, **{name: TABLES[name].frame(rows) for name, rows in tables.items()}}
-        other.absent, other._views = {**self.absent, **(absent or {})}, {}
-        for name in absent or {}:
-            other.tables.pop(name, None)
+        other.tables = {name: frame for name, frame in {**self.tables, **made}.items() if name not in (absent or {})}
+        other.absent = {**self.absent, **(absent or {})}
+        touched = {*made, *(absent or {})}
+        other._views = {
+            name: known
+            for name, known in self._views.items()
+            if isinstance(known, pd.DataFrame) and touched.isdisjoint(_read_by(VIEWS[name].compute))
+        }
         return other
 
     def call(self, function: Callable[..., T]) -> T:
@@ -132,11 +136,11 @@ class Snapshot:
         A parameter with a default keeps it when its table is absent; otherwise `AbsentTable` is raised.
         """
         given = {}
-        for name, parameter in inspect.signature(function).parameters.items():
+        for name, optional in _parameters(function).items():
             try:
                 given[name] = getattr(self, name)
             except AbsentTable:
-                if parameter.default is inspect.Parameter.empty:
+                if not optional:
                     raise
         return function(**given)
 
@@ -177,6 +181,20 @@ class Snapshot:
                 draft.replace(folder)
         except OSError as error:
             raise SnapshotError(f"Écriture de l’instantané dans {folder} : {os_error(error)}.") from error
+
+
+@functools.lru_cache(maxsize=512)
+def _parameters(function: Callable[..., Any]) -> Mapping[str, bool]:
+    """The parameters of a function, and whether it can do without each."""
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default is not inspect.Parameter.empty for one in parameters}
+
+
+@functools.lru_cache(maxsize=512)
+def _read_by(function: Callable[..., Any]) -> set[str]:
+    """The tables and views that a function reads, those of its views included."""
+    names = {*_parameters(function)}
+    return names.union(*(_read_by(VIEWS[name].compute) for name in names if name in VIEWS))
 
 
 @contextlib.contextmanager

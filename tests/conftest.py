@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import pandas as pd
 import pytest
 
 from auditlib import notebook, runs  # noqa: F401 - the notebook registers every view, in whatever order tests are run
@@ -40,9 +41,20 @@ def replay(variant: str) -> Snapshot:
     return assemble(outcomes, None, moment, duration_s=0.5, zone="UTC")
 
 
+_FRAMES: dict[tuple[str, str], pd.DataFrame] = {}
+
+
+def _frame(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The frame of these rows, made once: frames are never changed, and many tests give the same rows."""
+    key = name, repr(rows)
+    if key not in _FRAMES:
+        _FRAMES[key] = TABLES[name].frame(rows)
+    return _FRAMES[key]
+
+
 def snapshot_of(**tables: list[dict[str, Any]]) -> Snapshot:
     """A snapshot of a few rows; the tables that are not given are absent."""
-    frames = {name: TABLES[name].frame(rows) for name, rows in {"sources": [], **tables}.items()}
+    frames = {name: _frame(name, rows) for name, rows in {"sources": [], **tables}.items()}
     absent = {name: "elle n’a pas été lue" for name in TABLES if name not in frames}
     return Snapshot("serveur", MOMENT, frames, absent)
 

@@ -158,6 +158,15 @@ def test_records_are_plain_values() -> None:
     assert {type(row[name]) for name in ("weight", "age", "live", "told")} == {int, float, bool, str}
 
 
+def test_each_reader_has_rows_of_its_own() -> None:
+    frame = TABLE.frame([{"name": "a", "port": 1, "tags": ["x"]}])
+    first = records(frame)
+    first[0]["name"] = "changed"
+    first.clear()
+    assert [row["name"] for row in records(frame)] == ["a"]
+    assert [row["name"] for row in records(frame.assign(name="b"))] == ["b"]
+
+
 def test_the_declaration_of_a_column() -> None:
     assert TABLE.column("weight").label == "Poids"
     with pytest.raises(KeyError, match=r"things\.prot"):

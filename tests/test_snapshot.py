@@ -86,6 +86,18 @@ def test_a_view_is_computed_once() -> None:
     assert facts.stacks is facts.stacks
 
 
+def test_a_view_is_computed_again_only_when_what_it_reads_has_changed() -> None:
+    app, rows = {"name": "app", "state": "running"}, {"container_networks": [], "publications": []}
+    facts = snapshot_of(containers=[app], volumes=[], **rows)
+    former = facts.stacks
+    same = facts.changed({"volumes": [{"name": "data"}], "containers": [dict(app)]})
+    assert same.stacks is former and same.containers is facts.containers
+    assert len(former) == 1 and facts.changed({"containers": []}).stacks.empty
+    with pytest.raises(AbsentTable, match="parti"):
+        _ = facts.changed({}, {"containers": "parti"}).stacks
+    assert facts.stacks is former
+
+
 def test_dir_lists_tables_that_are_there_and_views() -> None:
     listed = dir(snapshot_of(volumes=[]))
     assert {"volumes", "write", "call", *VIEWS} <= set(listed)

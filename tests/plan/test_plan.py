@@ -65,6 +65,15 @@ def test_the_whole_plan_on_the_tables_leaves_no_claimed_finding_and_brings_none(
     assert made.scores[1] is not None and made.scores[0] is not None and made.scores[1] > made.scores[0]
 
 
+def test_what_is_kept_from_step_to_step_changes_nothing_of_what_is_found(faulty: Snapshot, made: Plan) -> None:
+    facts = faulty
+    for step in made.steps:
+        facts = applied(facts, *step.acts)
+        assert findings.run(facts) == findings.run(
+            Snapshot(facts.hostname, facts.collected, facts.tables, facts.absent)
+        )
+
+
 def test_the_facts_themselves_stay_as_they_were(faulty: Snapshot, audit: Audit, made: Plan) -> None:
     assert [one.identity for one in findings.run(faulty).findings] == [one.identity for one in audit.findings]
 
