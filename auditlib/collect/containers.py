@@ -1,7 +1,8 @@
 """Rows of the Docker engine's tables, from its raw answers. Only the fields named here are kept."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ _PARTS = {
     "networks": "les réseaux",
     "volumes": "les volumes",
     "images": "les images",
+    "used_images": "le détail des images",
 }
 _REFUSALS = (401, 403)
 _COMPOSE = "com.docker.compose."
@@ -44,7 +46,12 @@ def rows(payload: dict[str, Any]) -> Reading:
         "container_environment": [row for c in containers for row in _environment(c)],
         "publications": [row for c in containers for row in _publications(c)],
     }
-    makers = {"networks": _network, "volumes": _volume, "images": _image}
+    checked = {one.get("Id"): _checked(one) for one in payload.get("used_images", []) if one is not None}
+    makers: dict[str, Callable[[dict[str, Any]], Row]] = {
+        "networks": _network,
+        "volumes": _volume,
+        "images": partial(_image, checked),
+    }
     tables |= {part: [make(item) for item in payload[part]] for part, make in makers.items() if part in payload}
     gaps = [_gap(_PARTS[gap["part"]], gap["status"]) for gap in payload["gaps"]]
     refused = any(gap["status"] in _REFUSALS for gap in payload["gaps"])
@@ -96,7 +103,7 @@ def _container(raw: dict[str, Any]) -> Row:
         # "none" is the engine's word for a container whose health check was switched off.
         "health": _or_none((state.get("Health") or {}).get("Status"), "none"),
         "health_reported": (state.get("Health") or {}).get("Status") or None,
-        "healthcheck": bool(((config.get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE"),
+        "healthcheck": _checked(raw),
         "exit_code": state.get("ExitCode"),
         "oom_killed": state.get("OOMKilled"),
         "start_error": redact(state["Error"]) if state.get("Error") else None,
@@ -139,6 +146,11 @@ def _container(raw: dict[str, Any]) -> Row:
         "network_ports": sorted((raw["NetworkSettings"] or {}).get("Ports") or {}),
         "extra_hosts": host.get("ExtraHosts") or [],
     }
+
+
+def _checked(raw: dict[str, Any]) -> bool:
+    """Whether a container or an image has a health check; "NONE" switches off the one it would have."""
+    return bool((((raw.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE")
 
 
 def _attachments(raw: dict[str, Any]) -> Iterator[Row]:
@@ -291,13 +303,15 @@ def _volume(raw: dict[str, Any]) -> Row:
     }
 
 
-def _image(raw: dict[str, Any]) -> Row:
+def _image(checked: dict[str | None, bool], raw: dict[str, Any]) -> Row:
+    """One image; `checked` tells, of the images that were inspected, which have a health check."""
     return {
         "id": raw["Id"],
         "tags": [tag for tag in raw.get("RepoTags") or [] if tag != "<none>:<none>"],
         "size": raw.get("Size"),
         # Seconds; an image that does not tell gives 0 or the year 1.
         "created": created * 1_000_000_000 if (created := _positive(raw.get("Created"))) else None,
+        "healthcheck": checked.get(raw["Id"]),
     }
 
 

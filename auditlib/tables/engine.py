@@ -176,6 +176,7 @@ IMAGES = Table(
         several("tags", "Étiquettes"),
         size("size", "Taille"),
         instant("created", "Créée"),
+        flag("healthcheck", "Contrôle de santé", "Regardé pour les images que des conteneurs utilisent, 100 au plus."),
     ),
     source="engine",
 )
