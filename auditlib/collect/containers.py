@@ -46,6 +46,10 @@ def rows(payload: dict[str, Any]) -> Reading:
         "container_environment": [row for c in containers for row in _environment(c)],
         "publications": [row for c in containers for row in _publications(c)],
     }
+    swarm = payload.get("info", {}).get("Swarm") or {}
+    # A node that is locked or in error does not tell what its swarm is.
+    if swarm.get("LocalNodeState") in ("active", "inactive"):
+        tables["docker_swarm"] = [*_swarm(tables["docker_engine"][0]["name"], swarm)]
     checked = {one.get("Id"): _checked(one) for one in payload.get("used_images", []) if one is not None}
     makers: dict[str, Callable[[dict[str, Any]], Row]] = {
         "networks": _network,
@@ -86,6 +90,31 @@ def _engine(payload: dict[str, Any]) -> Row:
         "live_restore": info.get("LiveRestoreEnabled"),
         "swarm": (info.get("Swarm") or {}).get("LocalNodeState"),
         "security_options": info.get("SecurityOptions"),
+    }
+
+
+# Where managers listen, unless they announce another port.
+_MANAGEMENT = 2377
+_DAY = 86_400_000_000_000  # nanoseconds
+
+
+def _swarm(name: str, raw: dict[str, Any]) -> Iterator[Row]:
+    """The swarm of a node. Its settings are told to managers alone; its tokens and keys are not read."""
+    if raw["LocalNodeState"] != "active":
+        return
+    spec = (raw.get("Cluster") or {}).get("Spec") or {}
+    announced = next((one["Addr"] for one in raw.get("RemoteManagers") or [] if one["NodeID"] == raw["NodeID"]), "")
+    number = announced.rpartition(":")[2]
+    expiry = (spec.get("CAConfig") or {}).get("NodeCertExpiry")
+    yield {
+        "name": name,
+        "address": raw.get("NodeAddr") or None,
+        "manager": raw.get("ControlAvailable"),
+        "port": (int(number) if number.isdecimal() else _MANAGEMENT) if raw.get("ControlAvailable") else None,
+        "nodes": _positive(raw.get("Nodes")),
+        "managers": _positive(raw.get("Managers")),
+        "autolock": (spec.get("EncryptionConfig") or {}).get("AutoLockManagers"),
+        "certificate_days": expiry // _DAY if expiry else None,
     }
 
 
@@ -285,6 +314,8 @@ def _network(raw: dict[str, Any]) -> Row:
         "scope": raw.get("Scope"),
         "internal": raw.get("Internal"),
         "ipv6": raw.get("EnableIPv6"),
+        # Its name is enough, whatever its value (libnetwork, `drivers/overlay/ov_network.go`).
+        "encrypted": "encrypted" in (raw.get("Options") or {}) if raw["Driver"] == "overlay" else None,
         "subnets": [pool["Subnet"] for pool in pools if pool.get("Subnet")],
         "gateways": [pool["Gateway"].partition("/")[0] for pool in pools if pool.get("Gateway")],
         "compose_project": (raw.get("Labels") or {}).get(f"{_COMPOSE}project"),

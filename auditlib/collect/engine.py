@@ -28,8 +28,8 @@ from auditlib.version import __version__
 
 # Inspections under way at once. Two cores gain nothing beyond a few, and a socket proxy has few workers.
 WORKERS = 4
-# Images inspected. A server has a few for its containers; beyond, an image says nothing of its health check.
-MAX_IMAGES = 100
+# Images inspected. With more, a hundred containers would cost twice their own inspections, one after the other.
+MAX_IMAGES = 30
 
 ALLOW = "autoriser GET sur /containers, /networks, /volumes, /images, /info et /version"
 ELSEWHERE = "vérifier docker_host, DOCKER_HOST ou le contexte Docker"
