@@ -3,7 +3,7 @@
 import pytest
 
 from auditlib.fixes import compose
-from auditlib.software import GENERIC_NAMES, answers_anyone, database, interface
+from auditlib.software import GENERIC_NAMES, answers_anyone, database, image_words, interface
 
 
 @pytest.mark.parametrize(
