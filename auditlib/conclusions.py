@@ -1,7 +1,7 @@
 """What each chapter of the audit concludes, in French sentences computed from the facts."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import pandas as pd
@@ -27,11 +27,34 @@ def conclude(snapshot: Snapshot, chapter: Chapter) -> list[str]:
         return [f"Non évaluable : {absent.reason}."]
 
 
+def _count(count: int, singular: str, several: str | None = None, none: str = "aucun") -> str:
+    """« aucun port », « 1 port », « 2 ports »."""
+    return f"{none} {singular}" if count == 0 else plural(count, singular, several)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _among(total: int, part: int, which: str, none: str = "aucun") -> str:
+    """« , dont 2 … » of several, « , qui est … » of one, nothing of none."""
+    if total < 2:
+        return f", qui {'est' if part else 'n’est pas'} {which}" if total else ""
+    return f", dont {part or none} {which}"
+
+
+def _told(names: Iterable[str], one: str, several: str) -> Iterator[str]:
+    """A sentence that names things under the words for one or for several; nothing when there are none."""
+    found = list(names)
+    if found:
+        yield f"{one if len(found) == 1 else several} : {listing(found)}."
+
+
 def collection(sources: pd.DataFrame) -> Iterator[str]:
     """What could be read, and what would mend the rest."""
     rows = records(sources)
     read = [row for row in rows if row["status"] == "ok"]
-    yield f"{plural(len(read), 'source lue', 'sources lues')} entièrement sur {len(rows)}."
+    yield _capital(f"{_count(len(read), 'source lue', 'sources lues', 'aucune')} entièrement sur {len(rows)}.")
     for row in rows:
         if row["status"] != "ok":
             yield " ".join(filter(None, [row["reason"], row["remedy"]]))
@@ -46,29 +69,24 @@ def inventory(
     """What is active and what is not."""
     rows = records(stacks)
     by_state = {state: [row for row in rows if row["state"] == state] for state in (ACTIVE, PARTLY, PASSIVE)}
-    running = sum(row["running"] for row in rows)
-    yield (
-        f"{plural(running, 'conteneur')} en marche sur {sum(row['total'] for row in rows)}, dans "
-        f"{plural(len(rows), 'ensemble')}."
-    )
-    if by_state[PARTLY]:
-        stopped = [f"{row['stack']} ({listing(row['stopped'])})" for row in by_state[PARTLY]]
-        yield f"En partie arrêtés : {listing(stopped)}."
-    if by_state[PASSIVE]:
-        yield f"Arrêtés : {listing(row['stack'] for row in by_state[PASSIVE])}."
+    running, total = sum(row["running"] for row in rows), sum(row["total"] for row in rows)
+    held = f" en marche sur {total}, dans {plural(len(rows), 'ensemble')}" if total else ""
+    yield _capital(f"{_count(running, 'conteneur')}{held}.")
+    stopped = (f"{row['stack']} ({listing(row['stopped'])})" for row in by_state[PARTLY])
+    yield from _told(stopped, "En partie arrêté", "En partie arrêtés")
+    yield from _told((row["stack"] for row in by_state[PASSIVE]), "Arrêté", "Arrêtés")
     if projects is not None:
         found = records(projects)
         passive = [row["files"] for row in found if row["state"] == PASSIVE]
-        yield f"{plural(len(found), 'projet')} sur le disque, dont {plural(len(passive), 'passif')}{_said(passive)}."
-        refused = [row["files"] for row in found if row["refused"]]
-        if refused:
-            yield f"Refusés par Compose : {listing(refused)}."
+        which = _among(len(found), len(passive), "passif" if len(passive) < 2 else "passifs")
+        yield _capital(f"{_count(len(found), 'projet')} sur le disque{which}{_said(passive)}.")
+        refused = (row["files"] for row in found if row["refused"])
+        yield from _told(refused, "Refusé par Compose", "Refusés par Compose")
     if host_services is not None:
         names = [row["service"] for row in records(host_services) if row["service"] != "inconnu"]
         yield f"Hors de Docker, à l’écoute sur la machine : {listing(dict.fromkeys(names)) or 'rien'}."
-    failed = [row["unit"] for row in (records(units) if units is not None else []) if row["active"] == "failed"]
-    if failed:
-        yield f"Unités systemd en échec : {listing(failed)}."
+    failed = (row["unit"] for row in (records(units) if units is not None else []) if row["active"] == "failed")
+    yield from _told(failed, "Unité systemd en échec", "Unités systemd en échec")
 
 
 def _said(names: list[str]) -> str:
@@ -85,7 +103,9 @@ def ports(
     """How many ports, how many open to all."""
     rows = records(host_ports)
     wide = [row for row in rows if row["exposure"] == EVERYWHERE]
-    yield f"{plural(len(rows), 'port')} de la machine, dont {len(wide)} sur toutes les interfaces."
+    yield _capital(
+        f"{_count(len(rows), 'port')} de la machine{_among(len(rows), len(wide), 'sur toutes les interfaces')}."
+    )
     if listeners is None:
         yield "Seuls les ports publiés par Docker sont connus : les écoutes de la machine n’ont pas été lues."
     if publications is None:
@@ -94,29 +114,26 @@ def ports(
     if unknown:
         yield f"Sans propriétaire connu : {listing(unknown)}."
     silent = [] if container_ports is None else silent_ports(container_ports)
-    if silent:
-        yield f"Publiés, mais rien n’y écoute dans le conteneur : {listing(silent)}."
-    if idle_ports is not None and len(idle_ports):
-        claims = [f"{row['host_port']}/{row['protocol']} ({row['claimant']})" for row in records(idle_ports)]
-        yield f"Réclamés sans être tenus : {listing(claims)}."
+    nobody = "mais rien n’y écoute dans le conteneur"
+    yield from _told(silent, f"Publié, {nobody}", f"Publiés, {nobody}")
+    idle = [] if idle_ports is None else records(idle_ports)
+    claims = (f"{row['host_port']}/{row['protocol']} ({row['claimant']})" for row in idle)
+    yield from _told(claims, "Réclamé sans être tenu", "Réclamés sans être tenus")
 
 
 def routing(routes: pd.DataFrame) -> Iterator[str]:
     """Which domains are served, and by what."""
     rows = [row for row in records(routes) if not row["router"].endswith("@internal")]
     domains = sorted({row["domain"] for row in rows if row["domain"]})
-    yield f"{plural(len(domains), 'domaine')} : {listing(domains) or 'aucun'}."
+    yield f"{plural(len(domains), 'domaine')} : {listing(domains)}." if domains else "Aucun domaine."
     disabled = sorted({row["router"] for row in rows if row["status"] == "disabled"})
-    if disabled:
-        yield f"Routeurs désactivés : {listing(disabled)}."
+    yield from _told(disabled, "Routeur désactivé", "Routeurs désactivés")
     clear = sorted({row["domain"] for row in rows if row["domain"] and not row["tls"] and row["protocol"] == "http"})
-    if clear:
-        yield f"Servis aussi, ou seulement, sans TLS : {listing(clear)}."
+    yield from _told(clear, "Servi aussi, ou seulement, sans TLS", "Servis aussi, ou seulement, sans TLS")
     machine = sorted(
         {f"{row['domain']}{row['path'] or ''}" for row in rows if row["kind"] == "machine" and row["domain"]}
     )
-    if machine:
-        yield f"Servis par un processus de la machine : {listing(machine)}."
+    yield from _told(machine, "Servi par un processus de la machine", "Servis par un processus de la machine")
 
 
 def journals(
@@ -132,11 +149,12 @@ def journals(
         yield "Aucune erreur dans le journal de Traefik."
     warnings = [row for row in events if row["level"] == "warning" and row["kind"] not in journal.TOLD]
     if warnings:
-        yield f"Avertissements : {_sorts(warnings)}."
+        several = sum(row["count"] for row in warnings) > 1
+        yield f"{'Avertissements' if several else 'Avertissement'} : {_sorts(warnings)}."
     acme = [row for row in errors if row["kind"] in journal.ACME]
     if acme:
         said = (f"{row['subject']} ({CAUSES.get(row['cause']) or KINDS[row['kind']]})" for row in acme)
-        yield f"ACME, échecs : {listing(dict.fromkeys(said))}."
+        yield from _told(dict.fromkeys(said), "ACME, échec", "ACME, échecs")
     elif any(row["kind"] == "acme_check" for row in events):
         yield "ACME : les échéances des certificats sont vérifiées, sans erreur."
     version = records(traefik)[0]["version"] if traefik is not None and len(traefik) else None
@@ -147,7 +165,8 @@ def journals(
         asked = sum(row["requests"] for row in stats)
         share = 100 * (journal.share_of_5xx(stats) or 0)
         failed = f", dont {number(share, 1)} % de 5xx" if asked else ""
-        yield f"{plural(asked, 'requête routée', 'requêtes routées')} au journal d’accès{failed}."
+        counted = _count(asked, "requête routée", "requêtes routées", "aucune")
+        yield _capital(f"{counted} au journal d’accès{failed}.")
 
 
 def _sorts(events: list[Row]) -> str:
@@ -201,11 +220,12 @@ def certificates(
             row for row in rows if row["trusted"] is False and row["covers"] and not row["default"]
         ],
     }
-    fit = {row["domain"] for row in rows if row["covers"]}
-    yield (
-        f"{plural(len(fit), 'domaine servi', 'domaines servis')} avec un certificat à leur nom, "
-        f"sur {len({row['domain'] for row in rows})}."
-    )
+    fit, every = {row["domain"] for row in rows if row["covers"]}, {row["domain"] for row in rows}
+    if every:
+        served = _count(len(fit), "domaine servi", "domaines servis")
+        yield _capital(f"{served} avec un certificat à {'leur' if len(fit) > 1 else 'son'} nom, sur {len(every)}.")
+    else:
+        yield "Aucun domaine à servir en TLS."
     for words, concerned in named.items():
         if concerned:
             yield f"{words} : {listing(sorted({row['domain'] for row in concerned}))}."
@@ -219,7 +239,7 @@ def _storage(row: Row) -> str:
         return f"{where}, qui n’a pas pu être lu."
     if not row["exists"]:
         return f"{where}, absent."
-    held = plural(row["certificates"], "certificat") if row["certificates"] is not None else "illisible"
+    held = _count(row["certificates"], "certificat") if row["certificates"] is not None else "illisible"
     cause = f" ({row['cause']})" if row["cause"] else ""
     return f"{where}, droits {row['mode']}, propriétaire {row['owner']}, {held}{cause}."
 
@@ -228,14 +248,14 @@ def probes(http_probes: pd.DataFrame) -> Iterator[str]:
     """What the local proxy answered, and where it did not."""
     rows = records(http_probes)
     statuses = Counter(str(row["status"]) for row in rows if row["status"] is not None)
-    told = [f"{count} fois {status}" for status, count in sorted(statuses.items())]
-    yield f"{plural(len(rows), 'sonde')} à travers le proxy local : {listing(told) or 'aucune réponse'}."
+    told = listing(f"{count} fois {status}" for status, count in sorted(statuses.items())) or "aucune réponse"
+    asked = f"{_count(len(rows), 'sonde', none='aucune')} à travers le proxy local"
+    yield _capital(f"{asked}{f' : {told}' if rows else ''}.")
     down = [f"{row['url']} ({row['error'] or row['status']})" for row in rows if _down(row)]
     if down:
         yield f"Sans réponse utile : {listing(down)}."
-    loops = [row["url"] for row in rows if row["loop"]]
-    if loops:
-        yield f"Redirections qui tournent en rond : {listing(loops)}."
+    loops = (row["url"] for row in rows if row["loop"])
+    yield from _told(loops, "Redirection qui tourne en rond", "Redirections qui tournent en rond")
 
 
 def _down(row: Row) -> bool:
@@ -251,30 +271,36 @@ def databases(
         f"{row['database']} ({' '.join(filter(None, [row['product'] or row['kind'], row['version']]))})" for row in rows
     ]
     alive = sum(row["answers"] is True for row in rows)
-    yield (
-        f"{plural(len(rows), 'base de données', 'bases de données')}{' : ' if named else ''}{listing(named)}"
-        + (f" ; {plural(alive, 'répond', 'répondent')}." if rows else ".")
-    )
+    if len(rows) < 2:
+        answers = "elle répond" if alive else "elle n’a pas répondu"
+    else:
+        answers = plural(alive, "répond", "répondent") if alive else "aucune n’a répondu"
+    count = plural(len(rows), "base de données", "bases de données")
+    yield f"{count} : {listing(named)} ; {answers}." if rows else "Aucune base de données."
     wide = {row["database"] for row in records(database_reach) if row["exposure"] == EVERYWHERE}
     facts = {
-        "Ne répondent pas": [row["database"] for row in rows if row["answers"] is False],
-        "Sans réponse connue": [row["database"] for row in rows if row["answers"] is None],
-        "Répondent sans mot de passe, vues de cette machine": [
+        ("Ne répond pas", "Ne répondent pas"): [row["database"] for row in rows if row["answers"] is False],
+        ("Sans réponse connue",) * 2: [row["database"] for row in rows if row["answers"] is None],
+        ("Répond sans mot de passe, vue de cette machine", "Répondent sans mot de passe, vues de cette machine"): [
             row["database"] for row in rows if row["authentication"] == "none"
         ],
-        "Ouvertes sur toutes les interfaces de la machine": sorted(wide),
-        "Sans contrôle de santé": [
+        ("Ouverte sur toutes les interfaces de la machine", "Ouvertes sur toutes les interfaces de la machine"): sorted(
+            wide
+        ),
+        ("Sans contrôle de santé",) * 2: [
             row["database"] for row in rows if row["container"] and row["running"] and not row["healthcheck"]
         ],
-        "Données perdues avec le conteneur": [row["database"] for row in rows if row["persistent"] is False],
+        ("Données perdues avec le conteneur",) * 2: [row["database"] for row in rows if row["persistent"] is False],
     }
-    yield from (f"{said} : {listing(names)}." for said, names in facts.items() if names)
+    for (one, several), names in facts.items():
+        yield from _told(names, one, several)
     if connection_strings is not None:
         strings = records(connection_strings)
         lost = [
             f"{row['container']} {row['variable']}" for row in strings if row["target"] in ("unresolved", "several")
         ]
-        said = ", toutes résolues" if all(row["target"] for row in strings) else ""
+        resolved = ", résolue" if len(strings) == 1 else ", toutes résolues"
+        said = resolved if all(row["target"] for row in strings) else ""
         if lost:
             said = f". Vers un nom inconnu, ou commun à plusieurs conteneurs : {listing(lost)}"
         if strings:
@@ -289,15 +315,13 @@ def findings(audit: Audit) -> list[str]:
     judged = [result for result in audit.results if result.verdict in ("pass", "fail")]
     passing = sum(result.verdict == "pass" for result in judged)
     sentences = [
-        f"{plural(len(audit.live), 'constat')}{' : ' if said else ''}{listing(said)}.",
-        f"{plural(passing, 'contrôle conforme', 'contrôles conformes')} sur {plural(len(judged), 'évalué')}.",
+        _capital(f"{_count(len(audit.live), 'constat')}{' : ' if said else ''}{listing(said)}."),
+        _capital(f"{_count(passing, 'contrôle conforme', 'contrôles conformes')} sur {plural(len(judged), 'évalué')}."),
     ]
     if audit.waived:
         sentences.append(f"{plural(len(audit.waived), 'constat accepté', 'constats acceptés')} par dérogation.")
-    unknown = [result for result in audit.results if result.verdict == "unknown"]
-    if unknown:
-        sentences.append(f"Non évaluables : {listing(result.check for result in unknown)}.")
-    return sentences
+    unknown = (result.check for result in audit.results if result.verdict == "unknown")
+    return [*sentences, *_told(unknown, "Non évaluable", "Non évaluables")]
 
 
 def verdict(audit: Audit) -> str:

@@ -95,7 +95,8 @@ def is_tool(words: Iterable[str]) -> bool:
 
 
 # Interfaces made for people and programs inside: the words of an image or program that all must be there, the ports,
-# and whether it asks for a password as it ships. No port: any of them. From each project's own documentation.
+# and whether it asks for a password of its own as it ships: Adminer's form is the database's. No port: any of them.
+# From each project's own documentation.
 _INTERFACES: tuple[tuple[str, frozenset[str], frozenset[int], bool], ...] = tuple(
     (kind, frozenset(words.split()), frozenset(ports), authenticates)
     for kind, words, ports, authenticates in (
@@ -105,8 +106,11 @@ _INTERFACES: tuple[tuple[str, frozenset[str], frozenset[int], bool], ...] = tupl
         ("Pushgateway", "pushgateway", (9091,), False),
         ("cAdvisor", "cadvisor", (8080,), False),
         ("Loki", "loki", (3100,), False),
+        ("VictoriaMetrics", "victoria", (8428,), False),
         ("Jaeger", "jaeger", (16686,), False),
+        ("Zipkin", "zipkin", (9411,), False),
         ("Adminer", "adminer", (8080,), False),
+        ("pgweb", "pgweb", (8081,), False),
         ("Redis Insight", "redisinsight", (5540, 8001), False),
         ("Redis Commander", "redis commander", (8081,), False),
         ("Dozzle", "dozzle", (8080,), False),
@@ -114,6 +118,13 @@ _INTERFACES: tuple[tuple[str, frozenset[str], frozenset[int], bool], ...] = tupl
         ("Netdata", "netdata", (19999,), False),
         ("Mailpit", "mailpit", (8025,), False),
         ("MailHog", "mailhog", (8025,), False),
+        ("MailDev", "maildev", (1080,), False),
+        ("MailCatcher", "mailcatcher", (1080,), False),
+        ("AKHQ", "akhq", (8080,), False),
+        ("Kowl", "kowl", (8080,), False),
+        ("Cerebro", "cerebro", (9000,), False),
+        ("Elasticvue", "elasticvue", (8080,), False),
+        ("ttyd", "ttyd", (7681,), False),
         ("un relais du socket de Docker", "socket proxy", (2375,), False),
         ("Portainer", "portainer", (9000, 9443), True),
         ("Grafana", "grafana", (3000,), True),
@@ -131,3 +142,15 @@ def interface(program: str | None, port: int) -> tuple[str, bool] | None:
     words = set(image_words(program))
     found = (one for one in _INTERFACES if one[1] <= words and (not one[2] or port in one[2]))
     return next(((kind, authenticates) for kind, _, _, authenticates in found), None)
+
+
+# Tools whose settings decide whether they ask for a password: only their answer tells.
+_UNDECIDED = frozenset({"kibana", "flower", "spark", "homepage"})
+
+
+def answers_anyone(image: str | None) -> bool:
+    """Whether an image is a tool that may give its pages to whoever asks, on whatever port it serves them."""
+    words = set(image_words(image))
+    return bool(words & _UNDECIDED) or any(
+        known <= words for _, known, _, authenticates in _INTERFACES if not authenticates
+    )

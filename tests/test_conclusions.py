@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from auditlib import checks, conclusions, databases, findings, routing  # noqa: F401 - some for what they register
 from auditlib.collect import ALL
 from auditlib.conclusions import Chapter, conclude, executive, verdict
 from auditlib.findings import Audit, Finding, Fix, Result, Severity, Verdict
+from auditlib.inventory import ACTIVE, PASSIVE, STACKS
 from auditlib.snapshot import Snapshot
 from tests.conftest import snapshot_of
 
@@ -38,11 +40,11 @@ ALL_READ = [f"{len(ALL) - 1} sources lues entièrement sur {len(ALL)}.", "La mac
             conclusions.ports,
             [
                 "10 ports de la machine, dont 9 sur toutes les interfaces.",
-                "Réclamés sans être tenus : 8002/tcp (ai-orchestrator / backend).",
+                "Réclamé sans être tenu : 8002/tcp (ai-orchestrator / backend).",
             ],
             [
                 "8 ports de la machine, dont 3 sur toutes les interfaces.",
-                "Réclamés sans être tenus : 8003/tcp (ai-orchestrator / backend).",
+                "Réclamé sans être tenu : 8003/tcp (ai-orchestrator / backend).",
             ],
         ),
         (
@@ -80,7 +82,7 @@ def test_databases_of_the_reference_server(faulty: Snapshot) -> None:
     assert first.endswith(" ; 4 répondent.")
     assert rest == [
         "Répondent sans mot de passe, vues de cette machine : chromadb et redis.",
-        "Ouvertes sur toutes les interfaces de la machine : chromadb.",
+        "Ouverte sur toutes les interfaces de la machine : chromadb.",
         "2 chaînes de connexion dans l’environnement des conteneurs, toutes résolues.",
     ]
 
@@ -101,17 +103,17 @@ def test_databases_in_every_state() -> None:
     )
     assert conclude(facts, conclusions.databases) == [
         "3 bases de données : inconnue (Redis), muette (Redis) et ouverte (Redis) ; 1 répond.",
-        "Ne répondent pas : muette.",
+        "Ne répond pas : muette.",
         "Sans réponse connue : inconnue.",
-        "Répondent sans mot de passe, vues de cette machine : ouverte.",
-        "Ouvertes sur toutes les interfaces de la machine : ouverte.",
+        "Répond sans mot de passe, vue de cette machine : ouverte.",
+        "Ouverte sur toutes les interfaces de la machine : ouverte.",
         "Sans contrôle de santé : muette.",
         "Données perdues avec le conteneur : inconnue.",
         "3 chaînes de connexion dans l’environnement des conteneurs. Vers un nom inconnu, ou commun à plusieurs "
         "conteneurs : a X_URL et a Y_URL.",
     ]
     none = snapshot_of(databases=[], connection_strings=[])
-    assert conclude(none, conclusions.databases) == ["0 base de données."]
+    assert conclude(none, conclusions.databases) == ["Aucune base de données."]
 
 
 def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot) -> None:
@@ -207,11 +209,9 @@ def test_what_the_proxy_answered() -> None:
     assert conclude(facts, conclusions.probes) == [
         "4 sondes à travers le proxy local : 1 fois 200, 1 fois 302 et 1 fois 502.",
         "Sans réponse utile : https://a.fr/b (502) et https://a.fr/c (délai dépassé).",
-        "Redirections qui tournent en rond : https://a.fr/d.",
+        "Redirection qui tourne en rond : https://a.fr/d.",
     ]
-    assert conclude(snapshot_of(http_probes=[]), conclusions.probes) == [
-        "0 sonde à travers le proxy local : aucune réponse."
-    ]
+    assert conclude(snapshot_of(http_probes=[]), conclusions.probes) == ["Aucune sonde à travers le proxy local."]
 
 
 def test_sources_that_were_not_read_and_what_would_mend_them() -> None:
@@ -247,7 +247,7 @@ def test_stacks_that_are_stopped_in_part_or_wholly() -> None:
     facts = snapshot_of(containers=containers, container_networks=[], publications=[])
     assert conclude(facts, conclusions.inventory) == [
         "1 conteneur en marche sur 5, dans 3 ensembles.",
-        "En partie arrêtés : a (a2 et a3).",
+        "En partie arrêté : a (a2 et a3).",
         "Arrêtés : b et c1.",
     ]
 
@@ -255,7 +255,7 @@ def test_stacks_that_are_stopped_in_part_or_wholly() -> None:
 def test_a_machine_without_docker_has_ports_all_the_same() -> None:
     listener = {"protocol": "tcp", "family": "ipv4", "address": "0.0.0.0", "port": 22, "unit": "ssh.service"}
     assert conclude(snapshot_of(listeners=[listener]), conclusions.ports) == [
-        "1 port de la machine, dont 1 sur toutes les interfaces.",
+        "1 port de la machine, qui est sur toutes les interfaces.",
         "Seules les écoutes de la machine sont connues : les ports publiés par Docker n’ont pas été lus.",
     ]
 
@@ -263,17 +263,17 @@ def test_a_machine_without_docker_has_ports_all_the_same() -> None:
 def test_an_empty_machine() -> None:
     facts = snapshot_of(containers=[], container_networks=[], publications=[], listeners=[])
     assert conclude(facts, conclusions.inventory) == [
-        "0 conteneur en marche sur 0, dans 0 ensemble.",
+        "Aucun conteneur.",
         "Hors de Docker, à l’écoute sur la machine : rien.",
     ]
-    assert conclude(facts, conclusions.ports) == ["0 port de la machine, dont 0 sur toutes les interfaces."]
+    assert conclude(facts, conclusions.ports) == ["Aucun port de la machine."]
 
 
 def test_ports_that_docker_alone_tells() -> None:
     publication = {"container": "a", "protocol": "tcp", "container_port": 80, "host_ip": "0.0.0.0", "host_port": 80}
     facts = snapshot_of(publications=[{**publication, "live": True}])
     assert conclude(facts, conclusions.ports) == [
-        "1 port de la machine, dont 1 sur toutes les interfaces.",
+        "1 port de la machine, qui est sur toutes les interfaces.",
         "Seuls les ports publiés par Docker sont connus : les écoutes de la machine n’ont pas été lues.",
     ]
 
@@ -284,7 +284,7 @@ def test_ports_of_nobody_known() -> None:
         for protocol, port in (("tcp", 22), ("udp", 53))
     ]
     assert conclude(snapshot_of(publications=[], listeners=heard), conclusions.ports) == [
-        "2 ports de la machine, dont 0 sur toutes les interfaces.",
+        "2 ports de la machine, dont aucun sur toutes les interfaces.",
         "Sans propriétaire connu : 22/tcp et 53/udp.",
     ]
 
@@ -306,18 +306,102 @@ def test_routers_that_are_disabled_and_domains_in_clear() -> None:
     )
     assert conclude(facts, conclusions.routing) == [
         "3 domaines : a.fr, b.fr et t.fr.",
-        "Routeurs désactivés : b@file.",
-        "Servis aussi, ou seulement, sans TLS : a.fr.",
+        "Routeur désactivé : b@file.",
+        "Servi aussi, ou seulement, sans TLS : a.fr.",
     ]
 
 
 def test_no_domain_at_all() -> None:
-    assert conclude(_routed(), conclusions.routing) == ["0 domaine : aucun."]
+    assert conclude(_routed(), conclusions.routing) == ["Aucun domaine."]
 
 
 def test_a_broken_way() -> None:
     facts = _routed({"router": "b@file", "rule": "Host(`b.fr`)", "status": "disabled"})
     assert conclude(facts, conclusions.graph) == ["Chemin rompu pour : b.fr."]
+
+
+# None, one, two
+
+
+def _bases(*answers: bool | None) -> dict[str, Any]:
+    base = {"kind": "Redis", "running": True, "persistent": True, "container": "x", "healthcheck": "redis-cli ping"}
+    strings = [{"container": "a", "variable": f"U{n}", "target": "container"} for n in range(len(answers))]
+    found = [{**base, "database": f"b{n}", "answers": one} for n, one in enumerate(answers)]
+    return {"databases": found, "connection_strings": strings}
+
+
+def _served(*covers: bool) -> dict[str, Any]:
+    probe = {"entrypoint": "s", "answered": True, "default": False, "trusted": True}
+    return {
+        "certificates": [],
+        "tls_probes": [{**probe, "domain": f"d{n}.fr", "covers": c} for n, c in enumerate(covers)],
+    }
+
+
+def _asked(*statuses: int) -> dict[str, Any]:
+    return {
+        "http_probes": [{"url": f"https://a.fr/{n}", "entrypoint": "s", "status": s} for n, s in enumerate(statuses)]
+    }
+
+
+def _stopped(*projects: str) -> dict[str, Any]:
+    containers = [{"name": f"{one}1", "state": "exited", "compose_project": one} for one in projects]
+    return {"containers": containers, "container_networks": [], "publications": []}
+
+
+@pytest.mark.parametrize(
+    ("chapter", "facts", "sentences"),
+    [
+        (conclusions.certificates, _served(), ["Aucun domaine à servir en TLS."]),
+        (conclusions.certificates, _served(False), ["Aucun domaine servi avec un certificat à son nom, sur 1."]),
+        (conclusions.certificates, _served(True, False), ["1 domaine servi avec un certificat à son nom, sur 2."]),
+        (conclusions.certificates, _served(True, True), ["2 domaines servis avec un certificat à leur nom, sur 2."]),
+        (conclusions.probes, _asked(200), ["1 sonde à travers le proxy local : 1 fois 200."]),
+        (conclusions.databases, _bases(True), ["1 base de données : b0 (Redis) ; elle répond."]),
+        (conclusions.databases, _bases(False), ["1 base de données : b0 (Redis) ; elle n’a pas répondu."]),
+        (conclusions.databases, _bases(True, True), ["2 bases de données : b0 (Redis) et b1 (Redis) ; 2 répondent."]),
+        (conclusions.databases, _bases(False, None),
+         ["2 bases de données : b0 (Redis) et b1 (Redis) ; aucune n’a répondu."]),
+        (conclusions.inventory, _stopped("a"), ["Aucun conteneur en marche sur 1, dans 1 ensemble.", "Arrêté : a."]),
+        (conclusions.inventory, _stopped("a", "b"),
+         ["Aucun conteneur en marche sur 2, dans 2 ensembles.", "Arrêtés : a et b."]),
+    ],
+)  # fmt: skip
+def test_words_agree_with_their_number(chapter: Chapter, facts: dict[str, Any], sentences: list[str]) -> None:
+    said = conclude(snapshot_of(**facts), chapter)
+    assert said[: len(sentences)] == sentences
+
+
+@pytest.mark.parametrize(
+    ("count", "resolved"),
+    [
+        (1, "1 chaîne de connexion dans l’environnement des conteneurs, résolue."),
+        (2, "2 chaînes de connexion dans l’environnement des conteneurs, toutes résolues."),
+    ],
+)
+def test_connection_strings_agree_with_their_number(count: int, resolved: str) -> None:
+    assert conclude(snapshot_of(**_bases(*[True] * count)), conclusions.databases)[-1] == resolved
+
+
+@pytest.mark.parametrize(
+    ("passive", "sentence"),
+    [
+        ([], "Aucun projet sur le disque."),
+        ([False], "1 projet sur le disque, qui n’est pas passif."),
+        ([True], "1 projet sur le disque, qui est passif : r0/compose.yml."),
+        ([False, False], "2 projets sur le disque, dont aucun passif."),
+        ([True, False], "2 projets sur le disque, dont 1 passif : r0/compose.yml."),
+        ([True, True], "2 projets sur le disque, dont 2 passifs : r0/compose.yml et r1/compose.yml."),
+    ],
+)
+def test_projects_agree_with_their_number(passive: list[bool], sentence: str) -> None:
+    stacks = STACKS.frame([])
+    states = [PASSIVE if one else ACTIVE for one in passive]
+    projects = pd.DataFrame(
+        [{"files": f"r{n}/compose.yml", "state": one, "refused": False} for n, one in enumerate(states)],
+        columns=["files", "state", "refused"],
+    )
+    assert [*conclusions.inventory(stacks, projects=projects)][1] == sentence
 
 
 # The audit as a whole
@@ -354,13 +438,13 @@ def test_the_score_never_stands_alone(audit: Audit, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("audit", "sentences"),
     [
-        (_audit(("high", "pass")), ["0 constat.", "1 contrôle conforme sur 1 évalué."]),
+        (_audit(("high", "pass")), ["Aucun constat.", "1 contrôle conforme sur 1 évalué."]),
         (
             _audit(("high", "fail"), ("low", "unknown"), found=("high", "high", "info")),
             [
                 "3 constats : 2 de gravité élevée et 1 de gravité information.",
-                "0 contrôle conforme sur 1 évalué.",
-                "Non évaluables : X-001.",
+                "Aucun contrôle conforme sur 1 évalué.",
+                "Non évaluable : X-001.",
             ],
         ),
     ],

@@ -184,7 +184,7 @@ def test_the_reference_server(faulty: Snapshot) -> None:
     assert "docker-compose.legacy.yml:14" in report.replace("\\", "")
     assert "concert.mp4" in report
     said = conclude(faulty, conclusions.ports)
-    assert "Réclamés sans être tenus : 8002/tcp (ai-orchestrator / backend)." in said
+    assert "Réclamé sans être tenu : 8002/tcp (ai-orchestrator / backend)." in said
 
 
 def _ports_without_findings(snapshot: Snapshot) -> list[str]:

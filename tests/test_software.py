@@ -3,7 +3,7 @@
 import pytest
 
 from auditlib.fixes import compose
-from auditlib.software import GENERIC_NAMES, database, image_words
+from auditlib.software import GENERIC_NAMES, answers_anyone, database, image_words, interface
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,28 @@ def test_words_of_an_image(image: str | None, words: list[str]) -> None:
 )
 def test_databases(image: str | None, port: int, kind: str | None) -> None:
     assert database(image, port) == kind
+
+
+@pytest.mark.parametrize(
+    ("image", "open_to_all"),
+    [
+        ("adminer:4.8", True),
+        ("oliver006/redis_exporter", True),
+        ("rediscommander/redis-commander", True),
+        ("docker.elastic.co/kibana/kibana:8.15.0", True),
+        ("grafana/grafana", False),
+        ("phpmyadmin:5", False),
+        ("redis:7", False),
+        (None, False),
+    ],
+)
+def test_tools_that_may_give_their_pages_to_anyone(image: str | None, open_to_all: bool) -> None:
+    assert answers_anyone(image) is open_to_all
+
+
+def test_what_is_published_without_a_password_is_told_behind_the_proxy_too() -> None:
+    kinds = {interface(image, port) for image, port in (("adminer", 8080), ("sosedoff/pgweb", 8081), ("loki", 3100))}
+    assert kinds == {("Adminer", False), ("pgweb", False), ("Loki", False)}
 
 
 def test_generic_names_are_those_of_the_catalogue() -> None:

@@ -1,4 +1,4 @@
-"""CIS: how the Docker daemon is set, and who may talk to it (CIS Docker Benchmark 1.6, sections 2, 3, 5.1 and 6)."""
+"""CIS: how the Docker daemon is set, and who may talk to it (CIS Docker Benchmark 1.6, sections 2 and 3)."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -8,8 +8,6 @@ import pandas as pd
 
 from auditlib.checks.hardening import on_daemon
 from auditlib.findings import Fix, NotApplicable, check
-from auditlib.french import plural
-from auditlib.inventory import is_up
 from auditlib.schema import Row, records
 
 
@@ -143,6 +141,20 @@ def user_namespace(daemon: Row, docker_engine: list[Row]) -> Row | None:
 def cgroup_parent(daemon: Row) -> Row | None:
     """None by default."""
     return {"cgroup_parent": daemon["cgroup_parent"]} if daemon["cgroup_parent"] else None
+
+
+@on_daemon(
+    "CIS-2.11",
+    "info",
+    "La taille de base des conteneurs est celle par défaut",
+    fault="donne à chaque conteneur une racine d’une autre taille que celle par défaut (« {base_size} »)",
+    remedy="retirer « dm.basesize » de « storage-opts » si aucune image ne demande tant de place",
+)
+def base_size(daemon: Row) -> Row | None:
+    """The device mapper's 10 GiB, as long as nothing needs another size. Of an option given twice, the last counts."""
+    options = [one.partition("=") for one in daemon["storage_opts"] or ()]
+    told = [value.strip() for key, _, value in options if key.strip().lower() == "dm.basesize"]
+    return {"base_size": told[-1]} if told else None
 
 
 @on_daemon(
@@ -312,71 +324,3 @@ def _system_sockets(docker_sockets: pd.DataFrame) -> list[Row]:
     """Docker's sockets, without those of rootless engines, which are their user's."""
     rows = records(docker_sockets)
     return [row for row in rows if row["daemon"] == "docker" and not row["path"].startswith("/run/user/")]
-
-
-# Sections 5.1 and 6: the engine as a whole
-
-
-@check(
-    "CIS-5.1",
-    "info",
-    "Le mode essaim de Docker n’est pas actif sans besoin",
-    key=("host",),
-    message="Le moteur Docker de « {host} » est en mode essaim (swarm).",
-    fix=Fix(
-        "Si aucun service d’essaim ne sert, quitter l’essaim (« docker swarm leave ») ; sinon, accepter ce constat.",
-        (),
-        ("docker info --format '{{{{.Swarm.LocalNodeState}}}}'",),
-    ),
-    extra=True,
-)
-def swarm(docker_engine: pd.DataFrame) -> Iterator[Row]:
-    """Engines that are part of a swarm."""
-    return ({"host": row["name"], "swarm": "active"} for row in records(docker_engine) if row["swarm"] == "active")
-
-
-@check(
-    "CIS-6.1",
-    "info",
-    "La plupart des images de la machine servent",
-    key=("host",),
-    message="Sur « {host} », {unused} sur {total} ne servent à aucun conteneur.",
-    fix=Fix(
-        "Supprimer les images inutiles, après les avoir relues.",
-        ("docker image prune --all",),
-        ("docker images",),
-    ),
-    extra=True,
-)
-def image_sprawl(docker_engine: pd.DataFrame, images: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
-    """Fewer than half of the images serve, as docker-bench-security counts."""
-    every, used = {*images["id"]}, {row["image_id"] for row in records(containers)}
-    unused = len(every - used)
-    if unused > len(every) / 2:
-        for row in records(docker_engine):
-            yield {"host": row["name"], "unused": plural(unused, "image"), "total": len(every)}
-
-
-# As many stopped containers as docker-bench-security tolerates.
-_STOPPED = 25
-
-
-@check(
-    "CIS-6.2",
-    "info",
-    "Les conteneurs arrêtés ne s’accumulent pas",
-    key=("host",),
-    message="Sur « {host} », {stopped} sont arrêtés.",
-    fix=Fix(
-        "Supprimer les conteneurs arrêtés qui ne serviront plus, après les avoir relus.",
-        ("docker container prune",),
-        ("docker ps --all --filter status=exited",),
-    ),
-    extra=True,
-)
-def container_sprawl(docker_engine: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
-    """Many containers that do not run."""
-    stopped = sum(not is_up(row["state"]) for row in records(containers))
-    if stopped > _STOPPED:
-        for row in records(docker_engine):
-            yield {"host": row["name"], "stopped": plural(stopped, "conteneur")}

@@ -11,17 +11,11 @@ from auditlib.domains import is_public
 from auditlib.findings import Command, Fix, check
 from auditlib.french import duration, listing, quoted
 from auditlib.schema import Row, records
-from auditlib.software import image_words
+from auditlib.software import answers_anyone
 
 _GATEWAY = (502, 503, 504)
 _LATE = "délai dépassé"
 
-# Interfaces that ask nobody who he is, by the words of their images: their documentation.
-_OPEN_TOOLS = frozenset(
-    {"prometheus", "alertmanager", "pushgateway", "cadvisor", "exporter", "dozzle", "glances", "netdata", "jaeger"}
-    | {"zipkin", "kibana", "mailhog", "mailpit", "maildev", "mailcatcher", "redisinsight", "commander", "pgweb"}
-    | {"flower", "akhq", "kowl", "cerebro", "elasticvue", "ttyd", "spark", "loki", "victoria", "homepage"}
-)
 _ALLOW_LISTS = {"ipallowlist", "ipwhitelist"}
 _SIGN_IN = re.compile(r"log-?in|sign-?in|auth|sso|oauth|saml|session", re.IGNORECASE)
 _API = ("api@internal", "dashboard@internal")
@@ -387,7 +381,7 @@ def _tool(route: Row, image: str | None) -> str | None:
     """What an administration interface is, as French words; None for what is none, or asks for a password itself."""
     if route["service"] in _API:
         return "l’API et le tableau de bord de Traefik"
-    return f"l’outil « {image} »" if image and _OPEN_TOOLS & set(image_words(image)) else None
+    return f"l’outil « {image} »" if answers_anyone(image) else None
 
 
 def _flat(names: Iterable[str], chains: Mapping[str, list[str]]) -> Iterator[str]:

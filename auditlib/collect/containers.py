@@ -1,7 +1,8 @@
 """Rows of the Docker engine's tables, from its raw answers. Only the fields named here are kept."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ _PARTS = {
     "networks": "les réseaux",
     "volumes": "les volumes",
     "images": "les images",
+    "used_images": "le détail des images",
 }
 _REFUSALS = (401, 403)
 _COMPOSE = "com.docker.compose."
@@ -44,7 +46,16 @@ def rows(payload: dict[str, Any]) -> Reading:
         "container_environment": [row for c in containers for row in _environment(c)],
         "publications": [row for c in containers for row in _publications(c)],
     }
-    makers = {"networks": _network, "volumes": _volume, "images": _image}
+    swarm = payload.get("info", {}).get("Swarm") or {}
+    # A node that is locked or in error does not tell what its swarm is.
+    if swarm.get("LocalNodeState") in ("active", "inactive"):
+        tables["docker_swarm"] = [*_swarm(tables["docker_engine"][0]["name"], swarm)]
+    checked = {one.get("Id"): _checked(one) for one in payload.get("used_images", []) if one is not None}
+    makers: dict[str, Callable[[dict[str, Any]], Row]] = {
+        "networks": _network,
+        "volumes": _volume,
+        "images": partial(_image, checked),
+    }
     tables |= {part: [make(item) for item in payload[part]] for part, make in makers.items() if part in payload}
     gaps = [_gap(_PARTS[gap["part"]], gap["status"]) for gap in payload["gaps"]]
     refused = any(gap["status"] in _REFUSALS for gap in payload["gaps"])
@@ -82,6 +93,31 @@ def _engine(payload: dict[str, Any]) -> Row:
     }
 
 
+# Where managers listen, unless they announce another port.
+_MANAGEMENT = 2377
+_DAY = 86_400_000_000_000  # nanoseconds
+
+
+def _swarm(name: str, raw: dict[str, Any]) -> Iterator[Row]:
+    """The swarm of a node. Its settings are told to managers alone; its tokens and keys are not read."""
+    if raw["LocalNodeState"] != "active":
+        return
+    spec = (raw.get("Cluster") or {}).get("Spec") or {}
+    announced = next((one["Addr"] for one in raw.get("RemoteManagers") or [] if one["NodeID"] == raw["NodeID"]), "")
+    number = announced.rpartition(":")[2]
+    expiry = (spec.get("CAConfig") or {}).get("NodeCertExpiry")
+    yield {
+        "name": name,
+        "address": raw.get("NodeAddr") or None,
+        "manager": raw.get("ControlAvailable"),
+        "port": (int(number) if number.isdecimal() else _MANAGEMENT) if raw.get("ControlAvailable") else None,
+        "nodes": _positive(raw.get("Nodes")),
+        "managers": _positive(raw.get("Managers")),
+        "autolock": (spec.get("EncryptionConfig") or {}).get("AutoLockManagers"),
+        "certificate_days": expiry // _DAY if expiry else None,
+    }
+
+
 def _container(raw: dict[str, Any]) -> Row:
     state, config, host = raw["State"], raw["Config"], raw["HostConfig"]
     labels = config.get("Labels") or {}
@@ -96,7 +132,7 @@ def _container(raw: dict[str, Any]) -> Row:
         # "none" is the engine's word for a container whose health check was switched off.
         "health": _or_none((state.get("Health") or {}).get("Status"), "none"),
         "health_reported": (state.get("Health") or {}).get("Status") or None,
-        "healthcheck": bool(((config.get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE"),
+        "healthcheck": _checked(raw),
         "exit_code": state.get("ExitCode"),
         "oom_killed": state.get("OOMKilled"),
         "start_error": redact(state["Error"]) if state.get("Error") else None,
@@ -139,6 +175,11 @@ def _container(raw: dict[str, Any]) -> Row:
         "network_ports": sorted((raw["NetworkSettings"] or {}).get("Ports") or {}),
         "extra_hosts": host.get("ExtraHosts") or [],
     }
+
+
+def _checked(raw: dict[str, Any]) -> bool:
+    """Whether a container or an image has a health check; "NONE" switches off the one it would have."""
+    return bool((((raw.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE")
 
 
 def _attachments(raw: dict[str, Any]) -> Iterator[Row]:
@@ -273,6 +314,8 @@ def _network(raw: dict[str, Any]) -> Row:
         "scope": raw.get("Scope"),
         "internal": raw.get("Internal"),
         "ipv6": raw.get("EnableIPv6"),
+        # Its name is enough, whatever its value (libnetwork, `drivers/overlay/ov_network.go`).
+        "encrypted": "encrypted" in (raw.get("Options") or {}) if raw["Driver"] == "overlay" else None,
         "subnets": [pool["Subnet"] for pool in pools if pool.get("Subnet")],
         "gateways": [pool["Gateway"].partition("/")[0] for pool in pools if pool.get("Gateway")],
         "compose_project": (raw.get("Labels") or {}).get(f"{_COMPOSE}project"),
@@ -291,13 +334,15 @@ def _volume(raw: dict[str, Any]) -> Row:
     }
 
 
-def _image(raw: dict[str, Any]) -> Row:
+def _image(checked: dict[str | None, bool], raw: dict[str, Any]) -> Row:
+    """One image; `checked` tells, of the images that were inspected, which have a health check."""
     return {
         "id": raw["Id"],
         "tags": [tag for tag in raw.get("RepoTags") or [] if tag != "<none>:<none>"],
         "size": raw.get("Size"),
         # Seconds; an image that does not tell gives 0 or the year 1.
         "created": created * 1_000_000_000 if (created := _positive(raw.get("Created"))) else None,
+        "healthcheck": checked.get(raw["Id"]),
     }
 
 

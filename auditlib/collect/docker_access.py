@@ -31,11 +31,12 @@ _FLAGS = {"tls", "tlsverify", "live-restore", "icc", "iptables", "ip6tables", "u
 _FLAGS |= {"no-new-privileges", "experimental"}
 _TEXTS = {"data-root", "group", "log-driver", "log-level", "userns-remap", "storage-driver"}
 _TEXTS |= {"cgroup-parent", "seccomp-profile"}
-_LISTS = {"hosts", "insecure-registries", "authorization-plugins"}
+_LISTS = {"hosts", "insecure-registries", "authorization-plugins", "storage-opts"}
 _SINGULAR = {
     "host": "hosts",
     "insecure-registry": "insecure-registries",
     "authorization-plugin": "authorization-plugins",
+    "storage-opt": "storage-opts",
 }
 _SHORT = {"-H": "host", "-G": "group", "-g": "data-root", "-l": "log-level", "-s": "storage-driver"}
 _OLD = {"graph": "data-root"}

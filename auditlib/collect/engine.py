@@ -28,6 +28,8 @@ from auditlib.version import __version__
 
 # Inspections under way at once. Two cores gain nothing beyond a few, and a socket proxy has few workers.
 WORKERS = 4
+# Images inspected. With more, a hundred containers would cost twice their own inspections, one after the other.
+MAX_IMAGES = 30
 
 ALLOW = "autoriser GET sur /containers, /networks, /volumes, /images, /info et /version"
 ELSEWHERE = "vérifier docker_host, DOCKER_HOST ou le contexte Docker"
@@ -118,7 +120,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """Everything the engine says of its containers, networks, volumes and images, as it says it.
 
     `gaps` lists the parts it did not give (a socket proxy may refuse, a disk may hang); the list of containers is the
-    one that is required.
+    one that is required. Of the images, those that containers use are inspected, by one worker beside the others.
     """
     where = address(parameters.docker_host)
     client = connect(where, PATIENCE * parameters.timeout_s)
@@ -130,10 +132,11 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
             "networks": lambda: _shaped(client.networks(), list),
             "volumes": lambda: _shaped(client.volumes(), dict)["Volumes"] or [],
             "images": lambda: _shaped(client.images(), list),
+            "used_images": lambda: [_inspect(client.inspect_image, one) for one in _used(listed)],
         }
         with ThreadPoolExecutor(WORKERS) as pool:
             waiting = {name: pool.submit(call) for name, call in parts.items()}
-            inspected = list(pool.map(lambda one: _inspect(client, one["Id"]), listed))
+            inspected = list(pool.map(lambda one: _inspect(client.inspect_container, one["Id"]), listed))
         for name, part in waiting.items():
             try:
                 payload[name] = part.result()
@@ -184,10 +187,15 @@ def _shaped(answer: Any, kind: type) -> Any:
     return answer
 
 
-def _inspect(client: ReadOnlyClient, identifier: str) -> Any:
-    """One container, or None if it was removed since it was listed."""
+def _used(listed: list[dict[str, Any]]) -> list[str]:
+    """The identifiers of the images that containers use, as many as are inspected."""
+    return [*dict.fromkeys(one["ImageID"] for one in listed if one.get("ImageID"))][:MAX_IMAGES]
+
+
+def _inspect(ask: Callable[[str], Any], identifier: str) -> Any:
+    """One container or image, or None if it was removed since it was listed."""
     try:
-        return client.inspect_container(identifier)
+        return _shaped(ask(identifier), dict)
     except NotFound:
         return None
 

@@ -37,6 +37,24 @@ DOCKER_ENGINE = Table(
     source="engine",
 )
 
+DOCKER_SWARM = Table(
+    "docker_swarm",
+    "Essaim Docker",
+    "L’essaim (swarm) dont le moteur est un nœud, une ligne ; vide s’il n’est d’aucun.",
+    ("name",),
+    (
+        text("name", "Moteur"),
+        text("address", "Adresse annoncée", "Celle que les autres nœuds joignent."),
+        flag("manager", "Gestionnaire", "Faux : un simple nœud, qui ne sait rien des réglages de l’essaim."),
+        integer("port", "Port de gestion"),
+        integer("nodes", "Nœuds"),
+        integer("managers", "Gestionnaires"),
+        flag("autolock", "Verrouillage automatique"),
+        integer("certificate_days", "Durée des certificats", "Des nœuds, en jours."),
+    ),
+    source="engine",
+)
+
 CONTAINERS = Table(
     "containers",
     "Conteneurs",
@@ -124,6 +142,7 @@ NETWORKS = Table(
         text("scope", "Portée"),
         flag("internal", "Interne"),
         flag("ipv6", "IPv6"),
+        flag("encrypted", "Chiffré", "D’un nœud à l’autre de l’essaim ; inconnu d’un réseau d’une seule machine."),
         several("subnets", "Sous-réseaux"),
         several("gateways", "Passerelles"),
         text("compose_project", "Projet compose"),
@@ -176,6 +195,7 @@ IMAGES = Table(
         several("tags", "Étiquettes"),
         size("size", "Taille"),
         instant("created", "Créée"),
+        flag("healthcheck", "Contrôle de santé", "Regardé pour les images que des conteneurs utilisent, 30 au plus."),
     ),
     source="engine",
 )
@@ -229,6 +249,6 @@ PUBLICATIONS = Table(
 )
 
 TABLES = (
-    *(DOCKER_ENGINE, CONTAINERS, CONTAINER_NETWORKS, NETWORKS, VOLUMES, MOUNTS, IMAGES, LABELS),
-    *(ENVIRONMENT, PUBLICATIONS),
+    *(DOCKER_ENGINE, DOCKER_SWARM, CONTAINERS, CONTAINER_NETWORKS, NETWORKS, VOLUMES, MOUNTS, IMAGES),
+    *(LABELS, ENVIRONMENT, PUBLICATIONS),
 )

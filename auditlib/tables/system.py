@@ -148,6 +148,7 @@ DOCKER_DAEMON = Table(
         flag("experimental", "Expérimental"),
         text("userns_remap", "Espace utilisateur"),
         text("storage_driver", "Pilote de stockage"),
+        several("storage_opts", "Options de stockage"),
         text("cgroup_parent", "Cgroup parent"),
         text("seccomp_profile", "Profil seccomp"),
         several("insecure_registries", "Registres sans TLS"),

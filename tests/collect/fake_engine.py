@@ -64,7 +64,7 @@ class FakeEngine:
             "/volumes": {"Volumes": self.payload["volumes"], "Warnings": None},
             "/images/json": self.payload["images"],
             "/system/df": {"LayersSize": 0, "Images": [], "Containers": [], "Volumes": [], "BuildCache": None},
-            "/containers/json": [{"Id": one["Id"]} for one in self._listed(request)],
+            "/containers/json": [{"Id": one["Id"], "ImageID": one["Image"]} for one in self._listed(request)],
         }
         if route in whole:
             return as_json(whole[route])
@@ -73,7 +73,10 @@ class FakeEngine:
                 return as_json(container)
             if route == f"/containers/{container['Id']}/archive":
                 return self._archive(request.query["path"])
-        return as_json({"message": f"No such container: {route}"}, 404)
+        for image in self.payload.get("used_images", []):
+            if route == f"/images/{image['Id']}/json":
+                return as_json(image)
+        return as_json({"message": f"No such container or image: {route}"}, 404)
 
     def _listed(self, request: Request) -> list[dict[str, Any]]:
         everything = request.query.get("all") in ("1", "true", "True")

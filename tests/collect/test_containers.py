@@ -388,3 +388,60 @@ def test_who_chose_a_published_port(
         NetworkSettings={"Ports": {"80/tcp": live} if live else {}},
     )
     assert [row["chosen"] for row in tables(raw)["publications"]] == chosen
+
+
+SWARM = {
+    "NodeID": "n1",
+    "NodeAddr": "10.0.0.5",
+    "LocalNodeState": "active",
+    "ControlAvailable": True,
+    "RemoteManagers": [{"NodeID": "n2", "Addr": "10.0.0.6:2377"}, {"NodeID": "n1", "Addr": "10.0.0.5:2400"}],
+    "Nodes": 3,
+    "Managers": 2,
+    "Cluster": {
+        "Spec": {
+            "CAConfig": {"NodeCertExpiry": 7_776_000_000_000_000},
+            "EncryptionConfig": {"AutoLockManagers": False},
+        },
+        "JoinTokens": {"Worker": "CANARI-jeton"},
+    },
+}
+
+
+def swarm(**changes: Any) -> list[dict[str, Any]] | None:
+    recorded = payload("faulty", "engine")
+    recorded["info"]["Swarm"] = {**SWARM, **changes}
+    return containers.rows(recorded).tables.get("docker_swarm")
+
+
+def test_the_swarm_of_a_manager() -> None:
+    told = {"address": "10.0.0.5", "manager": True, "port": 2400, "nodes": 3, "managers": 2}
+    name = payload("faulty", "engine")["info"]["Name"]
+    assert swarm() == [{"name": name, **told, "autolock": False, "certificate_days": 90}]
+
+
+def test_the_swarm_of_a_node_that_manages_nothing() -> None:
+    found = swarm(ControlAvailable=False, Nodes=0, Managers=0, Cluster=None)
+    columns = ("manager", "port", "nodes", "managers", "autolock", "certificate_days")
+    assert found and [found[0][column] for column in columns] == [False, None, None, None, None, None]
+
+
+@pytest.mark.parametrize(("state", "expected"), [("inactive", []), ("locked", None), ("error", None), ("", None)])
+def test_a_node_outside_a_swarm_and_one_that_does_not_tell(state: str, expected: list[Any] | None) -> None:
+    assert swarm(LocalNodeState=state) == expected
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "encrypted"),
+    [
+        ("overlay", {"com.docker.network.driver.overlay.vxlanid_list": "4098", "encrypted": ""}, True),
+        ("overlay", {"com.docker.network.driver.overlay.vxlanid_list": "4097"}, False),
+        ("overlay", None, False),
+        ("bridge", {"encrypted": ""}, None),
+    ],
+)
+def test_networks_of_a_swarm_are_encrypted_or_not(driver: str, options: Any, encrypted: bool | None) -> None:
+    recorded = payload("faulty", "engine")
+    recorded["networks"] = [{"Name": "n", "Id": "1", "Driver": driver, "Options": options}]
+    [row] = containers.rows(recorded).tables["networks"]
+    assert row["encrypted"] is encrypted

@@ -150,6 +150,11 @@ def test_the_settings_of_the_file(root: Path) -> None:
         (["--userns-remap", "default"], "userns_remap", "default"),
         (["--default-ulimit", "nofile=1024:2048"], "default_ulimits", ["nofile"]),
         (["--authorization-plugin=opa"], "authorization_plugins", ["opa"]),
+        (
+            ["--storage-opt", "dm.basesize=20G", "--storage-opt=dm.fs=xfs"],
+            "storage_opts",
+            ["dm.basesize=20G", "dm.fs=xfs"],
+        ),
         (["--insecure-registry", "r:5000"], "insecure_registries", ["r:5000"]),
         (["--http-proxy", "http://a:b@c", "--debug", "-G", "ops"], "group", "ops"),
     ],

@@ -15,7 +15,6 @@ import pytest
 from auditlib.collect import containers, engine
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.parameters import Parameters
-from tests.conftest import payload
 
 from .fake_engine import FakeEngine
 from .servers import GARBAGE, HANG, HTML, SILENT, TRUNCATED, Reply, as_json
@@ -29,11 +28,42 @@ def read(url: str, timeout_s: float = 10) -> Outcome:
     return gather([ENGINE], parameters, lambda outcome: None)["engine"]
 
 
-def test_everything_is_fetched_as_the_engine_says_it(address: str) -> None:
-    fetched = engine.fetch(Parameters(docker_host=address), {})
-    recorded = {**payload("faulty", "engine"), "endpoint": address, "local": False}
+def test_everything_is_fetched_as_the_engine_says_it(engine: FakeEngine, address: str) -> None:
+    used = dict.fromkeys(one["Image"] for one in engine.payload["containers"])
+    engine.payload["used_images"] = [{"Id": one, "Config": {"Healthcheck": {"Test": ["CMD", "true"]}}} for one in used]
+    fetched = ENGINE.fetch(Parameters(docker_host=address), {})
+    recorded = {**engine.payload, "endpoint": address, "local": False}
     del recorded["folders"]  # looked for on this machine only
     assert fetched == recorded
+    # Each image once, and none but those that containers use.
+    asked = [request for request in engine.web.requests if "/images/sha256:" in request.path]
+    assert len(asked) == len(used) < len(engine.payload["images"]) < len(engine.payload["containers"])
+
+
+def health_checks(url: str) -> set[bool | None]:
+    """What is said of the health checks of the images that containers use."""
+    tables = read(url).tables
+    used = {row["image_id"] for row in tables["containers"]}
+    return {row["healthcheck"] for row in tables["images"] if row["id"] in used}
+
+
+def test_images_that_could_not_be_inspected_have_an_unknown_health_check(engine: FakeEngine, address: str) -> None:
+    image = engine.payload["containers"][0]["Image"]
+    engine.payload["used_images"] = [{"Id": image, "Config": {"Healthcheck": {"Test": ["NONE"]}}}]
+    assert health_checks(address) == {False, None}  # removed since they were listed
+    engine.replies[f"/images/{image}/json"] = FORBIDDEN
+    assert health_checks(address) == {None}
+    outcome = read(address)
+    assert outcome.status == "partial"
+    assert outcome.reason == "Le moteur Docker a refusé le détail des images (HTTP 403)."
+
+
+def test_a_bounded_number_of_images_is_inspected(
+    engine: FakeEngine, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditlib.collect.engine.MAX_IMAGES", 2)
+    assert read(address).status == "ok"
+    assert sum(route.startswith("/images/sha256:") for route in engine.asked) == 2
 
 
 def test_only_get_is_ever_sent(engine: FakeEngine, address: str) -> None:
