@@ -77,7 +77,8 @@ class Grid:
         if not len(self.frame):
             return f'<p class="empty"><strong>{prose(self.table.title)}</strong> : {prose(self.empty)}</p>'
         head = "".join(
-            f'<th scope="col"{_title(column.description)}>{prose(column.label)}</th>' for column in self.shown
+            f'<th scope="col"{_head_class(column)}{_title(column.description)}>{prose(column.label)}</th>'
+            for column in self.shown
         )
         body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in records(self.frame))
         return f'<div class="grid"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -105,6 +106,11 @@ class Grid:
 
 def _class(column: Column) -> str:
     return "word" if column.words else column.kind
+
+
+def _head_class(column: Column) -> str:
+    """Headings of figures stand above them, at the right."""
+    return f' class="{column.kind}"' if column.kind in ("integer", "bytes", "seconds") else ""
 
 
 def _cell_html(value: Any, column: Column, zone: str) -> str:

@@ -29,11 +29,14 @@ class FindingList:
 
     findings: Sequence[Finding]
     none: str = "Aucun constat."
-    brief: bool = False  # in Markdown, the sentences alone
+    brief: bool = False  # the sentences alone, where the rest is told elsewhere
 
     def _repr_html_(self) -> str:
         if not self.findings:
             return f'<p class="notice good">{prose(self.none)}</p>'
+        if self.brief:
+            items = "".join(f"<li>{_label(one)} {prose(one.message)}</li>" for one in self.findings)
+            return f'<ul class="evidence">{items}</ul>'
         return "".join(_finding_html(finding) for finding in self.findings)
 
     def markdown(self) -> str:
@@ -51,14 +54,26 @@ class FindingList:
 def _finding_html(finding: Finding) -> str:
     sure = "" if finding.confidence == "certain" else f" · confiance : {CONFIDENCES_FR[finding.confidence]}"
     return (
-        f'<article class="finding {finding.severity}"><h4><span class="badge {finding.severity}">'
-        f"{SEVERITIES_FR[finding.severity]}</span> <code>{escape(finding.check)}</code>{sure}</h4>"
+        f'<article class="finding {finding.severity}"><h4>{_label(finding)}{sure}</h4>'
         f"<p>{prose(finding.message)}</p>"
-        f"<p><strong>Correctif.</strong> {prose(finding.fix.text)}</p>{_commands_html(finding.fix.commands)}"
-        + (f"<p><strong>Vérifier.</strong></p>{_commands_html(finding.fix.verify)}" if finding.fix.verify else "")
+        f"<p><strong>Correctif.</strong> {prose(finding.fix.text)}</p>"
         + (f"<p><strong>Dérogation.</strong> {prose(_waiver(finding))}</p>" if finding.waived else "")
-        + f"<details><summary>Preuve</summary>{_evidence_html(finding.evidence)}</details></article>"
+        + f'<details class="more"><summary>{_folded(finding)}</summary>{_commands_html(finding.fix.commands)}'
+        + (f"<p><strong>Vérifier.</strong></p>{_commands_html(finding.fix.verify)}" if finding.fix.verify else "")
+        + f"<p><strong>Preuve.</strong></p>{_evidence_html(finding.evidence)}</details></article>"
     )
+
+
+def _label(finding: Finding) -> str:
+    """The severity and the check of a finding."""
+    badge = f'<span class="badge {finding.severity}">{SEVERITIES_FR[finding.severity]}</span>'
+    return f"{badge} <code>{escape(finding.check)}</code>"
+
+
+def _folded(finding: Finding) -> str:
+    """What stands behind a finding, to be unfolded: a page of thirty findings must remain readable."""
+    parts = {"commandes": finding.fix.commands, "vérification": finding.fix.verify, "preuve": True}
+    return prose(french.listing(name for name, there in parts.items() if there).capitalize())
 
 
 @dataclass(frozen=True)
@@ -90,14 +105,12 @@ class ProblemList:
 def _problem_html(problem: Problem) -> str:
     cause, count = problem.cause, len(problem.findings)
     items = "".join(
-        f'<li><span class="badge {one.finding.severity}">{SEVERITIES_FR[one.finding.severity]}</span> '
-        f"<code>{escape(one.finding.check)}</code> {prose(one.finding.message)} <small>{prose(one.why)}</small></li>"
+        f"<li>{_label(one.finding)} {prose(one.finding.message)} <small>{prose(one.why)}</small></li>"
         for one in problem.evidence
     )
     items += "".join(f"<li>{prose(line)}</li>" for line in problem.log)
     return (
-        f'<article class="finding {problem.severity}"><h4><span class="badge {problem.severity}">'
-        f"{SEVERITIES_FR[problem.severity]}</span> <code>{escape(cause.check)}</code>"
+        f'<article class="finding {problem.severity}"><h4>{_label(cause)}'
         + (f" · {french.plural(count, 'constat')}" if count > 1 else "")
         + f"</h4><p><strong>{prose(cause.message)}</strong></p>"
         f"<p><strong>Correctif.</strong> {prose(cause.fix.text)}</p>"
@@ -130,26 +143,85 @@ def _commands_html(commands: Sequence[str]) -> str:
     return f"<pre><code>{escape(chr(10).join(commands))}</code></pre>" if commands else ""
 
 
-# Facts of evidence that no table names.
-_FACTS = {"held": "Déjà tenu", "proxy_networks": "Réseaux de Traefik", "places": "Joignable par", "project": "Projet"}
-_FACTS |= {
-    "urls": "URL",
-    "headers": "En-têtes absents",
-    "predicted": "Routeurs prévus",
+# Facts of evidence that no table names, and those whose name means something else there.
+_FACTS = {
     "announced": "Version annoncée",
+    "beyond": "Droits de trop",
+    "capabilities": "Capacités",
+    "causes": "Causes",
+    "certificate": "Certificat",
+    "claimants": "Réclamé par",
+    "compose_file": "Fichier compose",
+    "daemon_limit": "Limite réglée au démon",
+    "dependents": "En dépendent",
+    "destinations": "Points de montage",
+    "differences": "Différences",
+    "disk": "Disque",
+    "drops": "Écarte le conteneur",
+    "engine": "Version du moteur",
+    "expected": "Attendu",
+    "firewalls": "Pare-feu",
+    "folders": "Dossiers",
+    "headers": "En-têtes absents",
+    "held": "Déjà tenu",
+    "keys": "Réglages",
+    "known": "Résolveurs déclarés",
+    "labels": "Étiquettes",
+    "lines": "Lignes",
+    "listened": "Ports écoutés",
+    "listener": "Socket",
+    "loopback": "Sur la boucle locale seulement",
+    "newer": "Image que désigne l’étiquette",
+    "now": "Constaté",
+    "other_subnet": "Autre sous-réseau",
+    "others": "Autres routeurs",
+    "owners": "Tenu par",
+    "places": "Joignable par",
+    "predicted": "Routeurs prévus",
+    "problems": "Défauts",
+    "project": "Projet",
+    "proposal": "Règle proposée",
+    "proposals": "Étiquettes proposées",
+    "proposed": "Middlewares proposés",
+    "proxy": "Proxy",
+    "proxy_networks": "Réseaux de Traefik",
+    "registries": "Registres",
+    "route": "Route de la machine",
+    "routers": "Routeurs",
+    "secrets": "Secrets",
+    "servers": "Serveurs",
+    "shared": "Réseaux communs",
+    "siblings": "Voisins comparés",
+    "sources": "Chemins montés",
+    "strangers": "Conteneurs sans lien",
+    "subnet": "Sous-réseau",
+    "transport": "Transport",
+    "unused": "Images inutilisées",
+    "urls": "URL",
+    "users": "Usagers",
+    "variables": "Variables",
+    "victims": "Routeurs privés de requêtes",
+    "why": "Motif",
+    "winner": "Source retenue",
 }
-_FACTS |= {"causes": "Causes", "routers": "Routeurs", "known": "Résolveurs déclarés"}
+
+
+def fact_labels() -> dict[str, str]:
+    """The French label of each fact of evidence, by its name."""
+    tables = [*TABLES.values(), *(view.table for view in VIEWS.values())]
+    return {column.name: column.label for table in reversed(tables) for column in table.columns} | _FACTS
 
 
 def _evidence_html(evidence: Mapping[str, Any]) -> str:
-    tables = [*TABLES.values(), *(view.table for view in VIEWS.values())]
-    labels = {column.name: column.label for table in reversed(tables) for column in table.columns} | _FACTS
+    labels = fact_labels()
     known = {name: value for name, value in evidence.items() if value not in (None, "", [])}
     items = (f"<dt>{prose(labels.get(n, n))}</dt><dd>{breakable(_fact(value))}</dd>" for n, value in known.items())
     return f"<dl>{''.join(items)}</dl>"
 
 
 def _fact(value: Any) -> str:
+    if isinstance(value, bool):
+        return "oui" if value else "non"
     return ", ".join(map(_fact, value)) if isinstance(value, list) else french.visible(value)
 
 

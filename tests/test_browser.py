@@ -100,6 +100,16 @@ def test_a_table_is_sorted_by_a_click_and_filtered_by_a_word(browser: Browser, r
     assert names == ["jsr-dev", "jsr-solutions"]
 
 
+def test_the_heading_of_figures_stands_above_them(browser: Browser, reports: Reports) -> None:
+    page = Opened(browser, reports["reference"], DESK).page
+    astray = page.evaluate(
+        "[...document.querySelectorAll('tbody tr:first-child > *')].filter((cell) => getComputedStyle(cell).textAlign"
+        " !== getComputedStyle(cell.closest('table').tHead.rows[0].cells[cell.cellIndex]).textAlign).length"
+    )
+    assert astray == 0
+    assert page.locator("section#ports thead .integer").count() > 1
+
+
 @pytest.mark.parametrize("name", ["reference", "hostile"])
 def test_a_phone_shows_tables_as_cards_and_nothing_overflows(browser: Browser, reports: Reports, name: str) -> None:
     opened = Opened(browser, reports[name], PHONE)

@@ -26,7 +26,12 @@ OVERVIEW = Table(
         clause("cut", "Interruption"),
     ),
 )
-_WHERE = "Commandes, à lancer dans l’ordre depuis le dossier de ce rapport :"
+_HOW = (
+    "Les commandes se lancent avec bash, dans l’ordre, depuis le dossier de ce rapport.",
+    "Pour revenir en arrière : de la dernière étape faite à la première.",
+    "Le plan fait, relancer l’audit : « check_global.sh » décrit encore la machine d’avant.",
+)
+_LEFT = "Le correctif de chacun est donné avec lui, parmi les constats."
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class PlanShown:
     def _repr_html_(self) -> str:
         if not self.plan.steps and not self.plan.left:
             return Notice(_NOTHING, "good")._repr_html_()
-        parts = [self._overview._repr_html_()] if self.plan.steps else []
+        parts = [self._overview._repr_html_(), Sentences(_HOW)._repr_html_()] if self.plan.steps else []
         parts += [_step_html(step) for step in self.plan.steps]
         if self.plan.left:
             parts += [f"<h3>{prose(_BY_HAND)}</h3>", *(part._repr_html_() for part in _left(self.plan.left))]
@@ -62,7 +67,7 @@ class PlanShown:
         """The overview, the steps, then what is for a person."""
         if not self.plan.steps and not self.plan.left:
             return _NOTHING
-        parts = [self._overview.markdown()] if self.plan.steps else []
+        parts = [self._overview.markdown(), Sentences(_HOW).markdown()] if self.plan.steps else []
         parts += [_step_markdown(step) for step in self.plan.steps]
         if self.plan.left:
             parts += [typography(f"### {_BY_HAND}"), *(part.markdown() for part in _left(self.plan.left))]
@@ -103,6 +108,16 @@ def conclusion(made: Plan) -> list[str]:
     return found
 
 
+def beginning(made: Plan) -> list[str]:
+    """Where to begin, in a sentence."""
+    if not made.steps:
+        return []
+    first = made.steps[0]
+    solved = listing(dict.fromkeys(made.findings[one].check for one in first.claims))
+    end = f"résout {solved}" if solved else f"prépare l’étape {first.prepares}"
+    return [f"Par où commencer : l’étape 1 du plan, « {first.stack or 'machine'} », {end}."]
+
+
 def _facts(step: Step) -> list[str]:
     return [*map(describe, step.acts)]
 
@@ -112,7 +127,7 @@ def _told(step: Step) -> list[str]:
 
 
 def _blocks(step: Step) -> Iterator[tuple[str, Sequence[str]]]:
-    yield _WHERE, step.commands
+    yield "Commandes :", step.commands
     if step.relief:
         yield "Sans attendre, jusqu’à cette étape :", step.relief
     yield "Vérifier :", step.verify
@@ -156,4 +171,4 @@ def _left(left: Sequence[Left]) -> list[Shown]:
         for one in left
         if one.reason
     ]
-    return [*([Sentences(reasons)] if reasons else []), FindingList([one.finding for one in left])]
+    return [Sentences([_LEFT, *reasons]), FindingList([one.finding for one in left], brief=True)]

@@ -10,7 +10,7 @@ from auditlib.findings import Audit
 from auditlib.french import day, instant, typography
 from auditlib.inventory import PASSIVE
 from auditlib.plan import Plan, plan
-from auditlib.plan.shown import PlanShown, conclusion
+from auditlib.plan.shown import PlanShown, beginning, conclusion
 from auditlib.recommendations import recommend
 from auditlib.report.check_global import script
 from auditlib.schema import Row, records
@@ -30,14 +30,14 @@ def report(snapshot: Snapshot, audit: Audit, made: Plan | None = None) -> str:
         f"# Audit runtime de {markdown_text(snapshot.hostname)} – {day(snapshot.collected)}",
         typography(f"État du {instant(snapshot.collected, snapshot.zone)}."),
     ]
+    made = made or plan(snapshot, audit)
     for number, (title, chapter) in enumerate(_CHAPTERS.items(), start=1):
-        parts += [typography(f"## {number}. {title}"), *chapter(snapshot, audit)]
-    parts += [typography(f"## {len(_CHAPTERS) + 1}. Plan de corrections"), *_plan(made or plan(snapshot, audit))]
+        parts += [typography(f"## {number}. {title}"), *chapter(snapshot, audit, made)]
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
-    yield Sentences(conclusions.executive(snapshot, audit)).markdown()
+def _summary(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
+    yield Sentences([*conclusions.executive(snapshot, audit), *beginning(made)]).markdown()
     yield "### Sources"
     yield notebook.show(snapshot, "sources").markdown()
     yield "### La machine"
@@ -46,7 +46,7 @@ def _summary(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield notebook.show(snapshot, "docker_group", empty="Aucun compte local dans le groupe de Docker.").markdown()
 
 
-def _inventory(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+def _inventory(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     try:
         stacks = records(snapshot.stacks)
     except AbsentTable as absent:
@@ -108,7 +108,7 @@ def _stack(row: Row) -> str:
     return "\n".join(map(typography, lines))
 
 
-def _ports(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+def _ports(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     columns = ("port", "protocol", "owner", "kind", "container_port", "exposure", "addresses", "process")
     yield notebook.show(snapshot, "host_ports", *columns).markdown()
     yield "### Ports internes, non exposés sur l’hôte"
@@ -121,7 +121,7 @@ def _ports(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield from _checked(audit, "PORT-001", "PORT-002")
 
 
-def _routing(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+def _routing(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     columns = (
         "domain",
         "path",
@@ -155,7 +155,7 @@ def _routing(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
     yield notebook.show(snapshot, "log_events", *told, empty="Aucun événement.").markdown()
 
 
-def _databases(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+def _databases(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     try:
         rows, reach = records(snapshot.databases), records(snapshot.database_reach)
     except AbsentTable as absent:
@@ -216,13 +216,13 @@ def _checked(audit: Audit, *ids: str) -> Iterator[str]:
         yield FindingList(found, "Aucune observée.", brief=True).markdown()
 
 
-def _blocking(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+def _blocking(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     found = [problem for problem in problems(snapshot, audit) if problem.severity in BLOCKING]
     yield ProblemList(found, "Aucun problème bloquant observé.").markdown()
     yield from _unknown(audit)
 
 
-def _recommendations(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+def _recommendations(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     yield Advised(recommend(snapshot, audit)).markdown()
     yield "### Constats de gravité moyenne ou moindre"
     found = [finding for finding in audit.live if finding.severity not in BLOCKING]
@@ -243,7 +243,7 @@ def _unknown(audit: Audit) -> Iterator[str]:
         yield Sentences([f"{one.check}, « {one.title} » : {one.reason}" for one in unknown]).markdown()
 
 
-def _procedure(snapshot: Snapshot, audit: Audit) -> Iterator[str]:
+def _procedure(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     yield (
         "Le script `check_global.sh`, écrit avec ce rapport, contrôle à nouveau cette machine sans rien y modifier. "
         + typography("Il finit par 0 sans écart, 1 avec un écart, 2 s’il ne peut rien vérifier.")
@@ -256,7 +256,7 @@ def _rows(snapshot: Snapshot, name: str) -> list[Row]:
     return [] if frame is None else records(frame)
 
 
-def _plan(made: Plan) -> Iterator[str]:
+def _plan(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     yield Sentences(conclusion(made)).markdown()
     yield PlanShown(made).markdown()
 
@@ -270,4 +270,5 @@ _CHAPTERS = {
     "Problèmes bloquants et correctifs précis": _blocking,
     "Recommandations": _recommendations,
     "Procédure « check global » réexécutable": _procedure,
+    "Plan de corrections": _plan,
 }

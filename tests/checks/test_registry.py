@@ -13,6 +13,7 @@ import pytest
 from auditlib import findings
 from auditlib.findings import CHECKS, SEVERITIES_FR, Check, Finding
 from auditlib.french import typography
+from auditlib.shown import fact_labels
 from auditlib.snapshot import Snapshot
 from auditlib.tables import TABLES
 from tests.checks.cases import Case, expected, load, said
@@ -237,6 +238,11 @@ def test_a_finding_is_about_things_of_known_kinds_that_have_a_name(case: Case) -
     subjects = [subject for finding in audit.findings for subject in finding.subjects]
     assert {kind for kind, _ in subjects} <= KINDS
     assert "None" not in {name for _, name in subjects}
+
+
+@EVERY_FAILURE
+def test_each_fact_of_the_evidence_has_a_french_label(case: Case) -> None:
+    assert {name for finding in _found(case.snapshot, case) for name in finding.evidence} <= fact_labels().keys()
 
 
 @EVERY_FAILURE

@@ -270,5 +270,9 @@ def test_the_report_shows_the_plan(faulty: Snapshot, audit: Audit, made: Plan) -
     for wanted in ("### Étape 1 : jsr-solutions", "Attacher « jsr-dev » au réseau « unified-net ».", "patch -R -p1 -d"):
         assert typography(wanted) in chapter
     html = PlanShown(made)._repr_html_()
-    assert html.count('<article class="finding') == len(made.steps) + len(made.left)
+    assert html.count('<article class="finding') == len(made.steps)
+    # What is for a person is named here and told whole among the findings, once.
+    assert html.count("<li><span class") == len(made.left)
+    assert "Donner un mot de passe" not in chapter
+    assert typography("Par où commencer : l’étape 1 du plan, « jsr-solutions », résout NET-001") in text
     assert conclusion(made)[0] == "7 étapes résolvent 18 des 30 constats, selon la simulation."

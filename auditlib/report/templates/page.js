@@ -51,5 +51,7 @@
       table.parentElement.before(input);
     }
   });
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((detail) => (detail.open = true)));
+  // On paper what is folded is shown, but for what a section repeats of the findings.
+  const folded = "details:not(.more), #constats details, #plan details";
+  addEventListener("beforeprint", () => document.querySelectorAll(folded).forEach((detail) => (detail.open = true)));
 })();
