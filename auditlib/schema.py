@@ -125,8 +125,7 @@ class Table:
     def _made(self, columns: list[list[Any]]) -> pd.DataFrame:
         """The frame of these values, by column."""
         arrays = {
-            column.name: _array(values, column, self.name)
-            for column, values in zip(self.columns, columns, strict=True)
+            column.name: _array(values, column, self.name) for column, values in zip(self.columns, columns, strict=True)
         }
         return pd.DataFrame(arrays, copy=False)
 

@@ -15,7 +15,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from auditlib import runs, snapshot
-from auditlib.engines import IN_PROCESS, ISOLATED, kernels_stopped_on_error
+from auditlib.engines import IN_PROCESS, ISOLATED, kernels_stopped_on_error, stop_kernels
 from auditlib.findings import Audit
 from auditlib.french import duration, os_error, visible
 from auditlib.parameters import Parameters, read
@@ -105,6 +105,7 @@ class _Notebooks:
         first, *others = paths
         failures: dict[str, str] = {}
         with ThreadPoolExecutor(self.at_once) as pool:
+            waiting: dict[Future[_Ended], Path] = {}
             try:
                 self.say("Lecture de l’instantané…" if self.replayed else "Collecte des faits…")
                 waiting = {pool.submit(self._one, first, snapshot=self.replayed, destination=_SNAPSHOT): first}
@@ -117,6 +118,10 @@ class _Notebooks:
                 self._follow(waiting, failures, len(paths), done=1)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                # Leaving the pool waits for what runs in it; a kernel that is just starting is there the next time.
+                while any(future.running() for future in waiting):
+                    stop_kernels()
+                    time.sleep(0.1)
                 raise
         if len(failures) == len(paths):
             raise runs.RunError(f"Tous les carnets ont échoué ; le premier : {failures[first.stem]}.")

@@ -1,6 +1,7 @@
 """The isolated notebook engine: private kernels, nothing on the network, nothing left behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from auditlib import engines
+from auditlib import engines, runs
 
 
 def notebook(folder: Path, *code: str) -> Path:
@@ -147,9 +148,13 @@ def test_an_error_in_a_cell_is_papermills_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_at_once_with_130_and_leaves_no_kernel(tmp_path: Path, stop: signal.Signals) -> None:
-    """A whole run, interrupted while its notebooks execute: kept aside, `latest` untouched, no process left."""
-    outputs = tmp_path / "outputs"
-    command = [sys.executable, "-m", "auditlib", "run", "-p", "outputs", str(outputs)]
+    """A run, interrupted while its notebooks execute: kept aside, `latest` untouched, no process left."""
+    outputs, carnets = tmp_path / "outputs", tmp_path / "carnets"
+    carnets.mkdir()
+    shutil.copy(runs.project() / "notebooks" / "00_collecte.ipynb", carnets)
+    for name in ("10_long", "20_long"):
+        notebook(carnets, "snapshot: str = ''", "import time; time.sleep(60)").rename(carnets / f"{name}.ipynb")
+    command = [sys.executable, "-m", "auditlib", "run", "--notebooks", str(carnets), "-p", "outputs", str(outputs)]
     environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr

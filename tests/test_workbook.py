@@ -17,6 +17,7 @@ from auditlib import findings, runs, workbook
 from auditlib.parameters import Parameters
 from auditlib.report.exports import export
 from auditlib.snapshot import FOLDER, Snapshot
+from tests.test_engines_fast import held
 from tests.testbed.canaries import CANARIES
 
 NOTEBOOKS = runs.project() / "notebooks"
@@ -49,6 +50,15 @@ def done(outputs: Path, said: list[str], demo: Path) -> workbook.Done:
     """One run of the whole workbook on the recorded snapshot."""
     asked = Parameters(outputs=str(outputs), snapshot=str(demo), severities={"COMPOSE-001": "low"})
     return workbook.run(asked, NOTEBOOKS, said.append)
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> workbook.Done:
+    """The same run by the in-process engine."""
+    asked = Parameters(
+        outputs=str(tmp_path_factory.mktemp("fast")), snapshot=str(demo), severities={"COMPOSE-001": "low"}
+    )
+    return workbook.run(asked, NOTEBOOKS, lambda line: None, fast=True)
 
 
 def carnet(done: workbook.Done, name: str) -> nbformat.NotebookNode:
@@ -87,6 +97,13 @@ def test_every_notebook_ran_to_its_end_on_its_own_parameters(done: workbook.Done
     assert given["snapshot"] == "../instantane" or name == "00_collecte"
     if "severities" in given:
         assert given["severities"] == {"COMPOSE-001": "low"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_engines_give_the_same_outputs(done: workbook.Done, fast: workbook.Done, name: str) -> None:
+    isolated, in_process = held(carnet(done, name)), held(carnet(fast, name))
+    assert any(isolated)
+    assert in_process == isolated
 
 
 def test_executed_notebooks_tell_nothing_of_where_they_ran(done: workbook.Done) -> None:
