@@ -13,6 +13,7 @@ from auditlib.fixes import Declared, asked
 from auditlib.french import listing
 from auditlib.rules import RuleError, Syntax, domains, parse
 from auditlib.schema import Row, records
+from auditlib.snapshot import AbsentTable
 
 # Names that no public authority certifies (RFC 6761, 6762, 8375, 9476, and the reserved « internal »).
 _PRIVATE = re.compile(
@@ -161,17 +162,23 @@ def _kind(name: str, middlewares: Mapping[str, Row]) -> str | None:
     ),
 )
 def protected_alike(
-    traefik_routers: pd.DataFrame,
-    traefik_middlewares: pd.DataFrame,
+    traefik_routers: pd.DataFrame | None = None,
+    traefik_middlewares: pd.DataFrame | None = None,
     traefik: pd.DataFrame | None = None,
     predicted_routers: pd.DataFrame | None = None,
+    predicted_middlewares: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Routers without a kind of protection that more than half of their siblings have, of which there are three.
 
     Siblings: the other routers of the same entry point that somebody defined, that Traefik serves and that do not
-    merely redirect. A plugin whose name says nothing may be any protection: its router is not judged.
+    merely redirect. A plugin whose name says nothing may be any protection: its router is not judged. Without the API,
+    those that Traefik must have loaded.
     """
+    if traefik_routers is None or traefik_middlewares is None:
+        traefik_routers, traefik_middlewares = predicted_routers, predicted_middlewares
+    if traefik_routers is None or traefik_middlewares is None:
+        raise AbsentTable("traefik_routers", "elle n’a pas été lue")
     declared = Declared.of(predicted_routers, containers)
     middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
     judged: dict[str, list[tuple[Row, dict[str, str], bool]]] = {}

@@ -83,7 +83,8 @@ ALL: tuple[Source, ...] = (
         (*_tables("tls"), CERTIFICATES.name),
         tls.fetch,
         tls.rows,
-        after=("engine", "traefik_api"),
+        # Without the API, what labels and files declare is asked.
+        after=("engine", "traefik_static", "traefik_api", "traefik_files"),
         local=True,
     ),
     Source(
@@ -92,7 +93,8 @@ ALL: tuple[Source, ...] = (
         _tables("probes"),
         probes.fetch,
         probes.rows,
-        after=("engine", "traefik_api"),
+        # Without the API, what labels and files declare is asked.
+        after=("engine", "traefik_static", "traefik_api", "traefik_files"),
         local=True,
     ),
     Source(

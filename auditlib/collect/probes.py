@@ -62,6 +62,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         "late": sum(answer is None for _, answer in told),
         "beyond": len(targets[MAX_PROBES:]),
         "skipped": sorted(found.skipped),
+        "declared": found.declared,
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from auditlib.collect.declared import declared
 from auditlib.collect.dial import Address
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Payloads, Unreadable
@@ -56,6 +57,7 @@ class Proxy:
     gates: dict[str, Gate]
     own: frozenset[str]
     routers: list[Row]
+    declared: bool = False  # the routers are those that labels and files declare: the API was not read
     skipped: set[str] = field(default_factory=set)  # routers whose rule names nothing that can be asked
 
     def http(self) -> list[Target]:
@@ -102,23 +104,25 @@ def _askable(place: Place) -> bool:
 
 
 def find(payloads: Payloads) -> Proxy:
-    """The proxy that the payloads of the engine and of Traefik's API describe.
+    """The proxy that the payloads of the engine and of Traefik's API describe; else its labels, files and options.
 
-    Raises Unreadable when there is none on this machine, or when it tells nothing of its routers.
+    Raises Unreadable when there is none on this machine, or when nothing tells its routers.
     """
-    engine, api = payloads["engine"], payloads["traefik_api"]
-    if api is None:
+    engine, api, static = payloads["engine"], payloads["traefik_api"], payloads.get("traefik_static")
+    if api is None and (engine is None or static is None):
         remedy = "rendre l’API de Traefik lisible, ou donner traefik_api"
         raise Unreadable("absent", "les routes de Traefik n’ont pas été lues", remedy)
     if engine is not None and not engine["local"]:
         elsewhere = "le moteur Docker audité est sur une autre machine"
         raise Unreadable("absent", elsewhere, "lancer l’audit sur cette machine")
     containers = engine["containers"] if engine is not None else []
-    bearer = _bearer(api["container"], containers)
-    loopback = (urlsplit(api["url"]).hostname or "") in ("127.0.0.1", "localhost", "::1")
-    if bearer is None and not loopback and not api.get("here"):
-        raise Unreadable("absent", "Traefik n’est pas sur cette machine", "lancer l’audit sur la machine de Traefik")
-    tables = api_rows(api).tables
+    bearer = _bearer((api or static or {}).get("container"), containers)
+    if api is not None:
+        loopback = (urlsplit(api["url"]).hostname or "") in ("127.0.0.1", "localhost", "::1")
+        if bearer is None and not loopback and not api.get("here"):
+            remedy = "lancer l’audit sur la machine de Traefik"
+            raise Unreadable("absent", "Traefik n’est pas sur cette machine", remedy)
+    tables = api_rows(api).tables if api is not None else declared(payloads)
     gates = {
         row["entrypoint"]: Gate(
             row["entrypoint"], tuple(_addresses(bearer, row)), row["tls"], row["redirect_to"] is not None
@@ -126,7 +130,7 @@ def find(payloads: Payloads) -> Proxy:
         for row in tables["traefik_entrypoints"]
         if row["protocol"] == "tcp"
     }
-    return Proxy(gates, frozenset(_own(containers)), tables["traefik_routers"])
+    return Proxy(gates, frozenset(_own(containers)), tables["traefik_routers"], declared=api is None)
 
 
 def gaps(payload: dict[str, Any]) -> list[str]:
@@ -139,12 +143,15 @@ def gaps(payload: dict[str, Any]) -> list[str]:
 
 
 def note(payload: dict[str, Any]) -> str:
-    """The routers that no name leads to, as a French sentence."""
+    """What was asked, when the API did not tell it, and the routers that no name leads to, as French sentences."""
     skipped = payload["skipped"]
+    told = "Questions tirées des étiquettes et des fichiers : l’API de Traefik n’a pas été lue."
+    asked = [told] if payload.get("declared") else []
     if not skipped:
-        return ""
+        return " ".join(asked)
     shown = [*skipped[:5], *([f"{number(len(skipped) - 5)} autres"] if len(skipped) > 5 else [])]
-    return f"Non interrogés, faute d’un nom et d’un chemin précis dans leur règle : {listing(shown)}."
+    unasked = f"Non interrogés, faute d’un nom et d’un chemin précis dans leur règle : {listing(shown)}."
+    return " ".join([*asked, unasked])
 
 
 def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any] | None:

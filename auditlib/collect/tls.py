@@ -46,6 +46,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         "late": sum(answer is None for _, answer in told),
         "beyond": len(targets[MAX_NAMES:]),
         "skipped": sorted(found.skipped),
+        "declared": found.declared,
     }
 
 

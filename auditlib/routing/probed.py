@@ -55,6 +55,11 @@ def probe_walks(
     traefik_services: pd.DataFrame | None = None,
     traefik_servers: pd.DataFrame | None = None,
     traefik_middlewares: pd.DataFrame | None = None,
+    traefik_files: pd.DataFrame | None = None,
+    traefik_file_routers: pd.DataFrame | None = None,
+    traefik_file_services: pd.DataFrame | None = None,
+    traefik_file_servers: pd.DataFrame | None = None,
+    traefik_file_middlewares: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """One row for each probe whose address can be asked at all."""
     given: Mapping[str, Any] = {
@@ -72,9 +77,14 @@ def probe_walks(
         "traefik_services": traefik_services,
         "traefik_servers": traefik_servers,
         "traefik_middlewares": traefik_middlewares,
+        "traefik_files": traefik_files,
+        "traefik_file_routers": traefik_file_routers,
+        "traefik_file_services": traefik_file_services,
+        "traefik_file_servers": traefik_file_servers,
+        "traefik_file_middlewares": traefik_file_middlewares,
     }
     known = Known(Snapshot("", _NO_TIME, {name: frame for name, frame in given.items() if frame is not None}))
-    rules = {} if traefik_routers is None else {row["router"]: row for row in records(traefik_routers)}
+    rules = {row["router"]: row for row in known.traefik("routers") or []}
     for probe in records(http_probes):
         try:
             walked = trace(known, probe["url"])
