@@ -57,6 +57,14 @@ def cell(value: Any, column: Column, zone: str = "UTC") -> str:
             return column.words.get(value) or french.visible(value)
 
 
+# JupyterLab sets cells at the right, in their middle: sentences there are hard to read. Our page has its own style.
+LAB = (
+    "<style>.jp-RenderedHTMLCommon .grid :is(td, th) {text-align: left; vertical-align: top}"
+    ".jp-RenderedHTMLCommon .grid :is(.integer, .bytes, .seconds) {text-align: right}"
+    ".jp-RenderedHTMLCommon .grid td.prose {min-width: 16em}</style>"
+)
+
+
 @dataclass(frozen=True)
 class Grid:
     """A table of the audit, with its French headings. Rows that are many can be filtered in the report."""
@@ -81,7 +89,8 @@ class Grid:
             for column in self.shown
         )
         body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in records(self.frame))
-        return f'<div class="grid"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f'{LAB}<div class="grid">{table}</div>'
 
     def _html_row(self, row: Row) -> str:
         """Cells that carry their heading, for screens too narrow for columns."""

@@ -203,7 +203,7 @@ def _draw_edge(axes: Axes, start: tuple[float, float], end: tuple[float, float],
     label = _short(data.get("label", ""), 12)
     if label and label != "/":
         # Near the end, where the edges of one node have parted.
-        halo = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+        halo = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
         axes.text(x1 - 0.05, y1 + 0.05, label, ha="right", va="bottom", fontsize=6.5, color=MUTED, zorder=3, bbox=halo)
 
 

@@ -141,7 +141,7 @@ def _named(name: str, file: Path, kind: type) -> Any:
     try:
         return _content(file, kind)
     except ParameterError as error:
-        raise ParameterError(f"Paramètre « {name} » : {error}") from None
+        raise ParameterError(f"Paramètre « {name} » : {str(error)[:1].lower()}{str(error)[1:]}") from None
 
 
 def _beside(name: str, file: Path | None) -> Path:
@@ -159,19 +159,17 @@ def _content(file: Path, kind: type) -> Any:
     try:
         values = yaml.safe_load(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise ParameterError(
-            f"Fichier de paramètres introuvable : {visible(file)}. Vérifiez le chemin donné."
-        ) from None
+        raise ParameterError(f"Fichier introuvable : {visible(file)}. Vérifiez le chemin donné.") from None
     except OSError as error:
-        raise ParameterError(f"Fichier de paramètres illisible : {visible(file)} ({os_error(error)}).") from None
+        raise ParameterError(f"Fichier illisible : {visible(file)} ({os_error(error)}).") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
         where = f", ligne {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
-        raise ParameterError(f"Fichier de paramètres mal formé : {visible(file)}{where}. Corrigez son YAML.") from None
+        raise ParameterError(f"Fichier mal formé : {visible(file)}{where}. Corrigez son YAML.") from None
     if values is None:
         return kind()
     if not isinstance(values, kind) or (isinstance(values, Mapping) and not all(isinstance(n, str) for n in values)):
         due = "des lignes « nom: valeur »" if kind is dict else "une liste"
-        raise ParameterError(f"Fichier de paramètres mal formé : {visible(file)}. Attendu : {due}.")
+        raise ParameterError(f"Fichier mal formé : {visible(file)}. Attendu : {due}.")
     return values
 
 

@@ -40,7 +40,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (
             ["run", "-f", "absent.yaml"],
             64,
-            "Fichier de paramètres introuvable : absent.yaml. Vérifiez le chemin donné.",
+            "Fichier introuvable : absent.yaml. Vérifiez le chemin donné.",
         ),
         (
             ["run", "-p", "timeout_s", "vite"],

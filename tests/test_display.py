@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditlib.causes import Evidence, Problem
-from auditlib.display import Cards, Grid, Notice, Sentences, Several, cell, markdown_code, markdown_text, plain
+from auditlib.display import LAB, Cards, Grid, Notice, Sentences, Several, cell, markdown_code, markdown_text, plain
 from auditlib.findings import Finding, Fix
 from auditlib.french import visible
 from auditlib.schema import Column, Table, flag, instant, integer, prose, records, seconds, several, size, text
@@ -97,6 +97,8 @@ def _shown(html: str) -> str:
 @given(one=TEXTS, two=st.lists(TEXTS, min_size=1, max_size=3), three=TEXTS)
 def test_html_cells_show_the_text(one: str, two: list[str], three: str) -> None:
     html = Grid(TABLE.frame([{"one": one, "two": two, "three": three}]), TABLE)._repr_html_()
+    assert html.startswith(LAB)
+    html = html.removeprefix(LAB)
     page = _Page(html)
     assert page.tags <= {"div", "table", "caption", "thead", "tr", "th", "tbody", "td", "span", "wbr"}
     assert page.attributes <= {"class", "scope", "data-label"}
@@ -166,7 +168,7 @@ def test_html_cards_show_the_text(value: str) -> None:
 
 def test_a_long_word_may_break_and_loses_nothing() -> None:
     name = "registry.example.org/équipe/un-nom-vraiment-très-long@sha256:" + "0" * 64
-    html = Grid(TABLE.frame([{"one": name}]), TABLE, ("one",))._repr_html_()
+    html = Grid(TABLE.frame([{"one": name}]), TABLE, ("one",))._repr_html_().removeprefix(LAB)
     assert "<wbr>" in html and name in _shown(html)
     longest = max(re.sub(r"<(?!wbr)[^>]*>", "<wbr>", html).split("<wbr>"), key=len)
     assert len(longest) <= 48

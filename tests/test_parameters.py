@@ -168,13 +168,13 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path, content: str) -> None:
 )
 def test_a_broken_file(tmp_path: Path, content: str | bytes, what: str) -> None:
     file = _file(tmp_path, content)
-    assert _refusal({}, file) == f"Fichier de paramètres mal formé : {file}{what}"
+    assert _refusal({}, file) == f"Fichier mal formé : {file}{what}"
 
 
 def test_a_file_that_is_not_there_or_not_a_file(tmp_path: Path) -> None:
     missing = tmp_path / "audit.yaml"
-    assert _refusal({}, missing) == f"Fichier de paramètres introuvable : {missing}. Vérifiez le chemin donné."
-    assert _refusal({}, tmp_path) == f"Fichier de paramètres illisible : {tmp_path} (c’est un dossier)."
+    assert _refusal({}, missing) == f"Fichier introuvable : {missing}. Vérifiez le chemin donné."
+    assert _refusal({}, tmp_path) == f"Fichier illisible : {tmp_path} (c’est un dossier)."
 
 
 # The command line

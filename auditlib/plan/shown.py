@@ -148,8 +148,9 @@ def _step_html(step: Step) -> str:
         for name, content in step.files.items()
     )
     return (
-        f'<article class="finding {level}"><h4><span class="badge {level}">{prose(risk(step))}</span> '
-        f"{prose(title(step))}</h4><ul>{lines}</ul><ul>{told}</ul>{blocks}{files}</article>"
+        f'<article class="finding {level}"><h4><strong>{prose(title(step))}</strong> · '
+        f'<span class="badge {level}">{prose(risk(step))}</span></h4>'
+        f"<ul>{lines}</ul><ul>{told}</ul>{blocks}{files}</article>"
     )
 
 
