@@ -17,8 +17,8 @@ def diff(old: list[Line], new: list[Line], path: str) -> str:
     if not groups:
         raise Unsafe("il n’y a rien à changer")
     # With a space in it, a name ends at a tab: `patch` looks for another file otherwise.
-    end = "\t" if " " in path else ""
-    text = [f"--- a/{path}{end}\n", f"+++ b/{path}{end}\n"]
+    tab = "\t" if " " in path else ""
+    text = [f"--- a/{path}{tab}\n", f"+++ b/{path}{tab}\n"]
     floor = 0
     for rank, (first, last, start, end) in enumerate(groups):
         roof = groups[rank + 1][0] if rank + 1 < len(groups) else len(old)
