@@ -34,17 +34,17 @@ def known(content: str) -> list[Line]:
     return [Line(row["text"], row["ending"]) for row in shown(content)]
 
 
-def mended(text: str, diff: str, tool: str, folder: Path) -> str:
+def mended(text: str, diff: str, tool: str, folder: Path, name: str = FILE) -> str:
     """A file after `patch -p1` or `git apply`, neither of which may say a word of doubt."""
-    folder.mkdir(parents=True)
-    (folder / FILE).write_text(text, "utf-8", newline="")
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text(text, "utf-8", newline="")
     command = ["patch", "-p1"] if tool == "patch" else ["git", "apply"]
     done = subprocess.run(
         command, cwd=folder, input=diff.encode(), capture_output=True, check=False, env={"PATH": "/usr/bin:/bin"}
     )
     assert done.returncode == 0, (done.stdout, done.stderr, diff)
     assert b"fuzz" not in done.stdout and b"offset" not in done.stdout, (done.stdout, diff)
-    return (folder / FILE).read_bytes().decode()
+    return (folder / name).read_bytes().decode()
 
 
 def both(text: str, operations: list[Operation], folder: Path) -> str:
@@ -195,6 +195,14 @@ def test_several_edits_make_one_patch(tmp_path: Path) -> None:
     assert "db-net" in said["services"]["postgres"]["networks"]
     assert said["services"]["redis"]["container_name"] is None
     assert '      - "127.0.0.1:8080:8080" # API\n' in made
+
+
+@pytest.mark.parametrize("tool", PROGRAMS)
+@pytest.mark.parametrize("name", ["Mes outils/compose.yaml", "Été 2026/outils à moi/compose.yaml", "été/a.yml"])
+def test_folders_are_named_as_people_name_them(name: str, tool: str, tmp_path: Path) -> None:
+    text = "services:\r\n  a:\r\n    image: x\t# tab\r\n    ports:\r\n      - '80:80'\r\n"
+    diff = patch(known(text), name, [Publish("a", "tcp", 80, 80, ("127.0.0.1", 80))])
+    assert mended(text, diff, tool, tmp_path / "dossier", name) == text.replace("80:80", "127.0.0.1:80:80")
 
 
 def test_a_patch_shows_no_unknown_line() -> None:

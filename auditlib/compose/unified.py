@@ -16,7 +16,9 @@ def diff(old: list[Line], new: list[Line], path: str) -> str:
     groups = _grouped([code[1:] for code in codes if code[0] != "equal"], old)
     if not groups:
         raise Unsafe("il n’y a rien à changer")
-    text = [f"--- a/{path}\n", f"+++ b/{path}\n"]
+    # With a space in it, a name ends at a tab: `patch` looks for another file otherwise.
+    tab = "\t" if " " in path else ""
+    text = [f"--- a/{path}{tab}\n", f"+++ b/{path}{tab}\n"]
     floor = 0
     for rank, (first, last, start, end) in enumerate(groups):
         roof = groups[rank + 1][0] if rank + 1 < len(groups) else len(old)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from auditlib.findings import WEIGHTS, Audit, Finding, run
 from auditlib.plan.acts import Act, Create, Mode, Stack, container, rows, stack
 from auditlib.plan.effects import applied
-from auditlib.plan.mends import Way, ways
+from auditlib.plan.mends import ByHand, Way, ways
 from auditlib.plan.steps import Cut
 from auditlib.plan.written import Disk, disk, write
 from auditlib.snapshot import Snapshot
@@ -25,11 +25,16 @@ class Draft:
 def chosen(snapshot: Snapshot, audit: Audit) -> tuple[list[tuple[Finding, Way]], dict[str, str]]:
     """The way of each finding that has one, the gravest first; by identity, why the others have none."""
     taken: dict[tuple[object, ...], Act] = {}
-    files = disk(snapshot)
+    files, settled = disk(snapshot), snapshot
     found: list[tuple[Finding, Way]] = []
     reasons: dict[str, str] = {}
     for finding in audit.live:
-        free = [way for way in ways(snapshot, finding) if all(taken.get(act.target, act) == act for act in way)]
+        try:
+            offered = ways(settled, finding)
+        except ByHand as why:
+            reasons[finding.identity] = str(why)
+            continue
+        free = [way for way in offered if all(taken.get(act.target, act) == act for act in way)]
         tried = [(way, _refusal(snapshot, way, taken, files)) for way in free]
         possible = [way for way, refusal in tried if not refusal]
         if possible:
@@ -37,9 +42,11 @@ def chosen(snapshot: Snapshot, audit: Audit) -> tuple[list[tuple[Finding, Way]],
             _refusal(snapshot, way, taken, files, keep=True)
             taken |= {act.target: act for act in way}
             found.append((finding, way))
+            # A port that one idle service gets is free for no other.
+            settled = applied(settled, *(act for act in way if act.disk))
         elif tried:
             reasons[finding.identity] = tried[0][1]
-        elif ways(snapshot, finding):
+        elif offered:
             reasons[finding.identity] = "un constat plus grave demande autre chose du même réglage"
     return found, reasons
 

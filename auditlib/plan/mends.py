@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from auditlib.checks.compose import own_name
 from auditlib.findings import Finding
 from auditlib.fixes import Declared
+from auditlib.french import listing, quoted
 from auditlib.patches import Flag, Join, Label, Leave, Name, Publish, Restart
 from auditlib.plan.acts import MOVE, PREPARE, RENAME, Act, Create, Mode, Owner, container, rows
 from auditlib.ports import claim, free_port, used_ports
+from auditlib.routing.routes import host_and_port
 from auditlib.schema import Row
 from auditlib.snapshot import Snapshot
 
@@ -20,8 +22,12 @@ Mend = Callable[[Snapshot, Finding], Sequence[Way]]
 _LOOPBACK = "127.0.0.1"
 
 
+class ByHand(Exception):  # noqa: N818 - what a person must do first; not a programming error
+    """A mend that is not for a program. The message is a French clause that says why."""
+
+
 def ways(snapshot: Snapshot, finding: Finding) -> list[Way]:
-    """The ways to mend a finding that can be written down; none where it is for a person."""
+    """The ways to mend a finding that can be written down; none where it is for a person. Raises ByHand."""
     mend = MENDS.get(finding.check)
     found = mend(snapshot, finding) if mend else ()
     return [way for way in found if way and all(act.writable for act in way)]
@@ -76,14 +82,26 @@ def _api(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
 
 
 def _joined(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
-    """NET-001, NET-002: on the network that Traefik takes."""
-    name, said = finding.evidence["container"], finding.evidence
-    designated = [row["designated"] for row in rows(snapshot, "proxy")]
-    wanted = [said.get("network"), *designated, *(said.get("proxy_networks") or ())]
-    known = {row["name"] for row in rows(snapshot, "networks")}
-    shared = next((one for one in wanted if one in known), None)
+    """NET-001, NET-002: on a network of Traefik's, and that one designated where Traefik would take another."""
+    name = finding.evidence["container"]
+    proxy = next(iter(rows(snapshot, "proxy")), {})
+    known = [row["name"] for row in rows(snapshot, "networks")]
+    own = {row["network"] for row in rows(snapshot, "container_networks") if row["container"] == name}
+    label = next((row["network_label"] for row in rows(snapshot, "routed") if row["container"] == name), None)
+    # From the machine's own network, every one is reached.
+    inside = proxy.get("container") and proxy["network_mode"] != "host"
+    reached = sorted({*proxy["networks"]} & {*known}) if inside else known
+    designated = label if label is not None else proxy.get("designated")
+    others = sorted(reached, key=lambda one: (one not in own, one != proxy.get("designated"), one))
+    places = [designated, *(one for one in others if inside or one in own)]
+    shared = next((one for one in places if one in reached), None)
     service = _service(snapshot, name)
-    return [(Act(name, Join(service, shared)),)] if service and shared else []
+    if not service or not shared:
+        return []
+    acts = [] if shared in own else [Act(name, Join(service, shared))]
+    if shared != designated and (label is not None or len(own) + len(acts) > 1):
+        acts.append(Act(name, Label(service, "traefik.docker.network", shared)))
+    return [tuple(acts)]
 
 
 def _designated(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
@@ -227,7 +245,23 @@ def _named(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     taken |= {one["container_name"] for one in rows(snapshot, "compose_services")}
     if wanted in taken:
         return []
+    calling = [] if row["name"] == row["compose_service"] else callers(snapshot, row["name"])
+    if calling:
+        verb = "l’appelle" if len(calling) == 1 else "l’appellent"
+        instead = f"celui du service, {quoted(row['compose_service'])}"
+        raise ByHand(f"{listing(map(quoted, calling))} {verb} par ce nom : y écrire d’abord {instead}")
     return [(Act(row["name"], Name(row["compose_service"], wanted), phase=RENAME),)]
+
+
+def callers(snapshot: Snapshot, name: str) -> list[str]:
+    """Who calls a container by its name, as far as the audit sees: variables, and files that Traefik reads."""
+    strings = [
+        f"{row['container']} ({row['variable']})"
+        for row in rows(snapshot, "connection_strings")
+        if row["host"] == name and name in (row["targets"] or ())
+    ]
+    servers = [row["service"] for row in rows(snapshot, "traefik_servers") if host_and_port(row["url"])[0] == name]
+    return list(dict.fromkeys([*strings, *servers]))
 
 
 def _apart(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:

@@ -30,6 +30,7 @@ class _State:
     audit: Audit
     files: Disk
     former: dict[str, str]  # the first name of a container, by its name now
+    overrides: dict[str, list[str]]  # what the steps made for a stack, by its Compose command
 
     @property
     def live(self) -> set[str]:
@@ -46,7 +47,7 @@ def first_identity(finding: Finding, former: Mapping[str, str]) -> str:
 def plan(snapshot: Snapshot, audit: Audit) -> Plan:
     """The plan that mends what an audit found in a snapshot, as far as programs can mend it."""
     found, reasons = chosen(snapshot, audit)
-    state = _State(snapshot, audit, disk(snapshot), {})
+    state = _State(snapshot, audit, disk(snapshot), {}, {})
     steps: list[Step] = []
     for draft in drafts(snapshot, found):
         if step := _step(len(steps) + 1, draft, state, reasons):
@@ -70,7 +71,9 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         reasons |= {one.identity: why for one in draft.claims}
     if all(isinstance(act.operation, Create) for act in made.done):
         return None
-    forth, back = commands(facts, draft.home, made)
+    earlier = state.overrides.setdefault(draft.home.compose, []) if draft.home else []
+    forth, back = commands(facts, draft.home, made, earlier)
+    earlier += [made.override] if made.override else []
     renames, cut = _renames(made.done), interrupted(facts, made.done)
     state.facts = applied(facts, *made.done)
     state.audit = run(state.facts)

@@ -5,7 +5,8 @@ from urllib.parse import unquote
 
 from auditlib.french import listing, quoted
 from auditlib.patches import Flag, Join, Label, Leave, Name, Publish, Restart
-from auditlib.plan.acts import Act, Create, Mode, Owner, rows
+from auditlib.plan.acts import Act, Create, Mode, Owner
+from auditlib.plan.mends import callers
 from auditlib.plan.steps import Cut, Step
 from auditlib.snapshot import Snapshot
 
@@ -69,20 +70,10 @@ def remarks(facts: Snapshot, acts: tuple[Act, ...]) -> Iterator[str]:
                 yield f"Ce qui se sert de cette option de {who} devra s’en passer."
             case Name(service=service) if act.container:
                 yield f"Ce qui appelle {who} depuis la machine (« docker exec », scripts, sauvegardes) doit suivre."
-                yield from _callers(facts, act.container, service)
-
-
-def _callers(facts: Snapshot, name: str, service: str) -> Iterator[str]:
-    """Who calls a container by the name that it loses, and whether the name of its service stays for them."""
-    calling = [
-        f"{row['container']} ({row['variable']})"
-        for row in rows(facts, "connection_strings")
-        if row["host"] == name and name in (row["targets"] or ())
-    ]
-    if calling:
-        verb = "l’appelle" if len(calling) == 1 else "l’appellent"
-        stays = "ce nom reste, c’est celui du service" if name == service else "ce nom n’existera plus pour eux"
-        yield f"{listing(map(quoted, calling))} {verb} {quoted(name)} : {stays} sur leurs réseaux."
+                if (calling := callers(facts, act.container)) and act.container == service:
+                    verb = "l’appelle" if len(calling) == 1 else "l’appellent"
+                    stays = "ce nom reste, c’est celui du service sur leurs réseaux"
+                    yield f"{listing(map(quoted, calling))} {verb} {quoted(service)} : {stays}."
 
 
 def interruption(cut: Cut) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from auditlib.compose.unified import diff
 from auditlib.compose.written import Line, Unsafe
 from auditlib.overrides import Now, override
-from auditlib.patches import Join, Operation, Restart, check_path
+from auditlib.patches import Join, Operation, Publish, Restart, check_path
 from auditlib.patches import applied as edited
 from auditlib.plan.acts import Act, Create, Mode, Owner, Stack, container, rows
 from auditlib.schema import Row
@@ -57,7 +57,7 @@ def write(snapshot: Snapshot, name: str, home: Stack | None, acts: Sequence[Act]
             try:
                 if act.container is None:
                     raise Unsafe(reason)
-                override([one.operation for one in (*over, act)], _now(snapshot, (*over, act)))  # type: ignore[misc]
+                _override(snapshot, (*over, act), (*made.done, act))
             except Unsafe as refusal:
                 made.refused[act] = reason or str(refusal)
             else:
@@ -71,8 +71,15 @@ def write(snapshot: Snapshot, name: str, home: Stack | None, acts: Sequence[Act]
         made.files[made.patch] = "".join(diff(before[key], known[key], key[1]) for key in changed)
     if over:
         made.override = f"{name}.override.yml"
-        made.files[made.override] = override([act.operation for act in over], _now(snapshot, over))  # type: ignore[misc]
+        made.files[made.override] = _override(snapshot, over, made.done)
     return made
+
+
+def _override(snapshot: Snapshot, over: Sequence[Act], done: Sequence[Act]) -> str:
+    """The override of some acts. It lists all the ports of a service anew: also those that its files move."""
+    listed = {act.container for act in over if isinstance(act.operation, Publish)}
+    told = [act for act in done if act in over or (act.container in listed and isinstance(act.operation, Publish))]
+    return override([act.operation for act in told], _now(snapshot, told))  # type: ignore[misc]
 
 
 def _into_files(home: Stack, operation: Operation, known: Disk, before: Disk) -> str:
@@ -124,8 +131,13 @@ def _range(row: Row) -> str:
     return f"{row['host_port']}-{row['host_port_last']}" if row["host_port_last"] else str(row["host_port"])
 
 
-def commands(snapshot: Snapshot, home: Stack | None, made: Written) -> tuple[list[str], list[str]]:
-    """The commands of a step and its way back, in the order to run them."""
+def commands(
+    snapshot: Snapshot, home: Stack | None, made: Written, earlier: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """The commands of a step and its way back, in the order to run them.
+
+    `earlier` are the overrides that earlier steps gave its stack: without them, Compose would undo those steps.
+    """
     forth, back = [], []
     up = list(dict.fromkeys(act.operation.service for act in made.done if home and act.recreates))  # type: ignore[union-attr]
     for act in made.done:
@@ -160,13 +172,17 @@ def commands(snapshot: Snapshot, home: Stack | None, made: Written) -> tuple[lis
     forth += [f"docker restart {shlex.quote(name)}" for name in dict.fromkeys(restarted)]
     if up and home:
         services = " ".join(map(shlex.quote, up))
-        over = f' -f "$PWD"/{FOLDER}/{shlex.quote(made.override)}' if made.override else ""
-        forth.append(f"{home.compose}{over} up -d {services}")
-        back.append(f"{home.compose} up -d {services}")
+        kept = "".join(_named(name) for name in earlier)
+        forth.append(f"{home.compose}{kept}{_named(made.override) if made.override else ''} up -d {services}")
+        back.append(f"{home.compose}{kept} up -d {services}")
     for act in made.done:
         if isinstance(act.operation, Create):
             back.append(f"docker network rm {shlex.quote(act.operation.network)}")
     return forth, back
+
+
+def _named(name: str) -> str:
+    return f' -f "$PWD"/{FOLDER}/{shlex.quote(name)}'
 
 
 def relief(made: Written) -> list[str]:

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from auditlib import findings
-from auditlib.findings import CHECKS, Audit, Finding
-from auditlib.patches import Join, Label, Restart
+from auditlib.compose.written import Line
+from auditlib.findings import CHECKS, Audit, Command, Finding
+from auditlib.patches import Join, Label, Name, Publish, Restart
 from auditlib.plan import plan
-from auditlib.plan.acts import Mode, Owner
+from auditlib.plan.acts import Act, Mode, Owner, Stack
 from auditlib.plan.choice import chosen, drafts
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import MENDS, ways
 from auditlib.plan.shown import PlanShown
+from auditlib.plan.written import write
 from auditlib.schema import Row, records
 from auditlib.snapshot import Snapshot
 from tests.checks.cases import Case, load
@@ -182,6 +184,82 @@ def test_a_container_of_no_project_is_joined_by_the_engine_alone(faulty: Snapsho
     assert step.back == ("docker network disconnect unified-net jsr-dev",)
     assert step.files == {}
     assert [left.reason for left in made.left] == ["aucun fichier compose connu ne décrit ce conteneur"]
+
+
+def test_idle_files_get_ports_that_no_other_was_given(faulty: Snapshot) -> None:
+    """Two files that do not run claim one port that is taken: neither gets what the other was given."""
+    file = "ai-tools/ai-orchestrator/docker-compose.legacy.yml"
+    facts = faulty
+    for table in ("compose_projects", "compose_services", "compose_ports", "compose_lines"):
+        copies = [
+            {**row, **{name: "copie.yml" for name in ("files", "file") if name in row}}
+            for row in records(getattr(faulty, table))
+            if file in (row.get("files"), row.get("file"))
+        ]
+        assert copies
+        facts = facts.changed({table: [*records(getattr(faulty, table)), *copies]})
+    audit = findings.run(facts)
+    made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "PORT-002"]))
+    given = [act.operation.wanted for step in made.steps for act in step.acts if isinstance(act.operation, Publish)]
+    assert len(given) == len(set(given)) >= 2
+
+
+# The networks of a container whose label names one that is not there; what it joins, and what is designated instead.
+PLACES = [
+    (("traefik-net", "unified-net"), [], "unified-net"),
+    (("traefik-net",), [], "traefik-net"),
+    (("agent-zero_default",), [Join("jsr-dev", "unified-net")], "unified-net"),
+]
+
+
+@pytest.mark.parametrize(("places", "joins", "shared"), PLACES)
+def test_a_network_that_is_not_there_is_designated_no_more(
+    faulty: Snapshot, places: tuple[str, ...], joins: list[Join], shared: str
+) -> None:
+    labels = without(faulty, "labels", container="jsr-dev", label="traefik.docker.network")
+    absent = {"container": "jsr-dev", "label": "traefik.docker.network", "value": "traefik_public"}
+    others = without(faulty, "container_networks", container="jsr-dev")
+    [own] = [row for row in records(faulty.container_networks) if row["container"] == "jsr-dev"]
+    attached = [*others, *({**own, "network": place} for place in places)]
+    facts = faulty.changed({"labels": [*labels, absent], "container_networks": attached})
+    audit = findings.run(facts)
+    made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check in ("NET-001", "NET-002")]))
+    [step] = made.steps
+    assert [act.operation for act in step.acts] == [*joins, Label("jsr-dev", "traefik.docker.network", shared)]
+    assert "NET-001|container=jsr-dev" in step.claims
+    assert step.kept == ()
+
+
+def test_a_name_that_others_call_is_for_a_person(faulty: Snapshot) -> None:
+    strings = altered(faulty, "connection_strings", {"host": "base"}, host="redis")
+    strings = [{**row, "targets": ("base",)} if row["host"] == "base" else row for row in strings]
+    facts = applied(faulty, Act("redis", Name("redis", "base"))).changed({"connection_strings": strings})
+    facts = facts.changed({"containers": altered(facts, "containers", {"name": "database"}, name="base")})
+    facts = facts.changed({"connection_strings": [
+        {**row, "host": "database", "targets": ("database",)} if row["host"] == "base" else row for row in strings
+    ]})  # fmt: skip
+    audit = findings.run(facts)
+    made = plan(
+        facts, Audit(audit.results, [one for one in audit.live if one.subjects == (("container", "database"),)])
+    )
+    [left] = [left for left in made.left if left.finding.check == "COMPOSE-001"]
+    assert "« media-api (REDIS_URL) » l’appelle par ce nom" in left.reason.replace("\u00a0", " ")
+    assert "« redis »" in left.reason.replace("\u00a0", " ")
+    assert [act for step in made.steps for act in step.acts if isinstance(act.operation, Name)] == []
+
+
+def test_ports_that_files_move_stay_moved_under_an_override() -> None:
+    """A port of a service stands plainly in its file, another as a variable in the next: both go to the loopback."""
+    base = {"container": "a", "protocol": "tcp", "host_ip": "0.0.0.0", "live": True}
+    ports = [{**base, "container_port": number, "host_port": number} for number in (80, 81)]
+    facts = snapshot_of(publications=ports, containers=[{"name": "a", "compose_project": "p", "compose_service": "a"}])
+    files = {("/r", name): ["services:", "  a:", "    image: a", "    ports:", f'      - "{port}"']
+             for name, port in (("b.yml", "${PORT}:81"), ("a.yml", "80:80"))}  # fmt: skip
+    home = Stack("p", Command("docker compose -p p"), "/r", ("b.yml", "a.yml"), ("/r", "a.yml + b.yml", "a"))
+    acts = [Act("a", Publish("a", "tcp", number, number, ("127.0.0.1", number))) for number in (80, 81)]
+    made = write(facts, "01-p", home, acts, {key: [Line(line) for line in lines] for key, lines in files.items()})
+    assert set(made.files) == {"01-p.patch", "01-p.override.yml"}
+    assert made.files["01-p.override.yml"].count('"127.0.0.1:8') == made.files["01-p.override.yml"].count("- ") == 2
 
 
 # Servers told in part: the file that gives the name is no project's, the labels are not there to be changed.

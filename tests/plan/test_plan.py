@@ -140,10 +140,11 @@ def test_a_step_that_loses_what_is_known_says_so(faulty: Snapshot, audit: Audit)
 
 def test_a_step_that_does_not_resolve_what_it_is_for_says_so(faulty: Snapshot, audit: Audit) -> None:
     # A finding that no change of tables ends: its acts are made all the same, and it stays.
-    claimed = next(one for one in audit.live if one.check == "NET-001")
-    stubborn = dataclasses.replace(
-        claimed, evidence={**claimed.evidence, "network": "agent-zero_default"}, check="NET-001"
+    stubborn, other = (
+        next(one for one in audit.live if ("container", name) in one.subjects and one.check == check)
+        for check, name in (("PORT-005", "nvidia-gpu-exporter"), ("PORT-004", "chromadb"))
     )
+    stubborn = dataclasses.replace(stubborn, evidence=other.evidence)
     lying = plan(faulty, Audit(audit.results, [stubborn]))
     [step] = lying.steps
     assert step.kept == (stubborn.identity,)
@@ -151,9 +152,9 @@ def test_a_step_that_does_not_resolve_what_it_is_for_says_so(faulty: Snapshot, a
     assert step.risky
     assert not step.sure
     text = PlanShown(lying).markdown()
-    assert "Attention : ne suffit pas à résoudre NET-001 (jsr-dev)." in text.replace("\u00a0", " ").replace(
-        "\u202f", " "
-    )
+    assert "Attention : ne suffit pas à résoudre PORT-005 (nvidia-gpu-exporter, tcp/0.0.0.0:9835)." in text.replace(
+        "\u00a0", " "
+    ).replace("\u202f", " ")
     [left] = lying.left
     assert left.reason == f"l’étape {step.number} ne suffit pas à le résoudre"
 
@@ -238,6 +239,12 @@ def test_without_the_lines_of_the_files_overrides_do_the_same(faulty: Snapshot, 
     # What only the file can say is for a person: networks left, and the file of what does not run.
     left = {one.finding.check: one.reason for one in made.left}
     assert left["NET-007"] and left["PORT-002"]
+    # What an earlier step says over the files holds when a later one calls Compose, forth and back.
+    for number, step in enumerate(made.steps):
+        kept = [file for one in made.steps[:number] if one.stack == step.stack for file in one.files]
+        for line in [line for line in (*step.commands, *step.back) if " up -d " in line]:
+            assert [file for file in kept if f'-f "$PWD"/correctifs/{file}' not in line] == []
+    assert len({step.stack for step in made.steps if step.files}) < len([step for step in made.steps if step.files])
     told = [one for step in made.steps for one in step.claims] + [one.finding.identity for one in made.left]
     assert sorted(told) == sorted(one.identity for one in audit.live)
 
