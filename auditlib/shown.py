@@ -146,6 +146,7 @@ def _commands_html(commands: Sequence[str]) -> str:
 # Facts of evidence that no table names, and those whose name means something else there.
 _FACTS = {
     "announced": "Version annoncée",
+    "base_size": "Taille de base",
     "beyond": "Droits de trop",
     "capabilities": "Capacités",
     "causes": "Causes",
@@ -157,6 +158,7 @@ _FACTS = {
     "destinations": "Points de montage",
     "differences": "Différences",
     "disk": "Disque",
+    "days": "Jours",
     "drops": "Écarte le conteneur",
     "engine": "Version du moteur",
     "expected": "Attendu",

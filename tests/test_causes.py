@@ -219,9 +219,10 @@ def test_the_problems_of_the_reference_server(faulty: Snapshot) -> None:
     ]
     assert sum(len(one.findings) for one in made) == len(audit.live)
     [network] = [one for one in made if one.cause.check == "NET-001"]
-    assert [re.sub(r", la dernière .*", "", one) for one in network.log] == [
-        typography("Journal de Traefik : repli sur un autre réseau « traefik-net », 6 fois"),
-        typography("Journal de Traefik : réseau désigné absent du conteneur « unified-net », 6 fois"),
+    # How often depends on how long the recorded server had run.
+    assert [re.sub(r", \d+ fois, la dernière .*", "", one) for one in network.log] == [
+        typography("Journal de Traefik : repli sur un autre réseau « traefik-net »"),
+        typography("Journal de Traefik : réseau désigné absent du conteneur « unified-net »"),
     ]
 
 

@@ -179,7 +179,7 @@ def test_the_reference_server(faulty: Snapshot) -> None:
     ]
     networks = {row["name"]: row["external"] for row in records(faulty.declarations) if row["kind"] == "network"}
     assert networks == {"unified-net": True, "traefik-net": True, "agent-zero_default": False}
-    report = "\n".join([*_inventory(faulty, None), *_ports_without_findings(faulty)])  # type: ignore[arg-type]
+    report = "\n".join([*_inventory(faulty, None, None), *_ports_without_findings(faulty)])  # type: ignore[arg-type]
     assert "**Robin_IA/Dockerfile**" in report
     assert "docker-compose.legacy.yml:14" in report.replace("\\", "")
     assert "concert.mp4" in report
@@ -188,12 +188,12 @@ def test_the_reference_server(faulty: Snapshot) -> None:
 
 
 def _ports_without_findings(snapshot: Snapshot) -> list[str]:
-    return list(_ports(snapshot, Audit([], [])))
+    return list(_ports(snapshot, Audit([], []), None))  # type: ignore[arg-type]
 
 
 def test_without_the_files_of_the_disk_the_report_says_why() -> None:
     snapshot = snapshot_of(containers=[], publications=[], container_networks=[], mounts=[])
-    told = "\n".join(_inventory(snapshot, None))  # type: ignore[arg-type]
+    told = "\n".join(_inventory(snapshot, None, None))  # type: ignore[arg-type]
     assert "Fichiers compose sur le disque : non évaluable, elle n’a pas été lue." in told.replace(
         "\u202f", " "
     ).replace("\xa0", " ")

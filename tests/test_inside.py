@@ -52,7 +52,7 @@ def test_a_port_that_nobody_listens_on_is_said() -> None:
         ("api", 8001, "tcp", False),
     ]
     sentences = conclusions.conclude(snapshot, conclusions.ports)
-    assert sentences[-1] == "Publiés, mais rien n’y écoute dans le conteneur : api 8000/tcp."
+    assert sentences[-1] == "Publié, mais rien n’y écoute dans le conteneur : api 8000/tcp."
 
 
 def test_a_port_for_the_container_alone() -> None:
@@ -92,7 +92,7 @@ def test_failed_units_are_said() -> None:
     snapshot = snapshot_of(
         containers=[], container_networks=[], publications=[], units=[{"unit": "a.service", "active": "failed"}]
     )
-    assert conclusions.conclude(snapshot, conclusions.inventory)[-1] == "Unités systemd en échec : a.service."
+    assert conclusions.conclude(snapshot, conclusions.inventory)[-1] == "Unité systemd en échec : a.service."
 
 
 def test_a_declared_port_of_a_shared_network_is_listened_to_when_who_listens_is_unknown() -> None:

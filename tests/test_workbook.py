@@ -264,7 +264,10 @@ def test_findings_name_the_patches_that_the_run_wrote(done: workbook.Done) -> No
 
 def test_the_plan_is_shown_with_its_steps(done: workbook.Done) -> None:
     html = shown(done, "70_plan", "plan")
-    assert html.count('<article class="finding') > html.count("up -d") > 0
+    steps = len(list((done.folder / "correctifs").iterdir()))
+    assert html.count('<article class="finding') == steps
+    # One for each step, and one in its way back.
+    assert 0 < html.count("up -d") <= 2 * steps
     assert "127.0.0.1:8080:8080" in html
     assert "étapes" in shown(done, "70_plan", "synthese")
 
