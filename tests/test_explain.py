@@ -349,6 +349,35 @@ def test_the_probe_of_another_path_is_no_observation() -> None:
     assert auditlib.explain(server(http_probes=[PROBE]), "http://app.fr/other").observed is None
 
 
+# Another Traefik
+
+
+@pytest.mark.parametrize(
+    ("image", "heard", "verdict", "reason"),
+    [
+        ("traefik:v2.11", [], "unknown", "un autre Traefik : ses routes n’ont pas été lues."),
+        ("acme/edge:1", [{"process": "traefik"}], "unknown", "un autre Traefik : ses routes n’ont pas été lues."),
+        ("acme/edge:1", [{"process": "nginx"}], "unrouted", "la requête ne passe pas par Traefik."),
+    ],
+)
+def test_the_port_of_another_traefik(image: str, heard: list[dict[str, Any]], verdict: str, reason: str) -> None:
+    both = [
+        {"name": "traefik", "id": "t", "state": "running", "network_mode": "web", "image": "traefik:v3.6.6"},
+        {"name": "second", "id": "s", "state": "running", "network_mode": "web", "image": image},
+    ]
+    inside = {"container": "second", "network_of": "second", "protocol": "tcp", "family": "ipv4", "port": 80}
+    facts = server(
+        containers=both,
+        container_networks=[{"container": "traefik", "network": "web", "ipv4": "10.0.0.2"}],
+        labels=[],
+        publications=[publication("traefik", 80), publication("second", 8080, 80)],
+        container_listeners=[{**inside, "address": "0.0.0.0", **one} for one in heard],
+    )
+    found = auditlib.explain(facts, "http://app.fr:8080/")
+    assert (found.verdict, found.container) == (verdict, "second")
+    assert found.hops[-1]["reason"].endswith(reason)
+
+
 # The command, and all journeys at once
 
 

@@ -16,6 +16,7 @@ from auditlib.routing.requests import Request, request
 from auditlib.routing.routes import host_and_port, leaves
 from auditlib.routing.unserved import reasons
 from auditlib.schema import Row
+from auditlib.software import image_words
 
 # What Traefik itself answers when a server does not.
 _GATEWAY_ERRORS = (502, 503, 504)
@@ -86,6 +87,10 @@ def _door(done: Trace, known: Known, port: int) -> int | None:
         return int(owners[bearer])
     if owners:
         done.container = next(iter(owners))
+        if _is_traefik(known, done.container):
+            reason = f"Publié par {said(done.container)}, un autre Traefik : ses routes n’ont pas été lues."
+            done.add("port", str(port), "unknown", reason)
+            return None
         reason = f"Le conteneur {said(done.container)} publie ce port lui-même : la requête ne passe pas par Traefik."
         done.add("port", str(port), "ok", reason)
         return None
@@ -104,6 +109,13 @@ def _door(done: Trace, known: Known, port: int) -> int | None:
     else:
         done.add("port", str(port), "broken", "Rien n’écoute sur ce port de la machine.")
     return None
+
+
+def _is_traefik(known: Known, container: str) -> bool:
+    """Whether a container runs Traefik, by the name of its image or by the program that listens in it."""
+    images = [row["image"] for row in known.rows("containers") or [] if row["name"] == container]
+    heard = [row["process"] for row in known.rows("container_listeners") or [] if row["container"] == container]
+    return any(image_words(image) == ["traefik"] for image in images) or "traefik" in heard
 
 
 def _routed(done: Trace, known: Known, asked: Request, entrypoint: str) -> Row | None:
