@@ -337,6 +337,7 @@ def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
     sentences = [verdict(audit)]
     # One reason often keeps several chapters silent; it is said once.
     sentences += dict.fromkeys(conclude(snapshot, chapter)[0] for chapter in (inventory, ports, routing, databases))
+    sentences += _collisions(audit)
     for told in (certificates, probes):
         # What was not read is listed at the end.
         with suppress(AbsentTable):
@@ -349,6 +350,16 @@ def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
     if unread:
         sentences.append(f"Non lu, ou en partie : {listing(_source(row) for row in unread)}.")
     return sentences
+
+
+def _collisions(audit: Audit) -> Iterator[str]:
+    """The ports that are fought over now, and those that will be when what is stopped starts."""
+    if not any(result.check == "PORT-001" and result.verdict in ("pass", "fail") for result in audit.results):
+        return
+    now = dict.fromkeys(dict(one.subjects)["port"] for one in audit.live if one.check == "PORT-001")
+    later = dict.fromkeys(dict(one.subjects)["port"] for one in audit.live if one.check in ("PORT-002", "PORT-003"))
+    told = f"Ports en collision : {listing(now)}" if now else "Aucune collision de ports en cours"
+    yield f"{told}{f' ; collision au prochain démarrage : {listing(later)}' if later else ''}."
 
 
 def _source(row: Row) -> str:

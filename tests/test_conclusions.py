@@ -132,6 +132,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
         conclude(faulty, conclusions.databases)[0],
+        "Aucune collision de ports en cours ; collision au prochain démarrage : tcp/0.0.0.0:8002.",
         "Stockage ACME du résolveur « letsencrypt » : /certs/acme.json, droits 600, propriétaire root, 4 certificats.",
         "12 sondes à travers le proxy local : 5 fois 200, 4 fois 301, 1 fois 401, 1 fois 404 et 1 fois 426.",
         *graver,

@@ -257,7 +257,7 @@ _NAMED = 8
     message="Les journaux json-file {count} du moteur « {host} » grossissent sans limite : {named}.{daemon}",
     fix=Fix(
         "Dans « {config_file} », régler « log-driver » à « local », ou « log-opts » à "
-        '`{{"max-size": "10m", "max-file": "3"}}`, redémarrer Docker, puis recréer ces conteneurs : ceux qui '
+        '« {{"max-size": "10m", "max-file": "3"}} », redémarrer Docker, puis recréer ces conteneurs : ceux qui '
         "existent gardent leurs réglages.",
         ("sudo systemctl restart docker",),
         ("docker inspect --format '{{{{.Name}}}} {{{{json .HostConfig.LogConfig}}}}' {first}",),
