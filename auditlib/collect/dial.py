@@ -1,8 +1,10 @@
 """Connections to this machine's own addresses: each bounded as a whole, under the name that a client would ask for."""
 
 import contextlib
+import errno
 import http.client
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -11,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from auditlib.collect.network import interface_addresses
 from auditlib.collect.source import connection_fault
 
 WORKERS = 4  # connections under way at once: a look at a proxy, not a load
@@ -37,11 +40,15 @@ def dial(
     """A connection to an address of this machine: the loopback, or one of its `own` (of containers, of publications).
 
     It is cut `seconds` after it began, whatever the other side sends, however slowly: then TimeoutError is raised.
-    Raises PermissionError for any other address, before anything leaves.
+    Raises PermissionError for any other address, and OSError for one on no network of this machine's interfaces (that
+    of a container of rootless Docker, say, which elsewhere may be anybody's), before anything leaves.
     """
     host, _ = address
-    if not ipaddress.ip_address(host).is_loopback and host not in own:
-        raise PermissionError(f"{host} is not an address of this machine")
+    if not ipaddress.ip_address(host).is_loopback:
+        if host not in own:
+            raise PermissionError(f"{host} is not an address of this machine")
+        if not _near(host):
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
     end = time.monotonic() + seconds
     line = socket.create_connection(address, seconds)
     cut = threading.Event()
@@ -67,6 +74,12 @@ def dial(
     finally:
         watchdog.cancel()
         line.close()
+
+
+def _near(host: str) -> bool:
+    """Whether an address is on the network of one of this machine's interfaces, such as the bridges of Docker."""
+    networks = (f"{one['address']}/{one['prefix']}" for one in interface_addresses() if one["prefix"] is not None)
+    return any(ipaddress.ip_address(host) in ipaddress.ip_network(one, strict=False) for one in networks)
 
 
 def shown(address: Address) -> str:

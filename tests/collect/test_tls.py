@@ -119,6 +119,18 @@ def test_nothing_is_ever_sent_off_this_machine(host: str, monkeypatch: pytest.Mo
         pass
 
 
+def test_an_address_on_no_network_of_this_machine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's address that no bridge of this machine has may be anybody's: the packet would go to the router."""
+    monkeypatch.setattr(socket, "create_connection", lambda *given: pytest.fail("something left the machine"))
+    near = [{"interface": "docker0", "family": "ipv4", "address": "172.17.0.1", "prefix": 16}]
+    monkeypatch.setattr("auditlib.collect.dial.interface_addresses", lambda: near)
+    with pytest.raises(OSError, match="unreachable"), dial(("172.18.0.2", 443), {"172.18.0.2"}, 1):
+        pass
+    monkeypatch.setattr(socket, "create_connection", lambda *given: (_ for _ in ()).throw(ConnectionRefusedError()))
+    with pytest.raises(ConnectionRefusedError), dial(("172.17.0.2", 443), {"172.17.0.2"}, 1):
+        pass
+
+
 def test_a_connection_is_cut_in_time_however_slowly_the_other_side_speaks() -> None:
     over = threading.Event()
 
