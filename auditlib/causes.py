@@ -87,7 +87,7 @@ RULES = (
     Rule("ROUTE-009", "protection", "HTTP-005 HTTP-003"),
     # Certificates: the storage, the resolver, the authority, then what browsers see.
     Rule("ACME-003", "resolver", "ACME-002 LOG-001"),
-    Rule("ACME-001 ACME-002:broken", "resolver", "ACME-004"),
+    Rule("ACME-001 ACME-002:broken", "resolver", "ACME-004 ROUTE-001:router"),
     Rule("ACME-004", "domain", "LOG-001"),
     Rule("LOG-001", "domain", "ACME-002:empty"),
     Rule("ACME-004 LOG-001 ACME-002", "domain", "TLS-001 TLS-002 TLS-003 TLS-004"),

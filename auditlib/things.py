@@ -209,11 +209,16 @@ def _resolvers(finding: Finding, known: Scene) -> Iterator[str]:
     mine = [name.removeprefix("certificatesResolvers.") for name in _of(finding, "source")]
     told = [*mine, *_told(finding, "resolver"), *asked]
     yield from (name for name in told if finding.check != "ACME-004" or name in _told(finding, "known"))
+    if ("router", "acme-http@internal") in finding.subjects:
+        # Traefik's own router of the challenge, which is off when no resolver that wants it is left.
+        keys = [_CHALLENGE.fullmatch(row["key"]) for row in known.rows("traefik_static") or []]
+        yield from (key[1] for key in keys if key)
     if CAUSES["rate_limited"] in _told(finding, "causes"):
         for domain in _of(finding, "domain"):
             yield from known.column("routes", "domain", domain, "cert_resolver")
 
 
+_CHALLENGE = re.compile(r"certificatesresolvers\.([^.]+)\.acme\.httpchallenge\b.*", re.IGNORECASE)
 _RESOLVER = re.compile(r"certificatesresolvers\.([^.]+)\.", re.IGNORECASE)
 _ENTRYPOINT = re.compile(r"entrypoints\.([^.]+)\.", re.IGNORECASE)
 _NO_ENTRYPOINT = re.compile(r"entryPoint \"([^\"]+)\" doesn't exist", re.IGNORECASE)

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from auditlib.causes import Problem, problems
 from auditlib.findings import Audit, Finding, identity, run
 from auditlib.french import quoted
 from auditlib.patches import Join, Name
@@ -57,8 +58,20 @@ def plan(snapshot: Snapshot, audit: Audit) -> Plan:
     finished = [_preparing(step, finished, found) for step in finished]
     told = {one for step in finished for one in step.claims}
     short = {one: f"l’étape {step.number} ne suffit pas à le résoudre" for step in finished for one in step.kept}
-    left = [Left(one, (reasons | short).get(name, "")) for name, one in live.items() if name not in told]
+    late = _observed(problems(snapshot, audit), {one: step.number for step in finished for one in step.claims})
+    left = [Left(one, (late | reasons | short).get(name, "")) for name, one in live.items() if name not in told]
     return Plan(tuple(finished), tuple(left), live, (audit.score, state.audit.score))
+
+
+def _observed(found: list[Problem], steps: Mapping[str, int]) -> dict[str, str]:
+    """What probes and logs told of a cause that a step ends, which no change of tables shows: why it is in no step."""
+    return {
+        one.finding.identity: f"découle de {problem.cause.check}, que l’étape {steps[problem.cause.identity]} résout ; "
+        "le prochain audit le confirmera"
+        for problem in found
+        for one in problem.evidence
+        if problem.cause.identity in steps and one.finding.check.startswith(("HTTP-", "LOG-"))
+    }
 
 
 def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> Step | None:

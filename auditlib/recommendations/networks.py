@@ -16,7 +16,9 @@ def one_network(found: list[Finding], routed: pd.DataFrame, proxy: pd.DataFrame)
     if not found:
         return
     outside, settings = facts(found, "container"), next(iter(records(proxy)), {})
-    wanted = facts(of(found, "NET-001"), "network") or list(settings.get("networks") or ())
+    named, own = facts(of(found, "NET-001"), "network"), list(settings.get("networks") or ())
+    # A network that a label names helps nobody where Traefik is not on it.
+    wanted = [one for one in named if one in own] or own or named
     good = [row["container"] for row in records(routed) if set(row["reached"] or ()) & set(wanted)]
     yield Advice(
         told(found) + (f" Y sont déjà : {names(good)}." if good else ""),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from auditlib import findings
+from auditlib.causes import Evidence, Problem
 from auditlib.compose.written import Line
 from auditlib.findings import CHECKS, Audit, Command, Finding
 from auditlib.patches import Join, Label, Name, Publish, Restart
@@ -260,6 +261,24 @@ def test_ports_that_files_move_stay_moved_under_an_override() -> None:
     made = write(facts, "01-p", home, acts, {key: [Line(line) for line in lines] for key, lines in files.items()})
     assert set(made.files) == {"01-p.patch", "01-p.override.yml"}
     assert made.files["01-p.override.yml"].count('"127.0.0.1:8') == made.files["01-p.override.yml"].count("- ") == 2
+
+
+def test_what_only_logs_tell_waits_for_the_step_that_ends_its_cause(
+    faulty: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = findings.run(faulty)
+    cause = next(one for one in audit.live if one.check == "NET-001")
+    told = next(one for one in audit.live if one.check == "LOG-003")
+    port = next(one for one in audit.live if one.identity == "CIS-5.14|container=traefik")
+    problem = Problem(cause, (Evidence(told, "NET-001", "conteneur"), Evidence(port, "NET-001", "conteneur")))
+    monkeypatch.setattr("auditlib.plan.simulation.problems", lambda *_: [problem])
+    made = plan(faulty, Audit(audit.results, [cause, told, port]))
+    [step] = made.steps
+    # The tables tell whether a port stays open, and it does.
+    assert {left.finding.check: left.reason for left in made.left} == {
+        "LOG-003": f"découle de NET-001, que l’étape {step.number} résout ; le prochain audit le confirmera",
+        "CIS-5.14": "",
+    }
 
 
 # Servers told in part: the file that gives the name is no project's, the labels are not there to be changed.

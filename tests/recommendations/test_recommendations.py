@@ -19,7 +19,7 @@ from auditlib.parameters import Waiver
 from auditlib.policy import Policy
 from auditlib.recommendations import HEADINGS, RULES, Recommendation, Rule, Section, recommend
 from auditlib.report import markdown
-from auditlib.schema import VIEWS
+from auditlib.schema import VIEWS, records
 from auditlib.shown import Advised
 from auditlib.snapshot import Snapshot
 from auditlib.tables import TABLES
@@ -312,6 +312,20 @@ def test_facts_that_were_not_read_are_said_to_be(title: str) -> None:
 
 def _of(sections: list[Section], title: str) -> list[Recommendation]:
     return [one for section in sections for one in section.advised if one.title == title]
+
+
+def test_a_network_that_is_not_there_is_not_recommended(faulty: Snapshot) -> None:
+    label = {"container": "jsr-dev", "label": "traefik.docker.network", "value": "traefik_public"}
+    snapshot = faulty.changed({"labels": [*records(faulty.labels), label]})
+    [advice] = [
+        one
+        for section in recommend(snapshot, findings.run(snapshot))
+        for one in section.advised
+        if one.title.startswith("Un seul réseau")
+    ]
+    assert "traefik_public" in advice.seen
+    assert "traefik_public" not in advice.todo
+    assert "« unified-net »" in typography(advice.todo).replace("\u00a0", " ").replace("\u202f", " ")
 
 
 @pytest.mark.parametrize(
