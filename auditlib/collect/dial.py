@@ -1,10 +1,8 @@
 """Connections to this machine's own addresses: each bounded as a whole, under the name that a client would ask for."""
 
 import contextlib
-import errno
 import http.client
 import ipaddress
-import os
 import socket
 import ssl
 import threading
@@ -13,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from auditlib.collect.network import interface_addresses
+from auditlib.collect.network import require_near
 from auditlib.collect.source import connection_fault
 
 WORKERS = 4  # connections under way at once: a look at a proxy, not a load
@@ -47,8 +45,7 @@ def dial(
     if not ipaddress.ip_address(host).is_loopback:
         if host not in own:
             raise PermissionError(f"{host} is not an address of this machine")
-        if not _near(host):
-            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+        require_near(host)
     end = time.monotonic() + seconds
     line = socket.create_connection(address, seconds)
     cut = threading.Event()
@@ -74,12 +71,6 @@ def dial(
     finally:
         watchdog.cancel()
         line.close()
-
-
-def _near(host: str) -> bool:
-    """Whether an address is on the network of one of this machine's interfaces, such as the bridges of Docker."""
-    networks = (f"{one['address']}/{one['prefix']}" for one in interface_addresses() if one["prefix"] is not None)
-    return any(ipaddress.ip_address(host) in ipaddress.ip_network(one, strict=False) for one in networks)
 
 
 def shown(address: Address) -> str:

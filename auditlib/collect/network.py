@@ -1,6 +1,7 @@
 """The machine's own network: addresses of its interfaces, routes, firewalls, ports that the kernel gives to clients."""
 
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
@@ -37,6 +38,22 @@ def interface_addresses() -> list[Row]:
         for one in found
         if one.family in kinds
     ]
+
+
+def is_near(host: str) -> bool:
+    """Whether an address is this machine's, or on the network of one of its interfaces, such as Docker's bridges."""
+    asked = ipaddress.ip_address(host)
+    networks = (f"{one['address']}/{one['prefix']}" for one in interface_addresses() if one["prefix"] is not None)
+    return asked.is_loopback or any(asked in ipaddress.ip_network(one, strict=False) for one in networks)
+
+
+def require_near(host: str) -> None:
+    """Raise OSError, before anything leaves, for an address that this machine has no interface towards.
+
+    That of a container of rootless Docker, say: elsewhere it may be anybody's.
+    """
+    if not is_near(host):
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
 
 
 def _prefix(netmask: str | None) -> int | None:

@@ -17,6 +17,7 @@ import httpx
 from auditlib.collect import traefik_objects
 from auditlib.collect.certificates import of_api
 from auditlib.collect.containers import label_value, name
+from auditlib.collect.network import is_near
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.collect.traefik_static import proxies
@@ -130,7 +131,8 @@ def _found(payloads: Payloads) -> tuple[dict[str, Any] | None, list[Door]]:
     if static is not None:
         effective = [row for row in static_rows(static).tables["traefik_static"] if row["effective"]]
         options = {row["key"]: row["value"] or "" for row in effective}
-    return found[0], list(doors(found[0], options, local=engine["local"]))
+    known = doors(found[0], options, local=engine["local"])
+    return found[0], [door for door in known if is_near(urlsplit(door.url).hostname or "")]
 
 
 def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) -> Iterator[Door]:

@@ -123,7 +123,7 @@ def test_an_address_on_no_network_of_this_machine_is_left_alone(monkeypatch: pyt
     """A container's address that no bridge of this machine has may be anybody's: the packet would go to the router."""
     monkeypatch.setattr(socket, "create_connection", lambda *given: pytest.fail("something left the machine"))
     near = [{"interface": "docker0", "family": "ipv4", "address": "172.17.0.1", "prefix": 16}]
-    monkeypatch.setattr("auditlib.collect.dial.interface_addresses", lambda: near)
+    monkeypatch.setattr("auditlib.collect.network.interface_addresses", lambda: near)
     with pytest.raises(OSError, match="unreachable"), dial(("172.18.0.2", 443), {"172.18.0.2"}, 1):
         pass
     monkeypatch.setattr(socket, "create_connection", lambda *given: (_ for _ in ()).throw(ConnectionRefusedError()))

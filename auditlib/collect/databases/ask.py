@@ -15,6 +15,7 @@ from typing import Any
 from auditlib.collect.databases import chroma, mongo, wire
 from auditlib.collect.databases.found import Door
 from auditlib.collect.databases.wire import FOREIGN, Answer
+from auditlib.collect.network import require_near
 from auditlib.collect.source import causes, connection_fault
 
 LIMIT_S = 2.0  # for all that is asked at one address
@@ -105,6 +106,7 @@ def ask(kind: str, door: Door, limit_s: float = LIMIT_S) -> Transcript:
 
 @contextlib.contextmanager
 def _connected(door: Door, deadline: float) -> Iterator[_Line]:
+    require_near(door.host)
     left = max(0.01, deadline - time.monotonic())
     line = _Line(socket.create_connection((door.host, door.port), timeout=left), deadline)
     try:
