@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from auditlib.french import quoted
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.schema import Row
 
 REMOVED = "[secret retiré]"  # in place of what was a secret: it compares with nothing
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # the name of a volume that an image asks for
-_WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, never bound
+_WILDCARDS = {*EVERY_ADDRESS}
 
 Rows = Mapping[str, list[Row]]
 

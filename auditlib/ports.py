@@ -10,6 +10,7 @@ from auditlib.schema import Row, Table, integer, records, several, text, view
 from auditlib.snapshot import AbsentTable
 from auditlib.software import PORT_HOLDERS
 
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never bound
 EVERYWHERE = "toutes les interfaces"
 LOOPBACK = "cette machine seulement"
 SPECIFIC = "adresses précises"
@@ -68,7 +69,7 @@ def v6only_ports(listeners: Iterable[Row]) -> set[tuple[str, int]]:
     found: dict[tuple[str, int], set[str]] = {}
     for row in listeners:
         found.setdefault((row["protocol"], row["port"]), set()).add(row["address"])
-    return {key for key, addresses in found.items() if {"::", "0.0.0.0"} <= addresses}  # noqa: S104
+    return {key for key, addresses in found.items() if {*EVERY_ADDRESS} <= addresses}
 
 
 def free_port(wanted: int, used: Container[int]) -> int | None:

@@ -122,28 +122,40 @@ def production_authority(
     tls_probes: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Certificates of Let's Encrypt's staging authority or of Pebble, served, or stored for a domain in use."""
+    for domain, row, probe in _in_use(certificates, routes, tls_probes):
+        if row["staging"]:
+            yield _staging(domain, row, probe)
+
+
+def _in_use(
+    certificates: pd.DataFrame, routes: pd.DataFrame, tls_probes: pd.DataFrame | None
+) -> Iterator[tuple[str, Row, Row | None]]:
+    """Each domain in use with its certificate: as served, with the probe that saw it, else as stored.
+
+    Raises AbsentTable once the stored ones are told, when no probe tells what is served.
+    """
     asked: set[str] = set()
     for probe, row in served_to(certificates, tls_probes) if tls_probes is not None else ():
-        if row["staging"] and probe["domain"] not in asked:
-            yield _staging(probe["domain"], row, "servi", probe)
+        if probe["domain"] not in asked:
+            yield probe["domain"], row, probe
         asked.add(probe["domain"])
     stored = held(certificates, "acme")
     for domain in live_domains(routes):
         best = longest(stored, domain)
-        if best and best["staging"] and domain not in asked:
-            yield _staging(domain, best, "gardé", None)
+        if best and domain not in asked:
+            yield domain, best, None
     if tls_probes is None:
         raise AbsentTable("tls_probes", UNSERVED)
 
 
-def _staging(domain: str, row: Row, how: str, probe: Row | None) -> Row:
+def _staging(domain: str, row: Row, probe: Row | None) -> Row:
     return {
         "domain": domain,
         "origin": row["origin"],
         "issuer": row["issuer"],
         "resolver": row["resolver"],
         "wording": {
-            "how": how,
+            "how": "gardé" if probe is None else "servi",
             "named": f" « {row['resolver']} »" if row["resolver"] else "",
             **look(domain, probe),
         },
@@ -169,18 +181,9 @@ def strong_certificates(
     tls_probes: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Certificates of domains in use, served else stored, whose key or signature browsers refuse (CA/B Forum 6.1.5)."""
-    asked: set[str] = set()
-    for probe, row in served_to(certificates, tls_probes) if tls_probes is not None else ():
-        if probe["domain"] not in asked and (weakness := _weakness(row)):
-            yield _weak(probe["domain"], row, weakness, probe)
-        asked.add(probe["domain"])
-    stored = held(certificates, "acme")
-    for domain in live_domains(routes):
-        best = longest(stored, domain)
-        if best and domain not in asked and (weakness := _weakness(best)):
-            yield _weak(domain, best, weakness, None)
-    if tls_probes is None:
-        raise AbsentTable("tls_probes", UNSERVED)
+    for domain, row, probe in _in_use(certificates, routes, tls_probes):
+        if weakness := _weakness(row):
+            yield _weak(domain, row, weakness, probe)
 
 
 def _weakness(row: Row) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 
 from auditlib.collect import compose_lines
 from auditlib.collect.connections import DATABASE_NAMES, connection
-from auditlib.collect.containers import EVERY_ADDRESS, label_value
+from auditlib.collect.containers import label_value
 from auditlib.collect.secrets import REMOVED, redact, secret_name
 from auditlib.compose.consistency import needs, replicas
 from auditlib.compose.document import Invalid, Map, Place, Text, place_of
 from auditlib.compose.load import environment
 from auditlib.compose.ports import Port
 from auditlib.compose.project import Project
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.schema import Row
 from auditlib.tables import TABLES
 

@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 
 from auditlib.collect import firewall
-from auditlib.collect.containers import EVERY_ADDRESS
 from auditlib.collect.sockets import Order
 from auditlib.collect.source import PATIENCE, Payloads, Reading
 from auditlib.french import listing
 from auditlib.parameters import Parameters
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.schema import Row
 
 _UP, _REJECT = 0x1, 0x200  # linux/route.h

@@ -1,6 +1,6 @@
 """Whether Docker Compose itself makes the same project of the same files: its answer and ours, in the same words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from auditlib.compose.consistency import needs
@@ -24,32 +24,39 @@ def told(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _told(one: dict[str, Any]) -> dict[str, Any]:
     return {
-        "image": one.get("image"),
+        **_alike(one),
         "container_name": one.get("container_name"),
-        "network_mode": one.get("network_mode"),
-        "restart": one.get("restart"),
-        "networks": sorted(one.get("networks") or {}),
-        "profiles": sorted(one.get("profiles") or []),
         "ports": sorted(
             (p["protocol"], p.get("host_ip", ""), str(p.get("published", "")), p["target"])
             for p in one.get("ports") or []
-        ),
-        "volumes": sorted(
-            (v["type"], v.get("source", ""), v.get("target", ""), v.get("read_only", False))
-            for v in one.get("volumes") or []
         ),
         "labels": one.get("labels") or {},
         "environment": one.get("environment") or {},
         "depends_on": sorted(one.get("depends_on") or {}),
         "healthcheck": (one.get("healthcheck") or {}).get("test"),
-        "context": (one.get("build") or {}).get("context"),
         "args": (one.get("build") or {}).get("args") or {},
+    }
+
+
+def _alike(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What a service says in the same form on both sides."""
+    return {
+        "image": one.get("image"),
+        "network_mode": one.get("network_mode"),
+        "restart": one.get("restart"),
+        "networks": sorted(one.get("networks") or {}),
+        "profiles": sorted(one.get("profiles") or []),
+        "context": (one.get("build") or {}).get("context"),
         "replicas": one.get("scale", (one.get("deploy") or {}).get("replicas")),
         "expose": [str(port) for port in one.get("expose") or []],
         "cap_add": one.get("cap_add") or [],
         "dns": one.get("dns") or [],
         "secrets": sorted(secret["source"] for secret in one.get("secrets") or []),
         "logging": one.get("logging"),
+        "volumes": sorted(
+            (v["type"], v.get("source", ""), v.get("target", ""), v.get("read_only", False))
+            for v in one.get("volumes") or []
+        ),
     }
 
 
@@ -67,30 +74,15 @@ def ours(project: Project, read: Reader) -> dict[str, Any]:
 def _service(project: Project, one: Map, read: Reader) -> dict[str, Any]:
     health = (one.get("healthcheck") or {}).get("test")
     return {
-        "image": one.get("image"),
+        **_alike(one),
         "container_name": one.get("container_name") or None,
-        "network_mode": one.get("network_mode"),
-        "restart": one.get("restart"),
-        "networks": sorted(one.get("networks") or {}),
-        "profiles": sorted(one.get("profiles") or []),
         "ports": sorted(port for entry in one.get("ports") or [] for port in entry.each()),
-        "volumes": sorted(
-            (v["type"], v.get("source", ""), v.get("target", ""), v.get("read_only", False))
-            for v in one.get("volumes") or []
-        ),
         "labels": {str(key): str(value or "") for key, value in (one.get("labels") or {}).items()},
         "environment": {str(key): value for key, value in environment(project, one, read)},
         "depends_on": sorted(set(needs(one))),
         "healthcheck": ["CMD-SHELL", health] if isinstance(health, str) else health,
-        "context": (one.get("build") or {}).get("context"),
         # A build argument that nothing gives a value to is not passed.
         "args": {key: arg for key, arg in ((one.get("build") or {}).get("args") or {}).items() if arg is not None},
-        "replicas": one.get("scale", (one.get("deploy") or {}).get("replicas")),
-        "expose": [str(port) for port in one.get("expose") or []],
-        "cap_add": one.get("cap_add") or [],
-        "dns": one.get("dns") or [],
-        "secrets": sorted(secret["source"] for secret in one.get("secrets") or []),
-        "logging": one.get("logging"),
     }
 
 

@@ -9,12 +9,12 @@ from auditlib.compose.ports import parse
 from auditlib.patches import Flag, Join, Label, Leave, Name, Publish, Restart, publishes, short
 from auditlib.plan.acts import Act, Create, Mode, Owner, container, rows, stack
 from auditlib.plan.proxy import reloaded
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.schema import Row
 from auditlib.snapshot import Snapshot
 from auditlib.tables import TABLES
 
 Changed = dict[str, list[Row]]
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what the tables say
 _API_GONE = "l’API de Traefik n’est plus servie sans mot de passe"
 
 
@@ -84,7 +84,7 @@ def _moved(found: list[Row], same: Callable[[Row], bool], one: Publish, address:
     hits = [row for row in found if same(row)]
     if not hits:
         return found
-    places = () if one.wanted is None else (one.wanted[0],) if one.wanted[0] else _EVERYWHERE
+    places = () if one.wanted is None else (one.wanted[0],) if one.wanted[0] else EVERY_ADDRESS
     number = one.wanted[1] if one.wanted else None
     alike = {place: next((r for r in hits if (":" in r[address]) == (":" in place)), hits[0]) for place in places}
     return [

@@ -14,6 +14,7 @@ from auditlib.overrides import Now, override
 from auditlib.patches import Join, Operation, Publish, Restart, check_path
 from auditlib.patches import applied as edited
 from auditlib.plan.acts import Act, Create, Mode, Owner, Stack, container, rows
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.schema import Row
 from auditlib.snapshot import Snapshot
 
@@ -119,7 +120,7 @@ def _ports(snapshot: Snapshot, name: str | None) -> Iterator[str]:
     """The ports of a container in Compose's short form, those of both families without address."""
     own = [row for row in rows(snapshot, "publications") if row["container"] == name]
     for row in own:
-        everywhere = row["host_ip"] in ("0.0.0.0", "::")  # noqa: S104 - what the engine says
+        everywhere = row["host_ip"] in EVERY_ADDRESS
         address = "" if everywhere else f"[{row['host_ip']}]:" if ":" in row["host_ip"] else f"{row['host_ip']}:"
         chosen = row["host_port"] is None or row["chosen"]
         host = "" if chosen and row["host_port_last"] is None else _range(row)

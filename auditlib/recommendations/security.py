@@ -7,6 +7,7 @@ import pandas as pd
 
 from auditlib.findings import Finding
 from auditlib.french import day, listing, plural, quoted
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.recommendations import SECURITY, Advice, facts, mended, names, of, rows, rule, told
 from auditlib.schema import records
 
@@ -37,7 +38,7 @@ def perhaps_local(
     other = [one for one in of(found, "CIS-5.14") if one.evidence["container"] not in known]
     wide = defaultdict(set)
     for row in records(publications):
-        if row["live"] and row["host_ip"] in ("0.0.0.0", "::"):  # noqa: S104 - recognised
+        if row["live"] and row["host_ip"] in EVERY_ADDRESS:
             wide[row["container"]].add(row["host_port"])
     places = [
         f"{quoted(name)} ({listing(map(str, sorted(wide[name])))})" for name in facts(other, "container") if wide[name]

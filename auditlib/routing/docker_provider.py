@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from auditlib.french import plural
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.routing import labels as label_decoder
 from auditlib.routing.decoding import DecodingError, Tree, quoted
 from auditlib.routing.fields import LATEST, Version, structures
@@ -20,7 +21,7 @@ Protocol = Literal["http", "tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "http")  # in the order the provider builds them
 Outcome = Literal["routed", "filtered", "dropped", "unknown"]
 
-_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, never bound
+_WILDCARDS = ("", *EVERY_ADDRESS)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from auditlib.collect.containers import EVERY_ADDRESS, name
+from auditlib.collect.containers import name
 from auditlib.collect.databases import health
+from auditlib.ports import EVERY_ADDRESS
 from auditlib.schema import Row
 from auditlib.software import (
     DATABASE_FOLDERS,
