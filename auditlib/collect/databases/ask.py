@@ -100,6 +100,8 @@ def ask(kind: str, door: Door, limit_s: float = LIMIT_S) -> Transcript:
         told["fault"] = connection_fault(error) or "connexion coupée"
         if not told["reached"] and _unreachable(error):
             told["reached"] = None
+        elif any(isinstance(cause, ConnectionResetError) for cause in causes(error)):
+            told["reached"] = True  # so quick a reset ends the connection's very opening: something is there
     told["replies"] = [reply.hex() for reply in told["replies"]]
     return told
 

@@ -108,6 +108,15 @@ def test_a_port_that_nobody_listens_on(kind: str) -> None:
     assert (transcript["reached"], transcript["fault"], answer) == (False, "connexion refusée", Answer())
 
 
+def test_a_reset_as_soon_as_the_connection_opens_comes_from_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*given: object, **more: object) -> socket.socket:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    transcript, answer = told("Redis", 1, LIMIT)
+    assert (transcript["reached"], answer.speaks) == (True, False)
+
+
 def test_an_address_that_is_not_reached_says_nothing_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*given: object, **more: object) -> socket.socket:
         raise OSError(113, "No route to host")
