@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auditlib.version import __version__
 
 if TYPE_CHECKING:
-    from auditlib.catalogue import list_checks, list_tables
-    from auditlib.explanation import Explanation, RequestError, explain
+    from auditlib.facts.snapshot import AbsentTable, Snapshot, SnapshotError
     from auditlib.notebook import (
         advise,
         conclude,
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
         summarise,
         verdicts,
     )
-    from auditlib.snapshot import AbsentTable, Snapshot, SnapshotError
+    from auditlib.report.catalogue import list_checks, list_tables
+    from auditlib.report.explanation import Explanation, RequestError, explain
 
 __all__ = [
     "AbsentTable",
@@ -55,10 +55,10 @@ __all__ = [
     "verdicts",
 ]
 
-_ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.snapshot") | dict.fromkeys(
-    ("Explanation", "RequestError", "explain"), "auditlib.explanation"
+_ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.facts.snapshot") | dict.fromkeys(
+    ("Explanation", "RequestError", "explain"), "auditlib.report.explanation"
 )
-_ELSEWHERE |= dict.fromkeys(("list_checks", "list_tables"), "auditlib.catalogue")
+_ELSEWHERE |= dict.fromkeys(("list_checks", "list_tables"), "auditlib.report.catalogue")
 
 
 def __getattr__(name: str) -> Any:

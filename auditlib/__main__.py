@@ -9,7 +9,7 @@ def main() -> None:
     # it jsonschema does not check IRIs, which no Jupyter schema has. papermill and nbconvert import it indirectly.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
-        from auditlib.cli import main as command_line  # noqa: PLC0415
+        from auditlib.run.cli import main as command_line  # noqa: PLC0415
 
         code = command_line()
     except KeyboardInterrupt:  # while modules are still being imported

@@ -11,31 +11,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Some are imported for what they register: the checks, and the views computed from tables.
 from auditlib import (
-    causes,
-    checks,  # noqa: F401
-    conclusions,
-    databases,  # noqa: F401
-    declarations,  # noqa: F401
-    findings,
+    checks,  # noqa: F401 - imported for what they register: checks, and views computed from tables
+    folders,
     french,
-    inside,  # noqa: F401
     plan,
     recommendations,
-    routing,  # noqa: F401
-    runs,
-    snapshot,
-    topology,
+    views,  # noqa: F401
 )
-from auditlib.display import Cards, Grid, Notice, Sentences, Several, Shown
+from auditlib.facts import snapshot
+from auditlib.facts.snapshot import AbsentTable, Snapshot
+from auditlib.facts.table import VIEWS
+from auditlib.facts.tables import TABLES
+from auditlib.findings import findings
+from auditlib.findings import problems as causes
+from auditlib.findings.policy import Policy
 from auditlib.parameters import read
-from auditlib.plan.shown import PlanShown, conclusion
-from auditlib.policy import Policy
-from auditlib.schema import VIEWS
-from auditlib.shown import Advised, FindingList, ProblemList
-from auditlib.snapshot import AbsentTable, Snapshot
-from auditlib.tables import TABLES
+from auditlib.report import conclusions
+from auditlib.report.blocks import Cards, Grid, Notice, Sentences, Several, Shown
+from auditlib.report.plan import PlanShown, conclusion
+from auditlib.report.shown import Advised, FindingList, ProblemList
+from auditlib.views import graph as topology
 
 _CHAPTERS: dict[str, conclusions.Chapter] = {
     "collection": conclusions.collection,
@@ -58,7 +54,7 @@ def load(path: str = "", outputs: str = "outputs", **policy: Any) -> Snapshot:
     ParameterError when the policy is wrong.
     """
     judged_by = Policy.of(read(None, policy))
-    folder = runs.find(path) if path else runs.last_snapshot(runs.outputs_folder(outputs), platform.node())
+    folder = folders.find(path) if path else folders.last_snapshot(folders.outputs_folder(outputs), platform.node())
     return snapshot.read(folder).judged_by(judged_by)
 
 
@@ -78,13 +74,13 @@ def record(destination: str = "", **parameters: Any) -> Snapshot:
         facts = collect(wanted)
     folder = Path(destination) if destination else _new_folder(wanted.outputs, facts)
     facts.write(folder)
-    runs.owned_by_caller(folder)
+    folders.owned_by_caller(folder)
     return snapshot.read(folder)
 
 
 def _new_folder(outputs: str, facts: Snapshot) -> Path:
-    home = runs.outputs_folder(outputs) / runs.host_folder(facts.hostname)
-    return home / runs.stamp(facts.collected) / snapshot.FOLDER
+    home = folders.outputs_folder(outputs) / folders.host_folder(facts.hostname)
+    return home / folders.stamp(facts.collected) / snapshot.FOLDER
 
 
 def show(facts: Snapshot, name: str, *columns: str, empty: str = "Aucune ligne.") -> Shown:
@@ -98,7 +94,7 @@ def show(facts: Snapshot, name: str, *columns: str, empty: str = "Aucune ligne."
 
 def draw(facts: Snapshot, picture: str) -> Any:
     """A picture: "stacks", "ports", "graph" or "severities"."""
-    from auditlib import figures  # noqa: PLC0415 - matplotlib costs every notebook that draws nothing
+    from auditlib.report import figures  # noqa: PLC0415 - matplotlib costs every notebook that draws nothing
 
     pictures: dict[str, Callable[[], figures.Figure]] = {
         "stacks": lambda: facts.call(figures.stacks_figure),
@@ -142,7 +138,7 @@ def advise(facts: Snapshot) -> Shown:
 
 def follow(facts: Snapshot) -> Shown:
     """A request to each domain and path that is routed: where it arrives, else where it stops."""
-    from auditlib import explanation  # noqa: PLC0415 - its findings would make a circle
+    from auditlib.report import explanation  # noqa: PLC0415 - its findings would make a circle
 
     try:
         rows = explanation.journeys(facts)

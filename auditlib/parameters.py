@@ -9,9 +9,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.policy import EXPECTED_KINDS
 from auditlib.french import listing, number, os_error, visible
-from auditlib.tables import TABLES
-from auditlib.tables.policy import EXPECTED_KINDS
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 

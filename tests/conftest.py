@@ -9,11 +9,11 @@ import hypothesis
 import pandas as pd
 import pytest
 
-from auditlib import notebook, runs  # noqa: F401 - the notebook registers every view, in whatever order tests are run
+from auditlib import folders, notebook  # noqa: F401 - the notebook registers every view, in whatever order tests are run
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables import TABLES
 
 PAYLOADS = Path(__file__).parent / "payloads"
 MOMENT = dt.datetime(2026, 11, 23, 8, 15, tzinfo=dt.UTC)
@@ -74,4 +74,4 @@ def healthy() -> Snapshot:
 @pytest.fixture(scope="session")
 def demo() -> Path:
     """The shipped snapshot of the faulty reference server, on disk."""
-    return runs.project() / "parameters" / "demo" / "instantane"
+    return folders.project() / "parameters" / "demo" / "instantane"

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables import TABLES
 
 ATTACKS = (
     "<script>window.pwned=1</script>",

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from auditlib import runs, workbook
+from auditlib import folders
 from auditlib.parameters import Parameters
+from auditlib.run import workbook
 from tests.conftest import replay
 from tests.hostile import hostile_names
 
@@ -29,7 +30,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         folder = tmp_path_factory.mktemp(name)
         facts.write(folder / "instantane")
         asked = Parameters(outputs=str(folder / "outputs"), snapshot=str(folder / "instantane"))
-        done = workbook.run(asked, runs.project() / "notebooks", lambda line: None, fast=True)
+        done = workbook.run(asked, folders.project() / "notebooks", lambda line: None, fast=True)
         assert done.failed == ()
         made[name] = done.folder / "rapport.html"
     return made

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from auditlib import snapshot
+from auditlib.facts import snapshot
+from auditlib.facts.snapshot import Snapshot
+from auditlib.folders import project
 from auditlib.parameters import read
-from auditlib.runs import project
-from auditlib.snapshot import Snapshot
 
 DEMO = project() / "parameters" / "demo.yaml"
 

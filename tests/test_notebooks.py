@@ -8,11 +8,11 @@ import nbformat
 import papermill
 import pytest
 
-from auditlib import runs
+from auditlib import folders
 from auditlib.french import typography
 from auditlib.parameters import Parameters
 
-NOTEBOOKS = sorted((runs.project() / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((folders.project() / "notebooks").glob("*.ipynb"))
 # Parameters of a notebook alone: where `auditlib run` wants the snapshot.
 OWN = {"destination"}
 # The one that reads nothing but the declarations.

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from auditlib import runs
+from auditlib import folders
 from auditlib.parameters import Parameters
 from auditlib.version import __version__
 
-ROOT = runs.project()
+ROOT = folders.project()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 # On conda-forge docker is docker-py, and its ssh extra is a package of its own.

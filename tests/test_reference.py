@@ -4,13 +4,14 @@ from collections import Counter
 
 import pytest
 
-from auditlib import checks, findings, routing  # noqa: F401 - imported for what they register
-from auditlib.databases import trial_commands
-from auditlib.expectations import freeze
-from auditlib.findings import CHECKS
-from auditlib.policy import Policy
-from auditlib.schema import records
-from auditlib.snapshot import Snapshot
+from auditlib import checks, views  # noqa: F401 - imported for what they register
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import records
+from auditlib.findings import findings
+from auditlib.findings.expectations import freeze
+from auditlib.findings.findings import CHECKS
+from auditlib.findings.policy import Policy
+from auditlib.views.databases import trial_commands
 from tests.frames import rows
 from tests.testbed.host import PUBLISHED, SERVICES
 

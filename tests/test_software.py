@@ -2,7 +2,7 @@
 
 import pytest
 
-from auditlib.fixes import compose
+from auditlib.findings.commands import compose
 from auditlib.software import GENERIC_NAMES, answers_anyone, database, image_words, interface
 
 

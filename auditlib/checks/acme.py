@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.checks.moments import start
-from auditlib.findings import Fix, NotApplicable, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import instant, listing, quoted
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 
 _RESOLVER = re.compile(r"certificatesresolvers\.([^.]+)\.[^.]+")
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.addresses import is_public
 from auditlib.checks.tls_facts import LOOK, UNSERVED, held, live_domains, longest, look, served_to
-from auditlib.domains import is_public
-from auditlib.findings import Fix, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 
 _WEAK_HASHES = {"MD2", "MD5", "SHA1"}
 _LEAST_BITS = {"RSA": 2048, "ECDSA": 224}

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from auditlib.checks.hardening import on_daemon
-from auditlib.findings import Fix, NotApplicable, check
-from auditlib.schema import Row, records
+from auditlib.checks.cis import on_daemon
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, NotApplicable, check
 
 
 @on_daemon(

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, check
 from auditlib.french import plural
-from auditlib.inventory import is_up
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.inventory import is_up
 
 
 @check(

@@ -1,8 +1,8 @@
 """CIS: what a container could do without (CIS Docker Benchmark 1.6, sections 4 and 5; informational, on demand)."""
 
-from auditlib.checks.hardening import on_container
-from auditlib.findings import NotApplicable
-from auditlib.schema import Row
+from auditlib.checks.cis import on_container
+from auditlib.facts.table import Row
+from auditlib.findings.findings import NotApplicable
 
 
 @on_container(

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from auditlib.checks.hardening import on_container
-from auditlib.findings import NotApplicable
+from auditlib.checks.cis import on_container
+from auditlib.facts.table import Row
+from auditlib.findings.findings import NotApplicable
 from auditlib.french import listing, quoted
-from auditlib.ports import EVERYWHERE, exposure
-from auditlib.schema import Row
 from auditlib.software import SENSITIVE_FOLDERS, image_words
+from auditlib.views.ports import EVERYWHERE, exposure
 
 
 @on_container(

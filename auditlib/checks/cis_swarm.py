@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, NotApplicable, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import plural
-from auditlib.ports import EVERYWHERE, exposure
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.ports import EVERYWHERE, exposure
 
 # What Docker's documentation advises at most, and its default.
 _MANAGERS = 7

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.declarations import place
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose, compose_on_disk
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose, compose_on_disk
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 from auditlib.software import GENERIC_NAMES
+from auditlib.views.declarations import place
 
 _UNREAD = "les fichiers compose n’ont pas été lus"
 MOST = 8  # things told one by one in a sentence

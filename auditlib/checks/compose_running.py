@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.checks.compose import told
-from auditlib.declarations import on_disk, origin, place
-from auditlib.differences import differences
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose, compose_on_disk
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose, compose_on_disk
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.inventory import PASSIVE, is_up
-from auditlib.schema import Row, records
 from auditlib.software import image_words
+from auditlib.views.compose_drift import differences
+from auditlib.views.declarations import on_disk, origin, place
+from auditlib.views.inventory import PASSIVE, is_up
 
 
 def _oneoff(labels: pd.DataFrame) -> set[str]:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import instant, listing, plural, quoted, size
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 
 # A container that the engine restarted at least this often, the last time this recently, is in a loop.
 LOOP_RESTARTS = 3

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, NotApplicable, check
-from auditlib.schema import Row, records
-from auditlib.tables import STATUSES
+from auditlib.facts.table import Row, records
+from auditlib.facts.tables import STATUSES
+from auditlib.findings.findings import Fix, NotApplicable, check
 
 
 @check(

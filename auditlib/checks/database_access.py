@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-import auditlib.databases  # noqa: F401 - what tells from where they can be reached
+import auditlib.views.databases  # noqa: F401 - what tells from where they can be reached
 from auditlib.checks.databases import UNREAD, inside, known_containers, shown, stack
-from auditlib.declarations import on_disk, origin, place
-from auditlib.findings import Fix, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.ports import EVERYWHERE, LOOPBACK, SPECIFIC
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.declarations import on_disk, origin, place
+from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC
 
 _PASSWORDS = {
     "Redis": "Donner un mot de passe (« --requirepass », lu d’une variable du fichier .env)",

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from auditlib.declarations import on_disk, origin, place
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.inventory import is_up
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.declarations import on_disk, origin, place
+from auditlib.views.inventory import is_up
 
 # Without the engine, the databases of its containers are not known: those of the machine are not all.
 UNREAD = "le moteur Docker n’a pas été lu"

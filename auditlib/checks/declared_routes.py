@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.declarations import live_services, place, runs
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose_on_disk
-from auditlib.routing.provider import TRUE
-from auditlib.rules import RuleError, domains, parse
-from auditlib.schema import Row, records
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose_on_disk
+from auditlib.findings.findings import Fix, check
+from auditlib.traefik.rules import RuleError, domains, parse
+from auditlib.views.declarations import live_services, place, runs
+from auditlib.views.proxy import TRUE
 
 
 @check(

@@ -7,11 +7,11 @@ from posixpath import join
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 from auditlib.software import image_words
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

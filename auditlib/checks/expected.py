@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from auditlib.expectations import RUNNING, certifies, ephemeral, is_client, names
-from auditlib.findings import Fix, NotApplicable, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names
+from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, quoted
-from auditlib.ports import claim
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.ports import claim
 
 _WHERE = "Sinon, corriger le fichier que nomme le paramètre « expected »."
 _STATES = {

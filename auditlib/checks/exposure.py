@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.ports import EVERYWHERE, Claim, claim, exposure
-from auditlib.routing.decoding import TRUE
-from auditlib.routing.routes import host_and_port
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 from auditlib.software import image_words, interface
+from auditlib.traefik.decoding import TRUE
+from auditlib.views.ports import EVERYWHERE, Claim, claim, exposure
+from auditlib.views.routes import host_and_port
 
 
 def written(declarations: pd.DataFrame | None, container: Row, publication: Row) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.checks.hardening import machine_name
-from auditlib.findings import Fix, NotApplicable, check
+from auditlib.checks.cis import machine_name
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, number, quoted, size
-from auditlib.ports import EVERYWHERE, exposure
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.ports import EVERYWHERE, exposure
 
 
 @check(

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from auditlib.domains import is_public
-from auditlib.findings import Command, Fix, check
+from auditlib.addresses import is_public
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Command, Fix, check
 from auditlib.french import duration, listing, quoted
-from auditlib.schema import Row, records
 from auditlib.software import answers_anyone
 
 _GATEWAY = (502, 503, 504)

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib import journal
 from auditlib.checks.moments import RECENT, now, start
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose
+from auditlib.facts.table import Row, records
+from auditlib.facts.tables import journal
+from auditlib.facts.tables.logs import CAUSES, KINDS, SUBJECTS
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import instant, listing, number, plural, quoted
-from auditlib.schema import Row, records
-from auditlib.tables.logs import CAUSES, KINDS, SUBJECTS
 
 _ACME = ("acme_obtain", "acme_renew")
 # An authority dates a certificate an hour before it makes it.

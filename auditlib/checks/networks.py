@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, NotApplicable, check
-from auditlib.fixes import compose
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, quoted
-from auditlib.schema import Row, records
 
 
 def _attachments(container_networks: pd.DataFrame) -> dict[str, list[str]]:

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.claims import Idle, commands, idle, one_family
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose
+from auditlib.checks.idle import Idle, commands, idle, one_family
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.inventory import is_up
-from auditlib.ports import EVERYWHERE, Claim, apart, claim, exposure, free_port, used_ports, v6only_ports
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
 from auditlib.software import PORT_HOLDERS, database
+from auditlib.views.inventory import is_up
+from auditlib.views.ports import EVERYWHERE, Claim, apart, claim, exposure, free_port, used_ports, v6only_ports
 
 # What engines from 1.13 to 29 record when a published port is taken.
 _TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.addresses import covers
 from auditlib.checks.moments import DAY, now, start
 from auditlib.checks.tls_facts import LOOK, UNSERVED, held, live_domains, longest, look, served_to
-from auditlib.domains import covers
-from auditlib.findings import Fix, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, check
 from auditlib.french import day, instant, listing, plural
-from auditlib.routing.fields import Version, version
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.traefik.fields import Version, version
 
 # Lifetimes and windows of renewal (`pkg/provider/acme/provider.go`, getCertificateRenewDurations).
 _HOUR = dt.timedelta(hours=1)

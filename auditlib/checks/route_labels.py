@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
-from auditlib.fixes import asked, compose
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import asked, compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.inventory import is_up
-from auditlib.routing.decisions import running_version
-from auditlib.routing.decoding import FALSE
-from auditlib.routing.entrypoints import options
-from auditlib.routing.fields import LATEST
-from auditlib.routing.spelling import Fault, faults
-from auditlib.schema import Row, records
 from auditlib.software import image_words
+from auditlib.traefik.decoding import FALSE
+from auditlib.traefik.fields import LATEST
+from auditlib.traefik.spelling import Fault, faults
+from auditlib.views.decisions import running_version
+from auditlib.views.entrypoints import options
+from auditlib.views.inventory import is_up
 
 _ROUTING = ("traefik.http.routers.", "traefik.http.services.", "traefik.tcp.", "traefik.udp.")
 

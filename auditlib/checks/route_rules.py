@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
-from auditlib.fixes import Declared, asked
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import Declared, asked
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.routing.migration import outdated
-from auditlib.routing.shadowing import CATCH_ALL
-from auditlib.routing.statuses import MAX_USER_PRIORITY
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.traefik.migration import outdated
+from auditlib.traefik.shadowing import CATCH_ALL
+from auditlib.traefik.statuses import MAX_USER_PRIORITY
 
 
 @check(

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, NotApplicable, check
-from auditlib.fixes import asked, compose
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import asked, compose
+from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, plural, quoted
-from auditlib.routing.routes import host_and_port, leaves, machine_of, network_of_address, target_of
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.routes import host_and_port, leaves, machine_of, network_of_address, target_of
 
 
 def _served(

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 import pandas as pd
 
 from auditlib.checks.routes import beyond_loopback
-from auditlib.findings import Fix, check
-from auditlib.fixes import Declared, asked
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import Declared, asked
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing
-from auditlib.rules import RuleError, Syntax, domains, parse
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.traefik.rules import RuleError, Syntax, domains, parse
 
 # Names that no public authority certifies (RFC 6761, 6762, 8375, 9476, and the reserved « internal »).
 _PRIVATE = re.compile(

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
-from auditlib.fixes import compose
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, plural, quoted
-from auditlib.routing.decisions import running_version
-from auditlib.routing.entrypoints import options
-from auditlib.routing.fields import UNTOLD
-from auditlib.routing.versions import number
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.traefik.fields import UNTOLD
+from auditlib.traefik.versions import number
+from auditlib.views.decisions import running_version
+from auditlib.views.entrypoints import options
 
 
 @check(

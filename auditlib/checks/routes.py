@@ -6,12 +6,12 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from auditlib.findings import Fix, check
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, check
 from auditlib.french import quoted
-from auditlib.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
-from auditlib.routing.provider import TRUE
-from auditlib.schema import Row, records
-from auditlib.snapshot import AbsentTable
+from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
+from auditlib.views.proxy import TRUE
 
 # What Traefik's own messages mean, and what to do: the first that matches (traefik.md, section 3.3).
 _REMEDIES = tuple(

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from auditlib.domains import covers
-from auditlib.schema import Row, records
+from auditlib.addresses import covers
+from auditlib.facts.table import Row, records
 
 # How to look at a certificate: curl tells its names, its dates and its issuer.
 LOOK = ("curl -kvsS -o /dev/null --resolve {resolve} {url}",)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Fix, NotApplicable, check
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import day
-from auditlib.schema import Row, records
 
 _WHERE = "Dans le paramètre « waivers », ou le fichier qu’il nomme : "
 

@@ -34,11 +34,11 @@ from auditlib.collect import (
 )
 from auditlib.collect.attribution import answered_by, attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row
+from auditlib.facts.tables import SOURCES, TABLES
+from auditlib.facts.tables.web import CERTIFICATES
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
-from auditlib.snapshot import Snapshot
-from auditlib.tables import SOURCES, TABLES
-from auditlib.tables.web import CERTIFICATES
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from auditlib.collect.secrets import redact
 from auditlib.collect.traefik_log import MAX_ENTRY, clean, instant, is_access
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 
 MAX_HOSTS = 50  # rows of `access_unrouted`: anybody may ask for any name
 MAX_ROUTERS = 1_000  # rows of `access_stats`: the log is the administrator's, but its lines are not all his

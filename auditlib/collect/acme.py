@@ -26,9 +26,9 @@ from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, connection_fault
 from auditlib.collect.traefik_static import bearer
 from auditlib.collect.traefik_static import rows as static_rows
+from auditlib.facts.table import Row
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 MAX_STORAGE = 64_000_000  # bytes; a certificate with its chain and key is about 10 kB
 MAX_LINKS = 8

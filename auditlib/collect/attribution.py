@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from auditlib.collect import access_log
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 from auditlib.software import PORT_HOLDERS
 
 Tables = dict[str, list[Row]]

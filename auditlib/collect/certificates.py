@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from auditlib.collect.secrets import redact
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 
 DEFAULT_NAME = "TRAEFIK DEFAULT CERT"
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

@@ -12,8 +12,8 @@ import yaml
 
 from auditlib.collect.containers import label_value
 from auditlib.collect.secrets import redact, secret_name
+from auditlib.facts.table import Row
 from auditlib.french import visible
-from auditlib.schema import Row
 
 MAX_LINES = 5_000
 MAX_LENGTH = 400

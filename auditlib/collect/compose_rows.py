@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect import compose_lines
 from auditlib.collect.connections import DATABASE_NAMES, connection
 from auditlib.collect.containers import label_value
@@ -15,9 +16,8 @@ from auditlib.compose.document import Invalid, Map, Place, Text, place_of
 from auditlib.compose.load import environment
 from auditlib.compose.ports import Port
 from auditlib.compose.project import Project
-from auditlib.ports import EVERY_ADDRESS
-from auditlib.schema import Row
-from auditlib.tables import TABLES
+from auditlib.facts.table import Row
+from auditlib.facts.tables import TABLES
 
 Read = Callable[[str], str]
 _VARIABLE = re.compile(r"\$\{[^{}]*\}|\$\w+")

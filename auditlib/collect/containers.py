@@ -6,10 +6,10 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect.secrets import REMOVED, redact, redact_rule, secret_name
 from auditlib.collect.source import Reading
-from auditlib.ports import EVERY_ADDRESS
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 
 # A published address that names no interface. Docker listens on both families.
 

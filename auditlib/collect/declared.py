@@ -14,7 +14,7 @@ from auditlib.collect.secrets import redact_rule
 from auditlib.collect.source import Payloads, Unreadable
 from auditlib.collect.traefik_objects import entrypoints
 from auditlib.collect.traefik_static import TRUE_WORDS
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 
 _RULE = re.compile(r"(traefik\.(http|tcp)\.routers\.([^.]+))\.rule")
 _HEALTHS = (None, "", "none", "healthy")  # Traefik leaves the others aside

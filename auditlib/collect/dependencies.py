@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect.listeners import owner
 from auditlib.collect.sockets import plain
 from auditlib.collect.source import Reading, Unreadable
+from auditlib.facts.table import Row
 from auditlib.french import listing, number, plural
-from auditlib.ports import EVERY_ADDRESS
-from auditlib.schema import Row
 from auditlib.software import PORT_HOLDERS, database
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from auditlib.collect.processes import named
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import Payloads, Reading
+from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 CONFIG = "/etc/docker/daemon.json"
 MAX_FILE = 1_000_000  # bytes; a daemon's configuration is a few hundred

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlib.collect.processes import named
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 
 MAX_OUTPUT = 20_000_000  # characters; Kubernetes and Docker write thousands of rules
 

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 
 from auditlib.collect.source import Payloads, Reading
+from auditlib.facts.table import Row
 from auditlib.french import plural
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 # The programs of the audit: their sockets would otherwise be reported as the machine's.
 _KERNEL = "ipykernel_launcher"

@@ -20,9 +20,9 @@ from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, connect
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
+from auditlib.facts.table import Row
 from auditlib.french import instant, number, os_error
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 TITLES = {"traefik": "journal de Traefik", "access": "journal d’accès"}
 NO_ACCESS_LOG = "Traefik n’écrit pas de journal d’accès (option accesslog)"

@@ -16,8 +16,8 @@ from auditlib.collect import containers, processes, sockets
 from auditlib.collect.listeners import own_processes, owner, process_facts
 from auditlib.collect.network import ephemeral_ports, interface_addresses
 from auditlib.collect.source import Payloads, Unreadable
+from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 from auditlib.software import PORT_HOLDERS
 
 # Over all namespaces; a server of a hundred containers has some thousands.

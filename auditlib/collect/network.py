@@ -11,13 +11,13 @@ from typing import Any
 
 import psutil
 
+from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect import firewall
 from auditlib.collect.sockets import Order
 from auditlib.collect.source import PATIENCE, Payloads, Reading
+from auditlib.facts.table import Row
 from auditlib.french import listing
 from auditlib.parameters import Parameters
-from auditlib.ports import EVERY_ADDRESS
-from auditlib.schema import Row
 
 _UP, _REJECT = 0x1, 0x200  # linux/route.h
 _LOCAL = 0x80000000  # linux/ipv6_route.h: one of the machine's own addresses

@@ -16,8 +16,8 @@ from auditlib.collect.dial import dial, each, fault, shown, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
+from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 from auditlib.version import __version__
 
 MAX_PROBES = 400

@@ -12,9 +12,9 @@ from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Payloads, Unreadable
 from auditlib.collect.traefik_api import addresses, own_host
 from auditlib.collect.traefik_api import rows as api_rows
+from auditlib.facts.table import Row
 from auditlib.french import listing, number
-from auditlib.rules import Place, RuleError, Syntax, parse, places
-from auditlib.schema import Row
+from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
 
 # A name that can be asked for: no wildcard, no pattern, nothing that a header or a handshake could not carry.
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")

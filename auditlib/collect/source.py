@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from auditlib.collect.secrets import redact
+from auditlib.facts.table import Row
+from auditlib.facts.tables import TABLES
 from auditlib.french import number, os_error, sentence
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
-from auditlib.tables import TABLES
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 from auditlib.collect import listeners
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
+from auditlib.facts.table import Row
 from auditlib.french import number
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 PATH = "/usr/bin:/bin:/run/current-system/sw/bin"  # where distributions have systemctl

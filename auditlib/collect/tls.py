@@ -4,13 +4,13 @@ import ssl
 import time
 from typing import Any
 
+from auditlib.addresses import covers
 from auditlib.collect import certificates, proxy
 from auditlib.collect.dial import Address, dial, each, fault, shown, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.domains import covers
+from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 MAX_NAMES = 200
 LONGEST = 10.0  # seconds for one name, two handshakes included

@@ -22,9 +22,9 @@ from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.collect.traefik_static import proxies
 from auditlib.collect.traefik_static import rows as static_rows
+from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
-from auditlib.rules import RuleError, domains, parse
-from auditlib.schema import Row
+from auditlib.traefik.rules import RuleError, domains, parse
 from auditlib.version import __version__
 
 MAX_BODY = 64_000_000  # bytes; 10 000 routers are about 5 MB

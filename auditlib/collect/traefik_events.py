@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.traefik_log import Entry
-from auditlib.schema import Row
-from auditlib.tables.logs import LEVELS
+from auditlib.facts.table import Row
+from auditlib.facts.tables.logs import LEVELS
 
 MAX_EVENTS = 400  # rows of the table: groups beyond (hostile or endless messages) are counted, not kept
 MAX_GROUPS = 2_000  # the same, before secrets are taken out

@@ -21,12 +21,12 @@ from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.collect.traefik_static import MAX_LINKS, bearer, fault, file_text, joined
 from auditlib.collect.traefik_static import rows as static_rows
+from auditlib.facts.table import Row
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
-from auditlib.routing.decoding import Tree, json_name
-from auditlib.routing.fields import LATEST, Version, version
-from auditlib.routing.file_decoder import FileError, read, supported
-from auditlib.schema import Row
+from auditlib.traefik.decoding import Tree, json_name
+from auditlib.traefik.fields import LATEST, Version, version
+from auditlib.traefik.files import FileError, read, supported
 
 MAX_TREE = 20_000_000  # bytes of a directory of configuration files
 MAX_FILES = 2_000

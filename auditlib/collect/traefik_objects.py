@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditlib.collect.secrets import redact, redact_rule
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 
 
 def qualified(reference: str, owner: str) -> str:

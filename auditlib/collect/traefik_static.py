@@ -24,8 +24,8 @@ from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, secret_name
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
+from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 EXTENSIONS = (".toml", ".yaml", ".yml")  # in the order Traefik tries them
 MAX_FILE = 1_000_000  # bytes; a static configuration is a few kilobytes

@@ -6,8 +6,8 @@ from typing import Any
 
 from auditlib.collect.engine import address, connect, explained
 from auditlib.collect.source import PATIENCE, Payloads, Reading
+from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 # Engine API 1.52 counts by itself, under these names; older ones list the objects.
 _COUNTED = {

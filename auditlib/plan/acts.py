@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from auditlib.declarations import on_disk, origin
-from auditlib.findings import Command
-from auditlib.fixes import compose
+from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, records
+from auditlib.findings.commands import compose
+from auditlib.findings.findings import Command
 from auditlib.french import visible
-from auditlib.patches import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
-from auditlib.schema import Row, records
-from auditlib.snapshot import Snapshot
+from auditlib.views.declarations import on_disk, origin
 
 # Phases: what is apart from the rest, and in which order. Names come last, since every other command uses them.
 ORDINARY, PREPARE, MOVE, RENAME = range(4)

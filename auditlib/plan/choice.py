@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from auditlib.findings import WEIGHTS, Audit, Finding, run
+from auditlib.facts.snapshot import Snapshot
+from auditlib.findings.findings import WEIGHTS, Audit, Finding, run
 from auditlib.plan.acts import Act, Create, Mode, Stack, container, rows, stack
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import ByHand, Way, ways
 from auditlib.plan.steps import Cut
 from auditlib.plan.written import Disk, disk, write
-from auditlib.snapshot import Snapshot
 
 
 @dataclass

@@ -4,15 +4,15 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from auditlib.addresses import EVERY_ADDRESS
 from auditlib.compose.document import NOWHERE, Invalid
+from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart, publishes, short
 from auditlib.compose.ports import parse
-from auditlib.patches import Flag, Join, Label, Leave, Name, Publish, Restart, publishes, short
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row
+from auditlib.facts.tables import TABLES
 from auditlib.plan.acts import Act, Create, Mode, Owner, container, rows, stack
 from auditlib.plan.proxy import reloaded
-from auditlib.ports import EVERY_ADDRESS
-from auditlib.schema import Row
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
 
 Changed = dict[str, list[Row]]
 _API_GONE = "l’API de Traefik n’est plus servie sans mot de passe"

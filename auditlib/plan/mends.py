@@ -7,15 +7,15 @@ several, the simulation chooses.
 from collections.abc import Callable, Sequence
 
 from auditlib.checks.compose import own_name
-from auditlib.findings import Finding
-from auditlib.fixes import Declared
+from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row
+from auditlib.findings.commands import Declared
+from auditlib.findings.findings import Finding
 from auditlib.french import listing, quoted
-from auditlib.patches import Flag, Join, Label, Leave, Name, Publish, Restart
 from auditlib.plan.acts import MOVE, PREPARE, RENAME, Act, Create, Mode, Owner, container, rows
-from auditlib.ports import claim, free_port, used_ports
-from auditlib.routing.routes import host_and_port
-from auditlib.schema import Row
-from auditlib.snapshot import Snapshot
+from auditlib.views.ports import claim, free_port, used_ports
+from auditlib.views.routes import host_and_port
 
 Way = tuple[Act, ...]
 Mend = Callable[[Snapshot, Finding], Sequence[Way]]

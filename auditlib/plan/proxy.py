@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row
+from auditlib.facts.tables import TABLES
 from auditlib.plan.acts import rows
-from auditlib.schema import Row
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
 
 _PARTS = ("routers", "services", "servers", "middlewares")
 _HEADERS = ("hsts", "content_type_options", "frame_options", "csp")

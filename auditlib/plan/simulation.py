@@ -9,10 +9,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from auditlib.causes import Problem, problems
-from auditlib.findings import Audit, Finding, identity, run
+from auditlib.compose.edit import Join, Name
+from auditlib.facts.snapshot import Snapshot
+from auditlib.findings.findings import Audit, Finding, identity, run
+from auditlib.findings.problems import Problem, problems
 from auditlib.french import quoted
-from auditlib.patches import Join, Name
 from auditlib.plan.acts import Act, Create, rows
 from auditlib.plan.choice import Draft, chosen, drafts, interrupted, lost
 from auditlib.plan.effects import applied
@@ -20,7 +21,6 @@ from auditlib.plan.mends import Way
 from auditlib.plan.steps import Cut, Left, Plan, Step
 from auditlib.plan.words import remarks
 from auditlib.plan.written import Disk, Written, commands, disk, file_name, relief, write
-from auditlib.snapshot import Snapshot
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditlib.findings import Finding
-from auditlib.patches import Flag, Leave, Name, Publish
+from auditlib.compose.edit import Flag, Leave, Name, Publish
+from auditlib.findings.findings import Finding
 from auditlib.plan.acts import Act
 from auditlib.plan.written import FOLDER
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
+from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart
+from auditlib.facts.snapshot import Snapshot
 from auditlib.french import listing, quoted
-from auditlib.patches import Flag, Join, Label, Leave, Name, Publish, Restart
 from auditlib.plan.acts import Act, Create, Mode, Owner
 from auditlib.plan.mends import callers
 from auditlib.plan.steps import Cut, Step
-from auditlib.snapshot import Snapshot
 
 
 def describe(act: Act) -> str:

@@ -8,15 +8,15 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from auditlib.addresses import EVERY_ADDRESS
+from auditlib.compose.edit import Join, Operation, Publish, Restart, check_path
+from auditlib.compose.edit import applied as edited
+from auditlib.compose.overrides import Now, override
 from auditlib.compose.unified import diff
 from auditlib.compose.written import Line, Unsafe
-from auditlib.overrides import Now, override
-from auditlib.patches import Join, Operation, Publish, Restart, check_path
-from auditlib.patches import applied as edited
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row
 from auditlib.plan.acts import Act, Create, Mode, Owner, Stack, container, rows
-from auditlib.ports import EVERY_ADDRESS
-from auditlib.schema import Row
-from auditlib.snapshot import Snapshot
 
 FOLDER = "correctifs"
 Disk = dict[tuple[str, str], list[Line]]

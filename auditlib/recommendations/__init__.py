@@ -14,11 +14,11 @@ from functools import partial
 
 import pandas as pd
 
-from auditlib.findings import Audit, Finding, with_waivers
+from auditlib.facts.snapshot import AbsentTable, Snapshot
+from auditlib.facts.table import VIEWS, Row, records
+from auditlib.facts.tables import TABLES
+from auditlib.findings.findings import Audit, Finding, with_waivers
 from auditlib.french import listing, plural, quoted
-from auditlib.schema import VIEWS, Row, records
-from auditlib.snapshot import AbsentTable, Snapshot
-from auditlib.tables import TABLES
 
 NETWORKS, ROUTING, SECURITY, OBSERVABILITY = "Réseaux", "Routage", "Sécurité", "Observabilité"
 HEADINGS = (NETWORKS, ROUTING, SECURITY, OBSERVABILITY)

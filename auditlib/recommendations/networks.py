@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Finding
+from auditlib.facts.table import records
+from auditlib.findings.findings import Finding
 from auditlib.french import listing, quoted
 from auditlib.recommendations import NETWORKS, Advice, facts, mended, names, of, rows, rule, told
-from auditlib.schema import records
 
 
 @rule(NETWORKS, "Un seul réseau entre Traefik et ce qu’il sert", "NET-001", "NET-002")

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Finding
+from auditlib.facts.table import Row, records
+from auditlib.findings.findings import Finding
 from auditlib.french import day, listing, quoted
 from auditlib.recommendations import OBSERVABILITY, Advice, facts, names, rows, rule
-from auditlib.schema import Row, records
 from auditlib.software import image_words
 
 # Words of images and units: what makes metrics of something else, and what watches certificates by itself.

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Finding
+from auditlib.facts.table import records
+from auditlib.findings.findings import Finding
 from auditlib.french import listing, quoted
 from auditlib.recommendations import ROUTING, Advice, facts, mended, names, rule, told
-from auditlib.schema import records
 
 
 @rule(ROUTING, "Les routes simples par étiquettes", "ROUTE-013")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.findings import Finding
+from auditlib.addresses import EVERY_ADDRESS
+from auditlib.facts.table import records
+from auditlib.findings.findings import Finding
 from auditlib.french import day, listing, plural, quoted
-from auditlib.ports import EVERY_ADDRESS
 from auditlib.recommendations import SECURITY, Advice, facts, mended, names, of, rows, rule, told
-from auditlib.schema import records
 
 # A waiver is renewed, or what it accepts mended, before it ends.
 _NOTICE_DAYS = 30

@@ -5,10 +5,10 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from auditlib.causes import problems
-from auditlib.findings import Audit, Finding
-from auditlib.schema import records
-from auditlib.snapshot import Snapshot
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import records
+from auditlib.findings.findings import Audit, Finding
+from auditlib.findings.problems import problems
 from auditlib.version import __version__
 
 SCHEMA = 1

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
-from auditlib import figures, findings, snapshot, topology
+from auditlib.facts import snapshot
+from auditlib.facts.snapshot import AbsentTable, Snapshot
+from auditlib.findings import findings
+from auditlib.findings.policy import Policy
+from auditlib.folders import NOTEBOOKS, replace_folder, write
 from auditlib.plan import FOLDER, attached, exported, plan
-from auditlib.policy import Policy
+from auditlib.report import figures
 from auditlib.report.check_global import script
 from auditlib.report.constats import constats
 from auditlib.report.html import page
 from auditlib.report.markdown import report
-from auditlib.runs import NOTEBOOKS, replace_folder, write
-from auditlib.snapshot import AbsentTable, Snapshot
+from auditlib.views import graph as topology
 
 HTML, MARKDOWN, JSON, SVG, GRAPHML = "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"
 SCRIPT = "check_global.sh"

@@ -14,8 +14,8 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.exporters.templateexporter import TemplateExporter
 from traitlets.config import Config
 
+from auditlib.facts.snapshot import Snapshot
 from auditlib.french import instant, visible
-from auditlib.snapshot import Snapshot
 from auditlib.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -2,21 +2,22 @@
 
 from collections.abc import Iterator
 
-from auditlib import conclusions, notebook
-from auditlib.causes import problems
-from auditlib.databases import trial_commands
-from auditlib.display import Notice, Sentences, markdown_code, markdown_text
-from auditlib.findings import Audit
+from auditlib import notebook
+from auditlib.facts.snapshot import AbsentTable, Snapshot
+from auditlib.facts.table import Row, records
+from auditlib.facts.tables import databases
+from auditlib.findings.findings import Audit
+from auditlib.findings.problems import problems
 from auditlib.french import day, instant, typography
-from auditlib.inventory import PASSIVE
 from auditlib.plan import Plan, plan
-from auditlib.plan.shown import PlanShown, beginning, conclusion
 from auditlib.recommendations import recommend
+from auditlib.report import conclusions
+from auditlib.report.blocks import Notice, Sentences, markdown_code, markdown_text
 from auditlib.report.check_global import script
-from auditlib.schema import Row, records
-from auditlib.shown import Advised, FindingList, ProblemList
-from auditlib.snapshot import AbsentTable, Snapshot
-from auditlib.tables import databases
+from auditlib.report.plan import PlanShown, beginning, conclusion
+from auditlib.report.shown import Advised, FindingList, ProblemList
+from auditlib.views.databases import trial_commands
+from auditlib.views.inventory import PASSIVE
 
 BLOCKING = ("critical", "high")
 

@@ -2,10 +2,10 @@
 
 import time
 
-from auditlib.routing.muxer import Muxer
-from auditlib.routing.requests import Request
-from auditlib.routing.routers import EntryPoint, Router
-from auditlib.routing.shadowing import fates
+from auditlib.traefik.muxer import Muxer
+from auditlib.traefik.requests import Request
+from auditlib.traefik.routers import EntryPoint, Router
+from auditlib.traefik.shadowing import fates
 
 ENTRYPOINT = "websecure"
 

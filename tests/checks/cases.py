@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from auditlib import checks, findings, routing  # noqa: F401 - imported for what they register
-from auditlib.findings import Check, Finding
+from auditlib import checks, views  # noqa: F401 - imported for what they register
+from auditlib.facts.snapshot import Snapshot
+from auditlib.findings import findings
+from auditlib.findings.findings import Check, Finding
 from auditlib.french import typography
-from auditlib.snapshot import Snapshot
 from tests.conftest import snapshot_of
 
 FOLDER = Path(__file__).parent

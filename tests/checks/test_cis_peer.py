@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import pytest
 
-from auditlib import findings
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
-from auditlib.findings import CHECKS, Audit
-from auditlib.policy import Policy
-from auditlib.schema import records
-from auditlib.snapshot import Snapshot
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import records
+from auditlib.findings import findings
+from auditlib.findings.findings import CHECKS, Audit
+from auditlib.findings.policy import Policy
 from tests.conftest import PAYLOADS, payload
 
 PEER = payload("cis", "peer")

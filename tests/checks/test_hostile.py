@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from auditlib import findings
-from auditlib.findings import CHECKS, Check, Finding
+from auditlib.findings import findings
+from auditlib.findings.findings import CHECKS, Check, Finding
 from auditlib.french import visible
 from auditlib.software import GENERIC_NAMES
 from tests.checks.cases import Case, Tables, load

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from auditlib import findings
-from auditlib.findings import CHECKS, SEVERITIES_FR, Check, Finding
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables import TABLES
+from auditlib.findings import findings
+from auditlib.findings.findings import CHECKS, SEVERITIES_FR, Check, Finding
 from auditlib.french import typography
-from auditlib.shown import fact_labels
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
+from auditlib.report.shown import fact_labels
 from tests.checks.cases import Case, expected, load, said
 from tests.conftest import snapshot_of
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib.collect.access_log import MAX_HOSTS, Request, requests, router_of, statistics
-from auditlib.tables import TABLES
+from auditlib.facts.tables import TABLES
 from tests.conftest import PAYLOADS
 
 RECORDED = PAYLOADS / "traefik_log"

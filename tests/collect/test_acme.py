@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from auditlib.collect import acme
 from auditlib.collect.source import Reading, Unreadable
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.tables import TABLES
 from tests.conftest import PAYLOADS, payload
 
 from .fake_engine import FakeEngine

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from auditlib.collect.attribution import attribute
-from auditlib.schema import Row, records
+from auditlib.facts.table import Row, records
 from tests.conftest import replay
 
 ID, OTHER = "3f" * 32, "9a" * 32

@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 import auditlib.collect
-from auditlib import snapshot
 from auditlib.collect import ALL, assemble, collect, host
 from auditlib.collect.source import Outcome, Unreadable, interpret
+from auditlib.facts import snapshot
+from auditlib.facts.snapshot import AbsentTable, Snapshot
+from auditlib.facts.table import records
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.schema import records
-from auditlib.snapshot import AbsentTable, Snapshot
-from auditlib.tables import TABLES
 from tests.conftest import MOMENT, PAYLOADS, payload
 
 from .fake_engine import FakeEngine

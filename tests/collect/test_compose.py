@@ -11,8 +11,8 @@ from auditlib.collect import compose
 from auditlib.collect.compose import fetch, rows
 from auditlib.collect.connections import connection
 from auditlib.collect.source import Reading, Unreadable
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.tables import TABLES
 from tests.conftest import payload
 
 COMPOSE = "services:\n  web:\n    image: nginx\n    ports: ['8080:80']\n"

@@ -9,9 +9,9 @@ import pytest
 from auditlib.collect import containers
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Outcome, Source, gather
+from auditlib.facts.table import Row
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
-from auditlib.tables import TABLES
 from tests.conftest import PAYLOADS, payload
 
 IDENTIFIER = "db" + "0" * 62

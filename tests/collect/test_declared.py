@@ -7,7 +7,7 @@ import pytest
 from auditlib.collect import proxy, traefik_static
 from auditlib.collect.declared import declared
 from auditlib.collect.source import Unreadable
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 from tests.conftest import payload
 
 SOURCES = ("engine", "traefik_static", "traefik_api", "traefik_files")

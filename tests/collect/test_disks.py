@@ -8,9 +8,9 @@ import pytest
 
 from auditlib.collect import disks, usage
 from auditlib.collect.source import Unreadable
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
 from tests.conftest import payload
 from tests.frames import rows
 

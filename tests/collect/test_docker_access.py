@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from auditlib.collect import docker_access
 from auditlib.collect.source import Reading
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
 from tests.frames import rows
 
 UID, GID = os.getuid(), os.getgid()

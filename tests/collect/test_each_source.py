@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from auditlib import notebook, snapshot
+from auditlib import notebook
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
-from auditlib.findings import run
+from auditlib.facts import snapshot
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import VIEWS, records
+from auditlib.facts.tables import TABLES
+from auditlib.findings.findings import run
 from auditlib.parameters import Parameters
 from auditlib.plan import Plan, plan
 from auditlib.report.markdown import report
-from auditlib.schema import VIEWS, records
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
 from tests.conftest import MOMENT, payload
 
 RECORDED = payload("faulty", "recorded")

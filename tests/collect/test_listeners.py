@@ -15,9 +15,9 @@ import pytest
 
 from auditlib.collect import listeners
 from auditlib.collect.source import Reading
+from auditlib.facts.table import Row
+from auditlib.facts.tables.machine import LISTENERS
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
-from auditlib.tables.machine import LISTENERS
 from tests.conftest import payload
 
 ID = "3f" * 32

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from auditlib.collect import log_tail, logs, traefik_static
 from auditlib.collect.log_tail import MAX_BYTES, MAX_LINES, of_mount, unframed
 from auditlib.collect.source import Reading, Unreadable
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.tables import TABLES
 from tests.conftest import payload
 from tests.testbed.canaries import CANARIES
 

@@ -11,10 +11,10 @@ import pytest
 
 from auditlib.collect import dependencies, namespaces, processes
 from auditlib.collect.source import Reading, Unreadable
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, records
+from auditlib.facts.tables.namespaces import CONNECTIONS, CONTAINER_LISTENERS
 from auditlib.parameters import Parameters
-from auditlib.schema import Row, records
-from auditlib.snapshot import Snapshot
-from auditlib.tables.namespaces import CONNECTIONS, CONTAINER_LISTENERS
 from tests.conftest import payload
 from tests.frames import rows
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from auditlib.collect import firewall, network
 from auditlib.collect.sockets import Order
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
 from tests.frames import rows
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from auditlib.collect import probes
 from auditlib.collect.source import Reading, Unreadable
+from auditlib.facts.tables.web import HTTP_PROBES
 from auditlib.parameters import Parameters
-from auditlib.tables.web import HTTP_PROBES
 from auditlib.version import __version__
 from tests.conftest import payload
 

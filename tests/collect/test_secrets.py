@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from auditlib import rules
 from auditlib.collect.secrets import REMOVED, redact, redact_rule, secret_name
+from auditlib.traefik import rules
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from auditlib.collect import systemd
 from auditlib.collect.source import Unreadable
+from auditlib.facts.tables.host import UNITS
 from auditlib.parameters import Parameters
-from auditlib.tables.system import UNITS
 
 # Properties come in an order of systemd's own, a blank line between units; what a kind of unit lacks is not there.
 SHOW = """\

@@ -12,9 +12,9 @@ import pytest
 
 from auditlib.collect import tls
 from auditlib.collect.dial import dial
+from auditlib.facts.table import records
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.schema import records
-from auditlib.tables import TABLES
 from tests.conftest import payload
 
 from .certificates import Authority

@@ -10,9 +10,9 @@ import pytest
 from auditlib.collect import traefik_api
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Outcome, Reading, Source, gather
+from auditlib.facts.table import Row, records
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.schema import Row, records
-from auditlib.tables import TABLES
 from tests.conftest import PAYLOADS, payload
 
 from .fake_traefik import FakeTraefik

@@ -13,8 +13,8 @@ from auditlib.collect import ALL, traefik_files
 from auditlib.collect.source import Unreadable, interpret
 from auditlib.collect.traefik_files import fetch, rows
 from auditlib.parameters import Parameters
-from auditlib.routing.fields import LATEST, Version
-from auditlib.routing.file_decoder import FileError, read
+from auditlib.traefik.fields import LATEST, Version
+from auditlib.traefik.files import FileError, read
 from tests.conftest import payload
 from tests.testbed.canaries import CANARIES
 

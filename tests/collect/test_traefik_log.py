@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from auditlib.collect import traefik_log
 from auditlib.collect.traefik_events import MAX_EVENTS, MAX_TEXT, events
 from auditlib.collect.traefik_log import MAX_ENTRY, Entry, entries
-from auditlib.tables import TABLES
-from auditlib.tables.logs import KINDS
+from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.logs import KINDS
 from tests.conftest import PAYLOADS
 
 RECORDED = PAYLOADS / "traefik_log"

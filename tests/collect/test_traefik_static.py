@@ -7,8 +7,8 @@ import pytest
 from auditlib.collect import traefik_static
 from auditlib.collect.source import Reading, Unreadable
 from auditlib.collect.traefik_static import candidates, is_secret, parse_environment, parse_file, parse_flags, proxies
+from auditlib.facts.tables.traefik import TRAEFIK_STATIC
 from auditlib.parameters import Parameters
-from auditlib.tables.traefik import TRAEFIK_STATIC
 from tests.conftest import payload
 
 from .fake_engine import FakeEngine

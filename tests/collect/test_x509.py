@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib.collect import certificates, traefik_api
-from auditlib.tables.web import CERTIFICATES
+from auditlib.facts.tables.web import CERTIFICATES
 from tests.conftest import PAYLOADS, payload
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)

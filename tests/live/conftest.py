@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import auditlib
-from auditlib.snapshot import Snapshot
+from auditlib.facts.snapshot import Snapshot
 from tests.testbed import server
 from tests.testbed.canaries import TRAEFIK_AUTH
 from tests.testbed.host import PUBLISHED, SERVICES

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from auditlib.routing.requests import Request
+from auditlib.traefik.requests import Request
 
 _HOSTS = ["a.fr", "b.fr", "x.a.fr", "y.x.a.fr", "A.Fr", "a.fr.", "xn--caf-dma.fr", "127.0.0.1", "::1", "localhost"]
 _ODD_HOSTS = ["*.a.fr", "*.x.a.fr", "*", "*a.fr", "*.", "a.fr:80", "[::1]", "*.a.fr."]

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from auditlib.routing.requests import Request
+from auditlib.traefik.requests import Request
 from tests.testbed.paths import PROGRAMS
 
 CACHE = PROGRAMS

@@ -13,8 +13,8 @@ import pytest
 
 from auditlib.collect import engine
 from auditlib.collect.source import Unreadable
+from auditlib.facts.table import records
 from auditlib.parameters import Parameters
-from auditlib.schema import records
 from tests.live.conftest import Run, audit
 from tests.testbed.canaries import CANARIES, private_keys
 from tests.testbed.certificates import DOMAINS

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from auditlib.snapshot import Snapshot
+from auditlib.facts.snapshot import Snapshot
 from tests import test_reference
 from tests.live.conftest import audit
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from auditlib.routing.configured import Configured, Known, configured
-from auditlib.routing.muxer import Decision, Muxer
-from auditlib.routing.requests import Handling
-from auditlib.routing.routers import EntryPoint, Router
-from auditlib.routing.versions import features, number
+from auditlib.traefik.configured import Configured, Known, configured
+from auditlib.traefik.muxer import Decision, Muxer
+from auditlib.traefik.requests import Handling
+from auditlib.traefik.routers import EntryPoint, Router
+from auditlib.traefik.versions import features, number
 from tests.live import grammar, programs
 
 VERSIONS = ("3.0.4", "3.5.3", "3.7.15")

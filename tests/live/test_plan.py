@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from auditlib import findings, plan
-from auditlib.findings import Audit
+from auditlib import plan
+from auditlib.findings import findings
+from auditlib.findings.findings import Audit
 from tests.live.conftest import Run, audit, of_the_machine
 from tests.testbed import server
 from tests.testbed.paths import DOCKER_HOST

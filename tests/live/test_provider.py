@@ -18,11 +18,11 @@ from typing import Any
 import httpx
 import pytest
 
-from auditlib import routing  # noqa: F401 - imported for the views it registers
+from auditlib import views  # noqa: F401 - imported for the views it registers
 from auditlib.collect import containers, engine, traefik_api, traefik_static
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import records
 from auditlib.parameters import Parameters
-from auditlib.schema import records
-from auditlib.snapshot import Snapshot
 from tests.conftest import snapshot_of
 from tests.testbed.paths import DOCKER_HOST, SOCKET
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from auditlib import findings
-from auditlib.patches import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
+from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, records
+from auditlib.findings import findings
 from auditlib.plan import describe
 from auditlib.plan.acts import Act, Create, Mode, Owner
 from auditlib.plan.effects import applied
-from auditlib.schema import Row, records
-from auditlib.snapshot import Snapshot
 from tests.conftest import snapshot_of
 
 

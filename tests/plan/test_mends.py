@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from auditlib import findings
-from auditlib.causes import Evidence, Problem
+from auditlib.compose.edit import Join, Label, Name, Publish, Restart
 from auditlib.compose.written import Line
-from auditlib.findings import CHECKS, Audit, Command, Finding
-from auditlib.patches import Join, Label, Name, Publish, Restart
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, records
+from auditlib.findings import findings
+from auditlib.findings.findings import CHECKS, Audit, Command, Finding
+from auditlib.findings.problems import Evidence, Problem
 from auditlib.plan import plan
 from auditlib.plan.acts import Act, Mode, Owner, Stack
 from auditlib.plan.choice import chosen, drafts
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import MENDS, ways
-from auditlib.plan.shown import PlanShown
 from auditlib.plan.written import write
-from auditlib.schema import Row, records
-from auditlib.snapshot import Snapshot
+from auditlib.report.plan import PlanShown
 from tests.checks.cases import Case, load
 from tests.conftest import snapshot_of
 

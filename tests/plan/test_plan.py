@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from auditlib import findings
-from auditlib.findings import Audit
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import records
+from auditlib.findings import findings
+from auditlib.findings.findings import Audit
 from auditlib.french import typography
 from auditlib.plan import Plan, attached, exported, first_identity, plan
 from auditlib.plan.effects import applied
-from auditlib.plan.shown import PlanShown, conclusion
 from auditlib.report.markdown import report
-from auditlib.schema import records
-from auditlib.snapshot import Snapshot
+from auditlib.report.plan import PlanShown, conclusion
 from tests.conftest import snapshot_of
 
 PROJECTS = Path(__file__).parent.parent / "testbed" / "projets"

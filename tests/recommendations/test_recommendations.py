@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
-from auditlib import findings
-from auditlib.findings import CHECKS
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import VIEWS, records
+from auditlib.facts.tables import TABLES
+from auditlib.findings import findings
+from auditlib.findings.findings import CHECKS
+from auditlib.findings.policy import Policy
 from auditlib.french import typography
 from auditlib.parameters import Waiver
-from auditlib.policy import Policy
 from auditlib.recommendations import HEADINGS, RULES, Recommendation, Rule, Section, recommend
 from auditlib.report import markdown
-from auditlib.schema import VIEWS, records
-from auditlib.shown import Advised
-from auditlib.snapshot import Snapshot
-from auditlib.tables import TABLES
+from auditlib.report.shown import Advised
 from tests.checks.cases import Case, load
 from tests.conftest import MOMENT, replay, snapshot_of
 

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from auditlib.findings import run as judge
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import records
+from auditlib.findings.findings import run as judge
+from auditlib.folders import write
 from auditlib.report.check_global import script
 from auditlib.report.markdown import report
-from auditlib.runs import write
-from auditlib.schema import records
-from auditlib.snapshot import Snapshot
 from tests.conftest import MOMENT, snapshot_of
 from tests.hostile import ATTACKS, hostile_names
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from auditlib import runs
+from auditlib import folders
 
-REPORT = runs.project() / "outputs" / "serveur" / "latest" / "rapport.html"
-PICTURES = runs.project() / "parameters" / "demo"
+REPORT = folders.project() / "outputs" / "serveur" / "latest" / "rapport.html"
+PICTURES = folders.project() / "parameters" / "demo"
 WIDTH, HEIGHT = 1280, 860
 
 

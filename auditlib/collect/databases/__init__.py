@@ -24,9 +24,9 @@ from auditlib.collect.databases.wire import Answer
 from auditlib.collect.engine import address, here
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
+from auditlib.facts.table import Row
 from auditlib.french import listing
 from auditlib.parameters import Parameters
-from auditlib.schema import Row
 
 WORKERS = 4  # databases asked at once
 _LEFT_FOR_ENGINE = 0.2  # of the source's time: an engine that hangs takes that long to be given up

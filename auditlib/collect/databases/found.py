@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect.containers import name
 from auditlib.collect.databases import health
-from auditlib.ports import EVERY_ADDRESS
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 from auditlib.software import (
     DATABASE_FOLDERS,
     DATABASE_PORTS,

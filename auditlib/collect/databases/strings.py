@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from auditlib.collect.containers import name
 from auditlib.collect.databases.found import find, namespace
-from auditlib.schema import Row
+from auditlib.facts.table import Row
 
 Container = dict[str, Any]
 

@@ -9,8 +9,8 @@ import pytest
 from auditlib.collect import databases
 from auditlib.collect.databases import fetch, rows
 from auditlib.collect.source import Unreadable
+from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
-from auditlib.tables import TABLES
 from tests.collect.fake_engine import FakeEngine
 from tests.collect.servers import as_json
 from tests.conftest import payload

@@ -1,0 +1,432 @@
+"""Edits of compose files at their line, as unified diffs that keep every comment and touch nothing else.
+
+The lines are those of the table `compose_lines`: some are unknown, since they may hold secrets. An edit is made only
+where the file is understood from what is known, and its result is read again: nothing else must have changed.
+Otherwise `Unsafe` is raised, with a French clause, and an override file (`auditlib.compose.overrides`) may do the same.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from auditlib.compose.document import NOWHERE, Invalid, documents
+from auditlib.compose.ports import Port, parse
+from auditlib.compose.unified import diff
+from auditlib.compose.written import PLAIN, Change, File, Line, Unsafe, content, scalar
+from auditlib.french import visible
+
+_PATH = re.compile(r"[\w.@+-][\w.@+ -]*(?:/[\w.@+ -]+)*")
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Publish a port of a service elsewhere: `wanted` is the short form, None to publish it no more."""
+
+    service: str
+    protocol: str
+    host_port: int
+    container_port: int
+    wanted: tuple[str, int] | None  # address ("" for every one) and port of the machine
+
+
+@dataclass(frozen=True)
+class Join:
+    """Attach a service to an existing network, declared as external where the file does not know it."""
+
+    service: str
+    network: str
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Take a service off a network; another must be left to it, since one that names none is on the project's own."""
+
+    service: str
+    network: str
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Give a service a restart policy."""
+
+    service: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Name:
+    """Give another `container_name` to a service, or none."""
+
+    service: str
+    wanted: str | None
+
+
+@dataclass(frozen=True)
+class Label:
+    """Give a label to a service, in place of its value if it has one, or of the label that was meant to be it."""
+
+    service: str
+    label: str
+    value: str
+    instead: str | None = None
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Give an option of a command another value, or take it away."""
+
+    service: str
+    flag: str  # without its dashes and its value
+    wanted: str | None
+
+
+Operation = Publish | Join | Leave | Name | Label | Restart | Flag
+
+
+def patch(lines: Sequence[Line], path: str, operations: Sequence[Operation]) -> str:
+    """The unified diff of a file, for `patch -p1` and `git apply` in the folder that `path` is relative to.
+
+    Raises Unsafe when one of the operations cannot be made surely.
+    """
+    check_path(path)
+    now = list(lines)
+    for operation in operations:
+        now = applied(now, operation)
+    return diff(list(lines), now, path)
+
+
+def check_path(path: str) -> None:
+    """Raises Unsafe for a path that a patch cannot name, or that leads out of the folder it is applied in."""
+    if not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise Unsafe("le chemin du fichier ne peut s’écrire dans un correctif")
+
+
+def applied(lines: Sequence[Line], operation: Operation) -> list[Line]:
+    """The lines of a file after one operation. Raises Unsafe."""
+    file = File(lines)
+    made = file.changed(_EDITS[type(operation)](file, operation))
+    touched = _KEYS[type(operation)]
+    if _rest(lines, operation.service, touched) != _rest(made, operation.service, touched):
+        raise Unsafe("la correction changerait autre chose que ce qui est voulu")
+    return made
+
+
+def _rest(lines: Sequence[Line], service: str, key: str) -> Any:
+    """What a file says but for one key of a service, and the networks of the file when that is what is edited."""
+    try:
+        [tree] = documents(content(lines), "")
+    except (Invalid, ValueError):
+        raise Unsafe("le fichier corrigé ne se lirait plus") from None
+    rest = {name: value for name, value in tree.items() if (name, key) != ("networks", "networks")}
+    services = dict(rest["services"])
+    services[service] = {name: value for name, value in services[service].items() if name != key}
+    return {**rest, "services": services}
+
+
+def _publish(file: File, one: Publish) -> list[Change]:
+    found = file.own(file.service(one.service), "ports")
+    if not found or not isinstance(found[1], yaml.SequenceNode):
+        raise Unsafe("le service ne publie rien dans ce fichier")
+    key, ports = found
+    items = [(item, port) for item in ports.value if (port := _port(item)) is None or publishes(port, one)]
+    if len(items) != 1 or items[0][1] is None:
+        raise Unsafe("le port ne se reconnaît pas sûrement parmi ceux du service (variable, plage ou doublon)")
+    [(item, _)] = items
+    if one.wanted is None:
+        return [_drop(file, key, ports, item)]
+    address, number = one.wanted
+    if isinstance(item, yaml.ScalarNode):
+        text = short(one.container_port, one.protocol, address, number)
+        return [file.replaced(item, f"'{text}'" if item.style == "'" else f'"{text}"')]
+    return list(_long_port(file, item, address, number))
+
+
+def _long_port(file: File, item: yaml.MappingNode, address: str, number: int) -> Iterator[Change]:
+    published, host = file.own(item, "published"), file.own(item, "host_ip")
+    if not published:
+        raise Unsafe("le port publié n’est pas écrit")
+    quote = f'"{number}"' if getattr(published[1], "style", None) else str(number)
+    if host:
+        if host[1].start_mark.line == published[1].start_mark.line:
+            raise Unsafe("le port est écrit sur une ligne")
+        yield file.replaced(host[1], scalar(address or "0.0.0.0"))  # noqa: S104 - what the file says
+        yield file.replaced(published[1], quote)
+    elif item.flow_style:
+        yield file.replaced(published[1], quote + (f', host_ip: "{address}"' if address else ""))
+    else:
+        change = file.replaced(published[1], quote)
+        margin = " " * published[0].start_mark.column
+        extra = (f'{margin}host_ip: "{address}"',) if address else ()
+        yield change._replace(texts=(*change.texts, *extra))
+
+
+def short(target: int, protocol: str, address: str, number: int) -> str:
+    """A published port in Compose's short form."""
+    host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
+    return f"{host}{number}:{target}" + ("" if protocol == "tcp" else f"/{protocol}")
+
+
+def publishes(port: Port, one: Publish) -> bool:
+    """Whether a port of a service is the one that an edit is about."""
+    same = (port.protocol, port.target, port.target_last) == (one.protocol, one.container_port, one.container_port)
+    return same and (port.first, port.last) == (one.host_port, one.host_port)
+
+
+def _port(item: yaml.Node) -> Port | None:
+    """The port that an entry publishes; None when it cannot be known from the file alone."""
+    try:
+        if isinstance(item, yaml.ScalarNode) and "$" not in item.value:
+            return parse(item.value, NOWHERE)
+        if isinstance(item, yaml.MappingNode):
+            pairs = {key.value: value.value for key, value in item.value}
+            if not any("$" in str(value) for value in pairs.values()):
+                host, published = pairs.get("host_ip", ""), pairs.get("published", "")
+                host = f"[{host}]:" if ":" in host else f"{host}:" if host else ""
+                short = f"{host}{published}{':' if host or published else ''}{pairs['target']}"
+                return parse(f"{short}/{pairs.get('protocol', 'tcp')}", NOWHERE)
+    except (Invalid, KeyError, TypeError):
+        pass
+    return None
+
+
+def _drop(file: File, key: yaml.Node, items: Any, item: Any) -> Change:
+    """Take an item out of a list, and the list itself with the last one."""
+    last = len(items.value) == 1
+    if items.flow_style:
+        if last:
+            return file.removed(items, key)
+        line, at = file.line(item), items.value.index(item)
+        if not file.single(item):
+            raise Unsafe("la liste tient plusieurs lignes")
+        first = at == 0
+        start = item.start_mark.column if first else items.value[at - 1].end_mark.column
+        end = items.value[1].start_mark.column if first else item.end_mark.column
+        neighbour = items.value[1] if first else items.value[at - 1]
+        if not neighbour.start_mark.line == neighbour.end_mark.line == item.start_mark.line:
+            raise Unsafe("la liste tient plusieurs lignes")
+        return Change(item.start_mark.line, item.start_mark.line + 1, (line[:start] + line[end:],))
+    if isinstance(item, yaml.ScalarNode):
+        change = file.removed(item, item)
+    else:
+        first, end = item.start_mark.line, max(one.end_mark.line for pair in item.value for one in pair) + 1
+        whole = file.line(item)[: item.start_mark.column].strip() == "-"
+        if not whole or any(line.text is None for line in file.lines[first:end]):
+            raise Unsafe("l’entrée à retirer n’est pas connue en entier")
+        change = Change(first, end, ())
+    if not last:
+        return change
+    if file.line(key)[: key.start_mark.column].strip():
+        raise Unsafe("le bloc n’est pas écrit à raison d’une clé par ligne")
+    between = file.lines[key.start_mark.line + 1 : change.first]
+    following = file.lines[change.last :]
+    end = next((at for at, line in enumerate(following) if re.match(r"\s*[^#\s]", line.text or "")), len(following))
+    if any(line.text is None for line in following[:end]):
+        raise Unsafe("une autre entrée de la liste est peut-être inconnue")
+    if any(line.text is None or line.text.strip() for line in between):
+        raise Unsafe("un commentaire ou une ligne inconnue précède la seule entrée de la liste")
+    return Change(key.start_mark.line, change.last, ())
+
+
+def _append(file: File, items: yaml.SequenceNode, text: str) -> Change:
+    """Add an item behind the last one of a list that is not empty."""
+    if not items.value or not isinstance(items.value[-1], yaml.ScalarNode) or not file.single(items.value[-1]):
+        raise Unsafe("la liste n’a pas d’élément d’une ligne après lequel écrire")
+    last = items.value[-1]
+    line = file.line(last)
+    if id(last) in file.shared:
+        raise Unsafe("le dernier élément de la liste est un alias")
+    if items.flow_style:
+        made = f"{line[: last.end_mark.column]}, {text}{line[last.end_mark.column :]}"
+        return Change(last.end_mark.line, last.end_mark.line + 1, (made,))
+    before = line[: last.start_mark.column]
+    if before.strip() != "-":
+        raise Unsafe("la liste n’est pas écrite à raison d’un élément par ligne")
+    return file.after(last, f"{before}{text}")
+
+
+def _first(file: File, block: yaml.MappingNode, name: str, value: str, *more: str) -> Change:
+    """Add a key in front of the first one of a mapping that is not empty; `value` on its line, or `more` below."""
+    if not block.value:
+        raise Unsafe("le bloc est vide")
+    key = block.value[0][0]
+    if block.flow_style:
+        line, at = file.line(key), key.start_mark
+        made = f"{line[: at.column]}{name}: {value}, {line[at.column :]}"
+        return Change(at.line, at.line + 1, (made,))
+    if more:
+        return file.inserted(key, f"{name}:", *(f"  {text}" for text in more))
+    return file.inserted(key, f"{name}: {value}")
+
+
+def _join(file: File, one: Join) -> list[Change]:
+    service = file.service(one.service)
+    if not PLAIN.fullmatch(one.network):
+        raise Unsafe("le nom du réseau ne peut s’écrire tel quel")
+    if file.own_or_none(service, "network_mode"):
+        raise Unsafe("le service prend le réseau d’un autre (« network_mode »)")
+    declared = file.own(file.root, "networks")
+    known = _declared(declared[1]) if declared else {}
+    named = next((key for key, name in known.items() if name == one.network), None)
+    changes = [] if named else [_declare(file, declared, one.network)]
+    if named is None and one.network in known:
+        raise Unsafe(f"le fichier nomme « {one.network} » un autre réseau")
+    key, found = named or one.network, file.own(service, "networks")
+    if found is None:
+        # Naming a network leaves the project's own, which a service that names none is on.
+        changes.append(file.new_key(service, "networks:", "  - default", f"  - {key}"))
+    elif isinstance(found[1], yaml.SequenceNode):
+        if any(item.value == key for item in found[1].value):
+            raise Unsafe("le service demande déjà ce réseau")
+        changes.append(_append(file, found[1], key))
+    elif isinstance(found[1], yaml.MappingNode):
+        if file.own_or_none(found[1], key):
+            raise Unsafe("le service demande déjà ce réseau")
+        changes.append(_first(file, found[1], key, "{}"))
+    else:
+        raise Unsafe("les réseaux du service sont vides")
+    return changes
+
+
+def _declared(block: yaml.Node) -> dict[str, str | None]:
+    """The networks that a file declares and that exist under a known name: key to real name, None if not known."""
+    if not isinstance(block, yaml.MappingNode):
+        raise Unsafe("les réseaux du fichier sont vides")
+    found: dict[str, str | None] = {}
+    for key, value in block.value:
+        parts = {one.value: two.value for one, two in value.value} if isinstance(value, yaml.MappingNode) else {}
+        external = parts.get("external") in ("true", "True", "TRUE")
+        name = parts.get("name") or (key.value if external else None)
+        found[key.value] = name if isinstance(name, str) and "$" not in name else None
+    return found
+
+
+def _declare(file: File, declared: tuple[yaml.Node, yaml.Node] | None, network: str) -> Change:
+    if declared and isinstance(declared[1], yaml.MappingNode):
+        return _first(file, declared[1], network, "{external: true}", "external: true")
+    if file.root.flow_style:
+        raise Unsafe("le fichier est écrit sur une ligne")
+    services = file.own(file.root, "services")
+    end = len(file.lines)
+    if file.lines[-1].text and not file.lines[-1].text.startswith(("...", "---")):
+        return Change(end, end, ("", "networks:", f"  {network}:", "    external: true"))
+    if not services:
+        raise Unsafe("le fichier ne déclare aucun service")
+    return file.inserted(services[0], "networks:", f"  {network}:", "    external: true", "")
+
+
+def _leave(file: File, one: Leave) -> list[Change]:
+    service = file.service(one.service)
+    found, declared = file.own(service, "networks"), file.own(file.root, "networks")
+    known = _declared(declared[1]) if declared else {}
+    keys = {key for key, name in known.items() if name == one.network}
+    if one.network.endswith("_default") and "default" not in known:
+        keys.add("default")
+    if not found or not isinstance(found[1], yaml.SequenceNode | yaml.MappingNode) or len(found[1].value) < 2:
+        raise Unsafe("le service n’a pas d’autre réseau dans ce fichier")
+    if isinstance(found[1], yaml.SequenceNode):
+        items = [item for item in found[1].value if item.value in keys]
+        if len(items) == 1:
+            return [_drop(file, *found, items[0])]
+    elif not found[1].flow_style:
+        pairs = [pair for pair in found[1].value if pair[0].value in keys]
+        if len(pairs) == 1:
+            return [file.removed(pairs[0][1], pairs[0][0])]
+    raise Unsafe("le réseau ne se reconnaît pas sûrement parmi ceux du service")
+
+
+def _restart(file: File, one: Restart) -> list[Change]:
+    service = file.service(one.service)
+    if found := file.own(service, "restart"):
+        return [file.replaced(found[1], scalar(one.policy, found[1]))]
+    return [file.new_key(service, f"restart: {scalar(one.policy)}")]
+
+
+def _name(file: File, one: Name) -> list[Change]:
+    service = file.service(one.service)
+    found = file.own(service, "container_name")
+    if not found or not isinstance(found[1], yaml.ScalarNode):
+        raise Unsafe("ce fichier n’impose pas de nom au conteneur")
+    if one.wanted is not None:
+        return [file.replaced(found[1], scalar(one.wanted, found[1]))]
+    if len(service.value) == 1:
+        raise Unsafe("le service ne dit rien d’autre dans ce fichier")
+    return [file.removed(found[1], found[0])]
+
+
+def _label(file: File, one: Label) -> list[Change]:
+    service = file.service(one.service)
+    found = file.own(service, "labels")
+    # Compose replaces variables in labels: a dollar is written twice.
+    value = one.value.replace("$", "$$")
+    entry = scalar(f"{one.label}={value}")
+    if found is None:
+        return [file.new_key(service, "labels:", f"  - {entry}")]
+    labels = found[1]
+    meant = one.instead or one.label
+    if isinstance(labels, yaml.SequenceNode):
+        same = [item for item in labels.value if str(item.value).partition("=")[0] == meant]
+        if one.instead and not same:
+            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
+        return [file.replaced(same[0], entry)] if same else [_append(file, labels, entry)]
+    if isinstance(labels, yaml.MappingNode):
+        if known := file.own(labels, meant):
+            return [file.replaced(known[1], scalar(value))] if one.instead is None else [_renamed(file, one, *known)]
+        if one.instead:
+            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
+        name = one.label if re.fullmatch(r"[A-Za-z][\w.-]*", one.label) else scalar(one.label)
+        return [_first(file, labels, name, scalar(value))]
+    raise Unsafe("les étiquettes du service sont vides")
+
+
+def _renamed(file: File, one: Label, key: yaml.Node, value: yaml.Node) -> Change:
+    """An entry of a mapping becomes another, name and value."""
+    if key.start_mark.line != value.end_mark.line:
+        raise Unsafe("l’étiquette tient plusieurs lignes")
+    line = file.line(key)
+    made = f"{scalar(one.label)}: {scalar(one.value.replace('$', '$$'))}"
+    text = line[: key.start_mark.column] + made + line[value.end_mark.column :]
+    return Change(key.start_mark.line, key.start_mark.line + 1, (text,))
+
+
+def _flag(file: File, one: Flag) -> list[Change]:
+    service = file.service(one.service)
+    found = file.own(service, "command")
+    if not found or not isinstance(found[1], yaml.SequenceNode):
+        raise Unsafe("la commande du service n’est pas une liste dans ce fichier")
+    items = [item for item in found[1].value if _option(item) == one.flag.lower()]
+    if len(items) != 1 or (one.wanted is None and len(found[1].value) == 1):
+        raise Unsafe(f"l’option « {visible(one.flag)} » ne se reconnaît pas sûrement dans la commande")
+    if one.wanted is None:
+        return [_drop(file, found[0], found[1], items[0])]
+    name = items[0].value.partition("=")[0]
+    text = f"{name}={one.wanted}".replace("$", "$$")
+    simple = re.fullmatch(r"--[\w.-]+=[\w./:-]*\w", text) and not items[0].style
+    return [file.replaced(items[0], text if simple else scalar(text, items[0]))]
+
+
+def _option(item: yaml.Node) -> str:
+    return str(item.value).partition("=")[0].lstrip("-").lower() if str(item.value).startswith("-") else ""
+
+
+_EDITS: dict[type, Callable[[File, Any], list[Change]]] = {
+    Publish: _publish,
+    Join: _join,
+    Leave: _leave,
+    Name: _name,
+    Label: _label,
+    Restart: _restart,
+    Flag: _flag,
+}
+# The key of a service that an edit may touch.
+_KEYS: dict[type, str] = {
+    Publish: "ports",
+    Join: "networks",
+    Leave: "networks",
+    Name: "container_name",
+    Label: "labels",
+    Restart: "restart",
+    Flag: "command",
+}

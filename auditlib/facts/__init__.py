@@ -1,0 +1,1 @@
+"""What a fact is: declared tables, and the snapshot that holds them."""

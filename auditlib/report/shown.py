@@ -1,0 +1,301 @@
+"""What the audit concludes, as HTML and as Markdown: findings, problems and recommendations."""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from auditlib import french
+from auditlib.facts.table import VIEWS
+from auditlib.facts.tables import TABLES
+from auditlib.findings.findings import CONFIDENCES_FR, SEVERITIES_FR, Finding
+from auditlib.findings.problems import Problem
+from auditlib.recommendations import Recommendation, Section
+from auditlib.report.blocks import (
+    Notice,
+    breakable,
+    markdown_code,
+    plain,
+    prose,
+    prose_markdown,
+)
+
+
+@dataclass(frozen=True)
+class FindingList:
+    """Findings, each with its evidence, its fix and how to verify it."""
+
+    findings: Sequence[Finding]
+    none: str = "Aucun constat."
+    brief: bool = False  # the sentences alone, where the rest is told elsewhere
+
+    def _repr_html_(self) -> str:
+        if not self.findings:
+            return f'<p class="notice good">{prose(self.none)}</p>'
+        if self.brief:
+            items = "".join(f"<li>{_label(one)} {prose(one.message)}</li>" for one in self.findings)
+            return f'<ul class="evidence">{items}</ul>'
+        return "".join(_finding_html(finding) for finding in self.findings)
+
+    def markdown(self) -> str:
+        """One item per finding, with its fix under it."""
+        if not self.findings:
+            return french.typography(self.none)
+        if self.brief:
+            return "\n".join(_headline(finding) for finding in self.findings)
+        return "\n\n".join(_finding_markdown(finding) for finding in self.findings)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"[{SEVERITIES_FR[f.severity]}] {f.check} {f.message}" for f in self.findings) or self.none
+
+
+def _finding_html(finding: Finding) -> str:
+    sure = "" if finding.confidence == "certain" else f" · confiance : {CONFIDENCES_FR[finding.confidence]}"
+    return (
+        f'<article class="finding {finding.severity}"><h4>{_label(finding)}{sure}</h4>'
+        f"<p>{prose(finding.message)}</p>"
+        f"<p><strong>Correctif.</strong> {prose(finding.fix.text)}</p>"
+        + (f"<p><strong>Dérogation.</strong> {prose(_waiver(finding))}</p>" if finding.waived else "")
+        + f'<details class="more"><summary>{_folded(finding)}</summary>{_commands_html(finding.fix.commands)}'
+        + (f"<p><strong>Vérifier.</strong></p>{_commands_html(finding.fix.verify)}" if finding.fix.verify else "")
+        + f"<p><strong>Preuve.</strong></p>{_evidence_html(finding.evidence)}</details></article>"
+    )
+
+
+def _label(finding: Finding) -> str:
+    """The severity and the check of a finding."""
+    badge = f'<span class="badge {finding.severity}">{SEVERITIES_FR[finding.severity]}</span>'
+    return f"{badge} <code>{escape(finding.check)}</code>"
+
+
+def _folded(finding: Finding) -> str:
+    """What stands behind a finding, to be unfolded: a page of thirty findings must remain readable."""
+    parts = {"commandes": finding.fix.commands, "vérification": finding.fix.verify, "preuve": True}
+    return prose(french.listing(name for name, there in parts.items() if there).capitalize())
+
+
+@dataclass(frozen=True)
+class ProblemList:
+    """Problems, each by its cause and what mends it, with what else the cause explains."""
+
+    problems: Sequence[Problem]
+    none: str = "Aucun problème."
+
+    def _repr_html_(self) -> str:
+        if not self.problems:
+            return f'<p class="notice good">{prose(self.none)}</p>'
+        return "".join(_problem_html(problem) for problem in self.problems)
+
+    def markdown(self) -> str:
+        """One item per cause, with its fix; under it what it explains, with a fix of their own for the grave ones."""
+        if not self.problems:
+            return french.typography(self.none)
+        return "\n\n".join(_problem_markdown(problem) for problem in self.problems)
+
+    def __repr__(self) -> str:
+        lines = (
+            f"[{SEVERITIES_FR[one.severity]}] {one.cause.check} {one.cause.message} {one.explains}".rstrip()
+            for one in self.problems
+        )
+        return "\n".join(map(plain, lines)) or plain(self.none)
+
+
+def _problem_html(problem: Problem) -> str:
+    cause, count = problem.cause, len(problem.findings)
+    items = "".join(
+        f"<li>{_label(one.finding)} {prose(one.finding.message)} <small>{prose(one.why)}</small></li>"
+        for one in problem.evidence
+    )
+    items += "".join(f"<li>{prose(line)}</li>" for line in problem.log)
+    return (
+        f'<article class="finding {problem.severity}"><h4>{_label(cause)}'
+        + (f" · {french.plural(count, 'constat')}" if count > 1 else "")
+        + f"</h4><p><strong>{prose(cause.message)}</strong></p>"
+        f"<p><strong>Correctif.</strong> {prose(cause.fix.text)}</p>"
+        + (f'<p>{prose("Explique aussi :")}</p><ul class="evidence">{items}</ul>' if items else "")
+        + "</article>"
+    )
+
+
+def _problem_markdown(problem: Problem) -> str:
+    blocks = [_finding_markdown(problem.cause)]
+    if problem.evidence or problem.log:
+        blocks.append(f"  - Explique aussi{french.NO_BREAK}:")
+    for one in problem.evidence:
+        grave = one.finding.severity in ("critical", "high")
+        told = _finding_markdown(one.finding, one.why) if grave else _headline(one.finding, one.why)
+        blocks.append("\n".join(f"    {line}" if line else "" for line in told.splitlines()))
+    blocks += [f"    - {prose_markdown(line)}" for line in problem.log]
+    return "\n".join(blocks)
+
+
+def _waiver(finding: Finding) -> str:
+    """Who accepted a finding, why, and until when."""
+    told = finding.waived or {}
+    last = told.get("expires")
+    until = f", jusqu’au {french.day(dt.date.fromisoformat(last))}" if last else ""
+    return f"Accepté par {told.get('author')}{until} : {told.get('reason')}"
+
+
+def _commands_html(commands: Sequence[str]) -> str:
+    return f"<pre><code>{escape(chr(10).join(commands))}</code></pre>" if commands else ""
+
+
+# Facts of evidence that no table names, and those whose name means something else there.
+_FACTS = {
+    "announced": "Version annoncée",
+    "base_size": "Taille de base",
+    "beyond": "Droits de trop",
+    "capabilities": "Capacités",
+    "causes": "Causes",
+    "certificate": "Certificat",
+    "claimants": "Réclamé par",
+    "compose_file": "Fichier compose",
+    "daemon_limit": "Limite réglée au démon",
+    "dependents": "En dépendent",
+    "destinations": "Points de montage",
+    "differences": "Différences",
+    "disk": "Disque",
+    "days": "Jours",
+    "drops": "Écarte le conteneur",
+    "engine": "Version du moteur",
+    "expected": "Attendu",
+    "firewalls": "Pare-feu",
+    "folders": "Dossiers",
+    "headers": "En-têtes absents",
+    "held": "Déjà tenu",
+    "keys": "Réglages",
+    "known": "Résolveurs déclarés",
+    "labels": "Étiquettes",
+    "lines": "Lignes",
+    "listened": "Ports écoutés",
+    "listener": "Socket",
+    "loopback": "Sur la boucle locale seulement",
+    "newer": "Image que désigne l’étiquette",
+    "now": "Constaté",
+    "other_subnet": "Autre sous-réseau",
+    "others": "Autres routeurs",
+    "owners": "Tenu par",
+    "places": "Joignable par",
+    "predicted": "Routeurs prévus",
+    "problems": "Défauts",
+    "project": "Projet",
+    "proposal": "Règle proposée",
+    "proposals": "Étiquettes proposées",
+    "proposed": "Middlewares proposés",
+    "proxy": "Proxy",
+    "proxy_networks": "Réseaux de Traefik",
+    "registries": "Registres",
+    "route": "Route de la machine",
+    "routers": "Routeurs",
+    "secrets": "Secrets",
+    "servers": "Serveurs",
+    "shared": "Réseaux communs",
+    "siblings": "Voisins comparés",
+    "sources": "Chemins montés",
+    "strangers": "Conteneurs sans lien",
+    "subnet": "Sous-réseau",
+    "transport": "Transport",
+    "unused": "Images inutilisées",
+    "urls": "URL",
+    "users": "Usagers",
+    "variables": "Variables",
+    "victims": "Routeurs privés de requêtes",
+    "why": "Motif",
+    "winner": "Source retenue",
+}
+
+
+def fact_labels() -> dict[str, str]:
+    """The French label of each fact of evidence, by its name."""
+    tables = [*TABLES.values(), *(view.table for view in VIEWS.values())]
+    return {column.name: column.label for table in reversed(tables) for column in table.columns} | _FACTS
+
+
+def _evidence_html(evidence: Mapping[str, Any]) -> str:
+    labels = fact_labels()
+    known = {name: value for name, value in evidence.items() if value not in (None, "", [])}
+    items = (f"<dt>{prose(labels.get(n, n))}</dt><dd>{breakable(_fact(value))}</dd>" for n, value in known.items())
+    return f"<dl>{''.join(items)}</dl>"
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, bool):
+        return "oui" if value else "non"
+    return ", ".join(map(_fact, value)) if isinstance(value, list) else french.visible(value)
+
+
+def _headline(finding: Finding, why: str = "") -> str:
+    sure = ", ".join(filter(None, [SEVERITIES_FR[finding.severity], prose_markdown(why)]))
+    return f"{french.typography(f'- **{finding.check}** ({sure}) : ')}{prose_markdown(finding.message)}"
+
+
+def _finding_markdown(finding: Finding, why: str = "") -> str:
+    lines = [_headline(finding, why)]
+    lines.append(f"  - Correctif{french.NO_BREAK}: {prose_markdown(finding.fix.text)}")
+    if finding.waived:
+        lines.append(f"  - Dérogation{french.NO_BREAK}: {prose_markdown(_waiver(finding))}")
+    blocks = [("", finding.fix.commands), (f"  - Vérifier{french.NO_BREAK}:", finding.fix.verify)]
+    for title, commands in blocks:
+        if commands:
+            lines += [title] if title else []
+            lines += ["", *(f"    {line}" for line in markdown_code("\n".join(commands)).splitlines()), ""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip()
+
+
+@dataclass(frozen=True)
+class Advised:
+    """Recommendations under their headings, with what should stay and what could not be judged."""
+
+    sections: Sequence[Section]
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<h3>{prose(section.heading)}</h3>"
+            + (f'<p class="notice good">{prose(section.nothing)}</p>' if section.nothing else "")
+            + _items(map(_advice_html, section.advised))
+            + (f"<p><strong>À garder.</strong></p>{_items(map(_advice_html, section.kept))}" if section.kept else "")
+            + "".join(Notice(f"Non évaluable : {reason}")._repr_html_() for reason in section.unknown)
+            for section in self.sections
+        )
+
+    def markdown(self) -> str:
+        """A heading and a list for each section."""
+        parts = []
+        for section in self.sections:
+            parts.append(f"### {prose_markdown(section.heading)}")
+            parts += [prose_markdown(section.nothing)] if section.nothing else []
+            parts += ["\n".join(map(_advice_markdown, section.advised))] if section.advised else []
+            parts += (
+                [f"À garder{french.NO_BREAK}:", "\n".join(map(_advice_markdown, section.kept))] if section.kept else []
+            )
+            parts += [Notice(f"Non évaluable : {reason}").markdown() for reason in section.unknown]
+        return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            plain(line)
+            for section in self.sections
+            for line in [section.heading, *(f"{one.title} : {one.todo}" for one in [*section.advised, *section.kept])]
+        )
+
+
+def _items(items: Iterable[str]) -> str:
+    shown = "".join(f"<li>{item}</li>" for item in items)
+    return f'<ul class="sentences">{shown}</ul>' if shown else ""
+
+
+def _advice_html(one: Recommendation) -> str:
+    return (
+        f"<strong>{prose(one.title)}.</strong> {prose(one.seen)}<br>{prose(one.why)}"
+        f"<br><strong>Conseil.</strong> {prose(one.todo)} <em>{prose(one.rests)}</em>"
+    )
+
+
+def _advice_markdown(one: Recommendation) -> str:
+    lines = [f"- **{prose_markdown(one.title)}.** {prose_markdown(one.seen)}"]
+    parts = {"Pourquoi": one.why, "Conseil": one.todo}
+    lines += [f"  - {label}{french.NO_BREAK}: {prose_markdown(said)}" for label, said in parts.items()]
+    return "\n".join([*lines, f"  - *{prose_markdown(one.rests)}*"])

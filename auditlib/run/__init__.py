@@ -1,0 +1,1 @@
+"""The workbook: a run, the notebook engines, the command line."""

@@ -1,0 +1,1 @@
+"""Traefik as a language, by version: rules, labels, files, and who answers a request."""

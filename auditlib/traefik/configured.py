@@ -1,0 +1,96 @@
+"""What Traefik makes of routers as a provider configures them: what its API would show, and what is in force.
+
+`pkg/server/aggregator.go` (defaults, models). The routers of a snapshot have been through all this
+already: this is for configurations that no Traefik has loaded, and what their fix would make of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from auditlib.traefik.routers import EntryPoint, Router
+from auditlib.traefik.statuses import Asked, Known, qualified, states
+from auditlib.traefik.versions import Features, features
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A router as the API would show it: its status, and its errors in Traefik's own words, in Traefik's order.
+
+    Of the words for a refused rule, only the beginning that all versions share is given; the rest is French.
+    """
+
+    router: Router
+    status: str
+    errors: tuple[str, ...]
+
+
+def configured(
+    version: str | None,
+    entrypoints: Sequence[EntryPoint],
+    routers: Mapping[str, Mapping[str, Any]],
+    known: Known | None = None,
+    *,
+    default_syntax: str | None = None,
+) -> list[Configured]:
+    """The HTTP routers of a configuration, by full name, each as the keys of the file provider say it."""
+    what = features(version)
+    names = {one.name: one for one in entrypoints}
+    roots = [one for one in entrypoints if one.default]
+    effective: list[tuple[Router, Mapping[str, Any]]] = []
+    copies: dict[str, list[str]] = {}
+    for name, given in routers.items():
+        wanted = list(given.get("entryPoints") or [one.name for one in roots])
+        for router in _split(_router(name, given, default_syntax), wanted, names, what):
+            effective.append((router, given))
+            copies.setdefault(name, []).append(router.name)
+    # A child of a router that was split is a child of all its parts.
+    effective = [
+        (replace(one, parents=tuple(copy for parent in one.parents for copy in copies.get(parent, [parent]))), given)
+        for one, given in effective
+    ]
+    asked = [
+        Asked(
+            one,
+            qualified(given["service"], one.name) if given.get("service") else None,
+            [qualified(middleware, one.name) for middleware in given.get("middlewares") or []],
+            named=bool(given.get("entryPoints")),
+        )
+        for one, given in effective
+    ]
+    return [
+        Configured(replace(one, entrypoints=state.entrypoints, serves=state.serves), state.status, state.errors)
+        for (one, _), state in zip(effective, states(asked, names, {"http": known or Known()}, what), strict=True)
+    ]
+
+
+def _router(name: str, given: Mapping[str, Any], default_syntax: str | None) -> Router:
+    tls = given.get("tls")
+    options = (tls or {}).get("options") or "default"
+    return Router(
+        name,
+        given.get("rule") or "",
+        (),
+        tls is not None,
+        given.get("priority"),
+        given.get("ruleSyntax") or default_syntax,
+        tuple(qualified(parent, name) for parent in given.get("parentRefs") or []),
+        options if options == "default" else qualified(options, name),
+    )
+
+
+def _split(router: Router, wanted: list[str], names: Mapping[str, EntryPoint], what: Features) -> Iterator[Router]:
+    """The routers that one becomes: a copy of its own for each entry point that has a say in its routers."""
+    if router.parents:
+        yield router
+        return
+    modelled = [
+        name for name in wanted if name in names and (what.splits or names[name].tls or names[name].handling.refused)
+    ]
+    for name in modelled:
+        tls = router.tls or names[name].tls
+        yield replace(
+            router, name=f"{name}-{router.name}" if len(wanted) > 1 else router.name, entrypoints=(name,), tls=tls
+        )
+    if rest := tuple(name for name in wanted if name not in modelled):
+        yield replace(router, entrypoints=rest)

@@ -1,0 +1,238 @@
+"""The rules of HTTP routers as functions of a request (`pkg/muxer/http/matcher.go`, `matcher_v2.go`).
+
+Regular expressions are RE2's, as Go's are. A rule whose regular expression or template is refused cannot be built.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+
+import re2
+
+from auditlib.traefik.forms import Every, Form, Leaf
+from auditlib.traefik.requests import Seen, header_name, template_host
+from auditlib.traefik.rules import Matcher, Syntax, network
+from auditlib.traefik.versions import Features
+
+Test = Callable[[Seen], bool]
+
+
+class UnbuildableError(ValueError):
+    """A rule that parses, and that Traefik refuses all the same. The message is a French clause."""
+
+
+def compiled(form: Form, leaf: Callable[[Matcher], Test]) -> Test:
+    """The test of a form, given the tests of its matchers. Raises UnbuildableError."""
+    if isinstance(form, Leaf):
+        test = leaf(form.matcher)
+        return test if form.positive else lambda seen: not test(seen)
+    tests = [compiled(part, leaf) for part in form.parts]
+    if len(tests) == 2:
+        one, other = tests
+        if isinstance(form, Every):
+            return lambda seen: one(seen) and other(seen)
+        return lambda seen: one(seen) or other(seen)
+    if isinstance(form, Every):
+        return lambda seen: all(test(seen) for test in tests)
+    return lambda seen: any(test(seen) for test in tests)
+
+
+def reading(syntax: Syntax, features: Features) -> Callable[[Matcher], Test]:
+    """How a matcher of a syntax is read by a version. What it returns raises UnbuildableError."""
+    return leaf_v2 if syntax == "v2" else functools.partial(_leaf_v3, features=features)
+
+
+def search(expression: str) -> Callable[[str], bool]:
+    """Whether a text holds a match. Raises UnbuildableError for what Go's regexp.Compile refuses."""
+    try:
+        # Go takes no expression that is no UTF-8, and knows no \C, a byte of a character.
+        if _LONE.search(expression) or re.search(r"(?<!\\)(?:\\\\)*\\C", expression):
+            raise re2.error("bytes")
+        pattern = re2.compile(expression, _options())
+    except re2.error:
+        raise UnbuildableError(f"expression régulière mal formée « {expression} »") from None
+
+    # The same hosts come again and again.
+    @functools.lru_cache(maxsize=256)
+    def found(text: str) -> bool:
+        return pattern.search(text if text.isascii() else _LONE.sub("\N{REPLACEMENT CHARACTER}", text)) is not None
+
+    return found
+
+
+# A byte that is no UTF-8: Go's expressions take it for the character that stands for it.
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 64 << 20
+    return options
+
+
+def _leaf_v3(matcher: Matcher, features: Features) -> Test:
+    name, first, last = matcher.name, matcher.args[0], matcher.args[-1]
+    match name:
+        case "Host":
+            return _host(matcher, features)
+        case "HostRegexp":
+            found = search(first)
+            # Without CNAME flattening the flattened name is "", which Traefik tries too.
+            empty = found("")
+            return lambda seen: empty or found(seen.host)
+        case "Path":
+            return lambda seen: seen.path == first
+        case "PathPrefix":
+            return lambda seen: seen.path.startswith(first)
+        case "PathRegexp":
+            found = search(first)
+            return lambda seen: found(seen.path)
+        case "Method":
+            method = first.upper()
+            return lambda seen: seen.method == method
+        case "Header":
+            key = header_name(first)
+            return lambda seen: last in seen.headers.get(key, ())
+        case "HeaderRegexp":
+            key, found = header_name(first), search(last)
+            return lambda seen: any(found(value) for value in seen.headers.get(key, ()))
+        case "ClientIP":
+            return _client(matcher.args)
+    value = last if len(matcher.args) == 2 else ""
+    if name == "QueryRegexp" and value:
+        found = search(value)
+        return lambda seen: any(found(one) for one in seen.query.get(first, ()))
+    return lambda seen: value in seen.query.get(first, ())
+
+
+def named_hosts(matcher: Matcher, syntax: Syntax, features: Features) -> frozenset[str] | None:
+    """The hosts that a Host matches, None when they cannot be listed: a wildcard, or another matcher.
+
+    One trailing dot is tolerated on either side.
+    """
+    if matcher.name not in ("Host", "HostHeader"):
+        return None
+    if syntax == "v3" and features.wildcards and matcher.args[0].startswith("*"):
+        return None
+    return _names(matcher.args)
+
+
+def _names(args: tuple[str, ...]) -> frozenset[str]:
+    hosts = [arg.lower() for arg in args]
+    return frozenset(name for host in hosts for name in (host, host.removesuffix("."), f"{host}.") if name)
+
+
+def _listed(hosts: frozenset[str]) -> Test:
+    return lambda seen: seen.host in hosts
+
+
+def _host(matcher: Matcher, features: Features) -> Test:
+    wanted = matcher.args[0].lower()
+    if wanted == "*" and features.star:
+        return lambda seen: True
+    if not (wanted.startswith("*") and features.wildcards):
+        return _listed(_names(matcher.args))
+    names = {wanted, wanted.removesuffix(".")}
+    return lambda seen: (
+        bool(seen.host) and (_starred(seen.host) in names or _starred(seen.host.removesuffix(".")) == wanted)
+    )
+
+
+def _starred(host: str) -> str:
+    """A host with its first label replaced by a star."""
+    _, dot, rest = host.partition(".")
+    return f"*{dot}{rest}"
+
+
+def _client(args: tuple[str, ...]) -> Test:
+    networks = [found for arg in args if (found := network(arg))]
+    return lambda seen: (
+        seen.client is not None and any(seen.client.version == one.version and seen.client in one for one in networks)
+    )
+
+
+def leaf_v2(matcher: Matcher) -> Test:
+    """One matcher of version 2's language, as gorilla/mux reads it."""
+    args = matcher.args
+    match matcher.name:
+        case "Host" | "HostHeader":
+            return _listed(_names(args))
+        case "HostRegexp":
+            hosts = [template(arg, "[^.]+", prefix="(?i)") for arg in args]
+            return lambda seen: any(found(template_host(seen.authority)) for found in hosts)
+        case "Path" | "PathPrefix":
+            end = "$" if matcher.name == "Path" else ""
+            paths = [template(arg, "[^/]+", end=end) for arg in args]
+            return lambda seen: any(found(seen.path) for found in paths)
+        case "Method":
+            methods = {arg.upper() for arg in args}
+            return lambda seen: seen.method in methods
+        case "Headers":
+            # The last of two values of one name counts.
+            wanted = {header_name(name): value for name, value in zip(args[::2], args[1::2], strict=True)}
+            return lambda seen: all(value in seen.headers.get(name, ()) for name, value in wanted.items())
+        case "HeadersRegexp":
+            tests = {header_name(name): search(value) for name, value in zip(args[::2], args[1::2], strict=True)}
+            return lambda seen: all(
+                any(found(value) for value in seen.headers.get(name, ())) for name, found in tests.items()
+            )
+        case "ClientIP":
+            return _client(args)
+    return _query_v2(args)
+
+
+def _query_v2(args: tuple[str, ...]) -> Test:
+    """`a=1`, all of them; only the first value of a name is looked at, and `a=` is any."""
+    parts = [part for arg in args for part in arg.split("=", 1)]
+    if len(parts) % 2:
+        raise UnbuildableError("Query s’écrit nom=valeur")
+    tests, variables = [], set[str]()
+    for pair in map("=".join, zip(parts[::2], parts[1::2], strict=True)):
+        name, _, value = pair.partition("=")
+        own = {pair[start + 1 : stop - 1].partition(":")[0] for start, stop in _braces(pair)}
+        if own & variables:
+            raise UnbuildableError("une même variable deux fois dans Query")
+        variables |= own
+        tests.append((name, template(pair, ".*", more=not value)))
+    return lambda seen: all(
+        found(f"{name}={seen.query[name][0]}" if name in seen.query else "") for name, found in tests
+    )
+
+
+def template(
+    text: str, any_value: str, *, prefix: str = "", end: str = "$", more: bool = False
+) -> Callable[[str], bool]:
+    """A template of gorilla/mux: `{name}` and `{name:expression}` in a text that is else taken literally."""
+    expression, at = f"{prefix}^", 0
+    for start, stop in _braces(text):
+        name, colon, value = text[start + 1 : stop - 1].partition(":")
+        value = value if colon else any_value
+        if not name or not value:
+            raise UnbuildableError(f"nom ou expression manquant dans « {text} »")
+        search(f"^{value}$")
+        expression += f"{_quoted(text[at:start])}({value})"
+        at = stop
+    return search(expression + _quoted(text[at:]) + (any_value if more else "") + end)
+
+
+def _braces(text: str) -> Iterator[tuple[int, int]]:
+    """Where the braces of the first level open and close."""
+    level = start = 0
+    for at, character in enumerate(text):
+        if character == "{":
+            level += 1
+            start = at if level == 1 else start
+        elif character == "}":
+            level -= 1
+            if level == 0:
+                yield start, at + 1
+        if level < 0:
+            break
+    if level:
+        raise UnbuildableError(f"accolades mal appariées dans « {text} »")
+
+
+def _quoted(text: str) -> str:
+    """Go's regexp.QuoteMeta."""
+    return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text)

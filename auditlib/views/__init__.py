@@ -1,0 +1,7 @@
+"""Views: tables computed from tables by pure functions. Importing this package registers them all."""
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,110 @@
+"""Where databases can be reached from, who is configured to reach them, and how to test them by hand."""
+
+import shlex
+from collections.abc import Iterator
+
+import pandas as pd
+
+from auditlib.facts.table import Row, Table, integer, records, several, text, view
+from auditlib.french import visible
+from auditlib.views.ports import exposure
+
+UNPUBLISHED = "réseaux Docker seulement"
+
+DATABASE_REACH = Table(
+    "database_reach",
+    "D’où les bases sont joignables",
+    "Les adresses de la machine et les réseaux Docker par lesquels une base peut être atteinte, et par qui.",
+    ("database",),
+    (
+        text("database", "Base"),
+        text("kind", "Sorte"),
+        integer("port", "Port"),
+        text("exposure", "Exposition", "Sur la machine ; inconnue si ses adresses le sont."),
+        several("addresses", "Adresses sur la machine"),
+        several("networks", "Réseaux"),
+        several("neighbours", "Voisins", "Les conteneurs en marche qui partagent un de ces réseaux."),
+        several("projects", "Autres projets", "Les projets compose de ces voisins, hors du sien."),
+        several("references", "Désignée par", "Conteneur et variable dont une chaîne de connexion mène à elle."),
+    ),
+)
+
+
+@view(DATABASE_REACH)
+def database_reach(
+    databases: pd.DataFrame,
+    containers: pd.DataFrame | None = None,
+    container_networks: pd.DataFrame | None = None,
+    connection_strings: pd.DataFrame | None = None,
+) -> Iterator[Row]:
+    """One row per database. Without the engine, only what the machine itself tells."""
+    known = {row["name"]: row for row in _rows(containers)}
+    ends = _rows(container_networks)
+    strings = _rows(connection_strings)
+    for row in records(databases):
+        name = row["container"]
+        networks = sorted({end["network"] for end in ends if end["container"] == name})
+        neighbours = {end["container"] for end in ends if end["network"] in networks} - {name}
+        running = sorted(one for one in neighbours if known.get(one, {}).get("state") == "running")
+        own = known.get(name, {}).get("compose_project")
+        yield {
+            "database": row["database"],
+            "kind": row["kind"],
+            "port": row["port"],
+            "exposure": _exposure(row),
+            "addresses": row["addresses"],
+            "networks": networks,
+            "neighbours": running,
+            "projects": sorted({known[one]["compose_project"] or one for one in running} - {own}),
+            "references": [f"{one['container']} {one['variable']}" for one in strings if _leads(one, row)],
+        }
+
+
+def _rows(frame: pd.DataFrame | None) -> list[Row]:
+    return [] if frame is None else records(frame)
+
+
+def _exposure(row: Row) -> str | None:
+    hosts = [address.rpartition(":")[0].strip("[]") for address in row["addresses"] or ()]
+    if hosts:
+        return exposure(hosts)
+    return UNPUBLISHED if row["published"] is False else None
+
+
+def _leads(string: Row, database: Row) -> bool:
+    """Whether a connection string leads to a database: to its container, or to the machine on its port."""
+    if string["target"] == "host":
+        ports = {int(address.rpartition(":")[2]) for address in database["addresses"] or ()}
+        return string["port"] in ports
+    inside = database["container"] is not None and database["container"] in (string["targets"] or ())
+    # One container may hold several servers on one loopback: the kind tells them apart.
+    return inside and string["kind"] in (None, database["kind"])
+
+
+def trial_commands(row: Row) -> list[str]:
+    """The commands that show by hand that a database works, as an operator would type them."""
+    host, port = _place(row)
+    inside = ["docker", "exec", row["container"]] if row["container"] else []
+    user = row["user"] or "postgres"
+    psql = [*inside, "psql", "-U", user, "-d", next(iter(row["names"] or ()), user)]
+    at = [] if inside else ["-h", host, "-p", port]
+    mysql = ["mariadb-admin" if row["product"] == "MariaDB" else "mysqladmin"]
+    words = {
+        "PostgreSQL": [[*psql, "-c", "\\l"], [*psql, "-c", "SELECT now();"]] if inside else [["pg_isready", *at]],
+        "Redis": [[*inside, "valkey-cli" if row["product"] == "Valkey" else "redis-cli", *at, "PING"]],
+        "MySQL": [[*inside, *mysql, *([] if inside else ["-h", host, "-P", port]), "ping"]],
+        "MongoDB": [
+            [*inside, "mongosh", *([] if inside else ["--host", host, "--port", port]), "--eval", "db.hello()"]
+        ],
+        "ChromaDB": [
+            ["curl", "-sS", f"http://{host}:{port}/api/{'v1' if row['note'] == 'API v1.' else 'v2'}/heartbeat"]
+        ],
+    }
+    return [" ".join(shlex.quote(visible(word)) for word in command) for command in words.get(row["kind"], [])]
+
+
+def _place(row: Row) -> tuple[str, str]:
+    """Where this machine reaches a database: as it is published or listens, else where it was asked."""
+    place = next(iter(row["addresses"] or ()), None) or row["asked_at"] or f"127.0.0.1:{row['port']}"
+    host, _, port = place.rpartition(":")
+    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host), port  # noqa: S104 - recognised

@@ -1,0 +1,117 @@
+"""What runs and what does not: stacks of containers, and services of the machine outside Docker."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
+from auditlib.french import listing
+from auditlib.views.ports import exposure
+
+ACTIVE, PARTLY, PASSIVE = "actif", "en partie actif", "passif"
+PLURALS = {ACTIVE: "actifs", PARTLY: "en partie actifs", PASSIVE: "passifs"}
+
+STACKS = Table(
+    "stacks",
+    "Ensembles de conteneurs",
+    "Les projets compose, et les conteneurs lancés seuls.",
+    ("stack", "compose"),
+    (
+        text("stack", "Ensemble"),
+        flag("compose", "Projet compose"),
+        text("state", "État", "actif, en partie actif ou passif (rien ne tourne)."),
+        integer("running", "En marche"),
+        integer("total", "Conteneurs"),
+        several("containers", "Noms"),
+        several("stopped", "Arrêtés"),
+        several("networks", "Réseaux"),
+        several("ports", "Ports publiés"),
+        text("folder", "Dossier"),
+    ),
+)
+
+
+@view(STACKS)
+def stacks(containers: pd.DataFrame, container_networks: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Row]:
+    """One row per compose project, and one per container that belongs to none."""
+    groups: dict[tuple[str, bool], list[Row]] = {}
+    for row in records(containers):
+        project = row["compose_project"]
+        groups.setdefault((project or row["name"], bool(project)), []).append(row)
+    networks = _by_container(container_networks, "network")
+    ports: dict[str, set[str]] = {}
+    for row in records(publications):
+        if row["live"]:
+            suffix = "" if row["protocol"] == "tcp" else f"/{row['protocol']}"
+            ports.setdefault(row["container"], set()).add(f"{row['host_port']}→{row['container_port']}{suffix}")
+    for (stack, compose), members in groups.items():
+        names = [row["name"] for row in members]
+        up = [row["name"] for row in members if is_up(row["state"])]
+        yield {
+            "stack": stack,
+            "compose": compose,
+            "state": ACTIVE if len(up) == len(names) else PARTLY if up else PASSIVE,
+            "running": len(up),
+            "total": len(names),
+            "containers": sorted(names),
+            "stopped": sorted(set(names) - set(up)),
+            "networks": sorted({network for name in names for network in networks.get(name, ())}),
+            "ports": sorted({port for name in names for port in ports.get(name, ())}, key=_port_order),
+            "folder": next((row["compose_dir"] for row in members if row["compose_dir"]), None),
+        }
+
+
+def is_up(state: str) -> bool:
+    """Whether a container in this state has its processes: a paused one keeps them, a restarting one is meant to."""
+    return state in ("running", "paused", "restarting")
+
+
+def _by_container(frame: pd.DataFrame, column: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in records(frame):
+        found.setdefault(row["container"], set()).add(row[column])
+    return found
+
+
+def _port_order(published: str) -> tuple[int, str]:
+    return int(published.partition("→")[0]), published
+
+
+HOST_SERVICES = Table(
+    "host_services",
+    "Services de la machine",
+    "Ce qui écoute sur la machine hors des conteneurs, par unité systemd ou par processus.",
+    ("service", "process"),
+    (
+        text("service", "Service", "L’unité systemd, sinon le processus."),
+        text("unit", "Unité systemd"),
+        text("process", "Processus"),
+        text("user", "Utilisateur"),
+        several("addresses", "Écoutes"),
+        text("exposure", "Exposition"),
+    ),
+)
+
+
+@view(HOST_SERVICES)
+def host_services(listeners: pd.DataFrame) -> Iterator[Row]:
+    """One row per unit and process that listens, containers and their port proxies aside."""
+    groups: dict[tuple[str, str | None], list[Row]] = {}
+    for row in records(listeners):
+        if not row["container"]:
+            groups.setdefault((row["unit"] or row["process"] or "inconnu", row["process"]), []).append(row)
+    for (service, process), rows in groups.items():
+        users = sorted({row["user"] for row in rows if row["user"]})
+        yield {
+            "service": service,
+            "unit": rows[0]["unit"],
+            "process": process,
+            "user": listing(users) or None,
+            "addresses": list(dict.fromkeys(_address(row) for row in rows)),
+            "exposure": exposure(row["address"] for row in rows),
+        }
+
+
+def _address(row: Row) -> str:
+    host = f"[{row['address']}]" if row["family"] == "ipv6" else row["address"]
+    return f"{host}:{row['port']}" + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")

@@ -1,0 +1,121 @@
+"""Traefik's Docker provider, as far as it designates containers and networks (`pkg/provider/docker/config.go`)."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row, Table, flag, records, several, text, view
+from auditlib.views.inventory import is_up
+
+# What Go's strconv.ParseBool takes for true. What it takes for neither true nor false is an error to Traefik, which
+# then drops the container or does not start.
+TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+
+PROXY = Table(
+    "proxy",
+    "Traefik et son fournisseur Docker",
+    "Le conteneur Traefik et ce que ses options disent des autres conteneurs, une ligne.",
+    (),
+    (
+        text("container", "Conteneur", "Inconnu si Traefik n’est pas dans un conteneur."),
+        text("network_container", "Porteur du réseau", "Lui-même, ou le conteneur dont il a rejoint le réseau."),
+        text("network_mode", "Mode réseau", "Du porteur du réseau."),
+        several("networks", "Réseaux"),
+        text("designated", "Réseau désigné", "providers.docker.network ; inconnu si l’option n’est pas donnée."),
+        flag("exposed_by_default", "Exposés par défaut"),
+    ),
+)
+
+
+@view(PROXY)
+def proxy(
+    containers: pd.DataFrame,
+    container_networks: pd.DataFrame,
+    traefik_static: pd.DataFrame,
+    traefik: pd.DataFrame | None = None,
+) -> Iterator[Row]:
+    """The Traefik container and its provider's options.
+
+    Raises AbsentTable when the options in force are not known: a default would then be a guess.
+    """
+    static = records(traefik_static)
+    if any(row["effective"] is None for row in static):
+        raise AbsentTable("traefik_static", "la configuration statique en vigueur n’est pas connue avec certitude")
+    options = {row["key"]: row["value"] for row in static if row["effective"]}
+    names = [
+        row["container"] for row in [*(records(traefik) if traefik is not None else []), *static] if row["container"]
+    ]
+    name = names[0] if names else None
+    bearer = _network_bearer(name, records(containers))
+    yield {
+        "container": name,
+        "network_container": bearer.get("name"),
+        "network_mode": bearer.get("network_mode"),
+        "networks": [row["network"] for row in records(container_networks) if row["container"] == bearer.get("name")],
+        "designated": options.get("providers.docker.network") or None,
+        "exposed_by_default": options.get("providers.docker.exposedbydefault", "true") in TRUE,
+    }
+
+
+def _network_bearer(name: str | None, containers: list[Row]) -> Row:
+    """The container whose networks and publications `name` uses: itself, or the one whose network it joined."""
+    container: Row = next((row for row in containers if row["name"] == name), {})
+    mode, _, joined = (container.get("network_mode") or "").partition(":")
+    if mode != "container":
+        return container
+    return next((row for row in containers if joined in (row["id"], row["name"])), {})
+
+
+ROUTED = Table(
+    "routed",
+    "Conteneurs routés",
+    "Les conteneurs vers lesquels Traefik route, ou tente de router.",
+    ("container",),
+    (
+        text("container", "Conteneur"),
+        text("network_label", "Réseau voulu", "Étiquette traefik.docker.network ; vide : aucun réseau voulu."),
+        several("services", "Services Traefik", "Ceux de l’API dont un serveur est ce conteneur."),
+        several("reached", "Réseaux empruntés", "Ceux des adresses que Traefik utilise."),
+        flag("docker", "Fournisseur Docker", "Vrai s’il est routé par ses étiquettes."),
+    ),
+)
+
+
+@view(ROUTED)
+def routed(
+    containers: pd.DataFrame, labels: pd.DataFrame, proxy: pd.DataFrame, traefik_servers: pd.DataFrame | None = None
+) -> Iterator[Row]:
+    """Containers behind a server of Traefik's API, and those whose labels ask for a route.
+
+    With `exposedByDefault`, any container with a port may get a default route: then only the API, or labels of its
+    own, tell that it does.
+    """
+    settings = records(proxy)[0]
+    wanted: dict[str, dict[str, str | None]] = {}
+    for row in records(labels):
+        wanted.setdefault(row["container"], {})[row["label"].lower()] = row["value"]
+    served: dict[str, list[Row]] = {}
+    for row in records(traefik_servers) if traefik_servers is not None else []:
+        if row["container"]:
+            served.setdefault(row["container"], []).append(row)
+    for container in records(containers):
+        name = container["name"]
+        own, servers = wanted.get(name, {}), served.get(name, [])
+        asks = is_up(container["state"]) and _asks(own, default=settings["exposed_by_default"])
+        if name != settings["container"] and (servers or asks):
+            yield {
+                "container": name,
+                "network_label": own.get("traefik.docker.network"),
+                "services": sorted({row["service"] for row in servers}),
+                "reached": sorted({row["network"] for row in servers if row["network"]}),
+                "docker": asks or any(row["service"].endswith("@docker") for row in servers),
+            }
+
+
+def _asks(labels: dict[str, str | None], *, default: bool) -> bool:
+    """Whether labels ask for a route: enabled, by a label or by default with labels of a router or a service."""
+    enable = labels.get("traefik.enable")
+    if enable is not None:
+        return enable in TRUE
+    return default and any(label.startswith(("traefik.http.", "traefik.tcp.", "traefik.udp.")) for label in labels)

@@ -1,0 +1,271 @@
+"""Running checks: verdicts, score, coverage, identities, and what fills the sentences and the commands."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from auditlib import checks as _registered  # noqa: F401 - imported for what it registers
+from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Row
+from auditlib.findings import findings
+from auditlib.findings.findings import Audit, Check, Command, Finding, Fix, NotApplicable, Result, Severity, Verdict
+from auditlib.findings.policy import Policy
+from auditlib.report.blocks import Grid
+from tests.conftest import snapshot_of
+
+FACTS = snapshot_of(volumes=[])
+
+
+def _check(rows: Iterable[Row] = (), **given: Any) -> Check:
+    """A check that yields these rows; an exception among them is raised in its turn."""
+
+    def function() -> Iterator[Row]:
+        for row in rows:
+            if isinstance(row, Exception):
+                raise row
+            yield row
+
+    parts = {
+        "id": "TEST-001",
+        "severity": "medium",
+        "title": "Rien",
+        "key": ("container",),
+        "message": "Le conteneur « {container} » : {why}.",
+        "fix": Fix("Corriger {container}."),
+        "function": function,
+        **given,
+    }
+    return Check(**parts)
+
+
+def _run(*checks: Check, severities: dict[str, Severity] | None = None) -> Audit:
+    return findings.run(FACTS.judged_by(Policy(severities=severities or {})), checks)
+
+
+def _only(check: Check) -> Finding:
+    (finding,) = _run(check).findings
+    return finding
+
+
+# Verdicts
+
+
+def test_no_row_passes_and_a_row_fails() -> None:
+    audit = _run(_check(), _check([{"container": "a", "why": "x"}], id="TEST-002"))
+    assert [(result.check, result.verdict) for result in audit.results] == [("TEST-001", "pass"), ("TEST-002", "fail")]
+
+
+def test_a_missing_table_is_unknown_with_its_reason() -> None:
+    result = _run(_check(function=lambda volumes, listeners: [])).results[0]
+    assert (result.verdict, result.reason) == ("unknown", "Elle n’a pas été lue.")
+
+
+def test_what_was_found_before_a_missing_table_is_wrong_all_the_same() -> None:
+    audit = _run(_check([{"container": "a", "why": "x"}, AbsentTable("listeners", "muettes")]))
+    assert audit.results[0].verdict == "fail" and len(audit.findings) == 1
+    assert _run(_check([AbsentTable("listeners", "muettes")])).results[0].verdict == "unknown"
+
+
+def test_nothing_to_judge_is_not_applicable() -> None:
+    result = _run(_check([NotApplicable("aucun réseau désigné")])).results[0]
+    assert (result.verdict, result.reason) == ("na", "Aucun réseau désigné.")
+
+
+def test_two_rows_of_one_identity_are_one_finding() -> None:
+    assert len(_run(_check([{"container": "a", "why": "x"}, {"container": "a", "why": "y"}])).findings) == 1
+
+
+# Score and coverage, as the contract defines them
+
+
+def _result(severity: Severity, verdict: Verdict, number: int) -> Result:
+    return Result(f"TEST-{number:03}", "Rien", verdict, severity)
+
+
+@pytest.mark.parametrize(
+    ("results", "score", "coverage"),
+    [
+        ([], None, 0),
+        ([("high", "unknown")], None, 0),
+        ([("high", "na")], None, 0),
+        ([("high", "pass")], 100, 1),
+        ([("critical", "fail")], 0, 1),
+        (
+            [("critical", "fail"), ("high", "pass"), ("medium", "pass"), ("low", "pass"), ("info", "pass")],
+            100 * 14 / 30,
+            1,
+        ),
+        ([("critical", "pass"), ("high", "fail")], 100 * 16 / 24, 1),
+        # Unknown lowers the coverage and leaves the score; not applicable counts in neither.
+        ([("high", "pass"), ("critical", "unknown")], 100, 1 / 2),
+        ([("high", "pass"), ("critical", "na")], 100, 1),
+        ([("high", "pass"), ("low", "fail"), ("critical", "unknown"), ("critical", "na")], 80, 2 / 3),
+        # Checks without weight say nothing of a score.
+        ([("info", "pass"), ("info", "fail")], None, 1),
+    ],
+)
+def test_score_and_coverage(results: list[tuple[Severity, Verdict]], score: float | None, coverage: float) -> None:
+    audit = Audit([_result(*result, number) for number, result in enumerate(results)], [])
+    assert audit.score == (None if score is None else pytest.approx(score))
+    assert audit.coverage == pytest.approx(coverage)
+
+
+# Severities
+
+
+ROWS = [{"container": "a", "why": "x"}, {"container": "b", "why": "x", "severity": "low"}]
+
+
+def test_a_row_may_lower_its_severity() -> None:
+    found = _run(_check(ROWS)).findings
+    assert [finding.severity for finding in found] == ["medium", "low"]
+    assert found[1].evidence == {"container": "b", "why": "x"}
+
+
+def test_an_imposed_severity_is_that_of_the_check_and_of_all_its_findings() -> None:
+    audit = _run(_check(ROWS), _check(ROWS, id="TEST-002"), severities={"TEST-001": "critical"})
+    assert [finding.severity for finding in audit.findings] == ["critical", "critical", "medium", "low"]
+    assert [result.severity for result in audit.results] == ["critical", "medium"]
+
+
+def test_a_row_may_be_less_sure() -> None:
+    assert _only(_check([{"container": "a", "why": "x", "confidence": "hint"}])).confidence == "hint"
+
+
+def test_findings_come_by_severity_then_check_then_identity() -> None:
+    checks = [
+        _check([{"container": "b", "why": "x"}, {"container": "a", "why": "x"}], id="TEST-002"),
+        _check([{"container": "c", "why": "x"}], id="TEST-001"),
+        _check([{"container": "d", "why": "x"}], id="TEST-003", severity="critical"),
+        _check([{"container": "e", "why": "x"}], id="TEST-000", severity="info"),
+    ]
+    audit = _run(*checks)
+    told = [(finding.check, finding.subjects[0][1]) for finding in audit.findings]
+    assert told == [("TEST-003", "d"), ("TEST-001", "c"), ("TEST-002", "a"), ("TEST-002", "b"), ("TEST-000", "e")]
+    assert [result.check for result in audit.results] == ["TEST-000", "TEST-001", "TEST-002", "TEST-003"]
+    assert audit.worst == "critical"
+    assert [finding.check for finding in audit.at_least("medium")] == ["TEST-003", "TEST-001", "TEST-002", "TEST-002"]
+    assert _run(_check()).worst is None
+
+
+# Identities
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("web", "web"),
+        ("tcp/0.0.0.0:8002", "tcp/0.0.0.0:8002"),
+        ("tcp/[::]:80", "tcp/[::]:80"),
+        ("app@docker", "app@docker"),
+        ("~^.+[.]fr", "~%5E.%2B[.]fr"),
+        ("a|b=c%7C", "a%7Cb%3Dc%257C"),
+        ("été\n", "%C3%A9t%C3%A9%0A"),
+        ("\ud800", "%ED%A0%80"),
+    ],
+)
+def test_an_identity_is_escaped(name: str, escaped: str) -> None:
+    assert _only(_check([{"container": name, "why": "x"}])).identity == f"TEST-001|container={escaped}"
+
+
+def test_subjects_may_depend_on_the_row() -> None:
+    found = _only(_check([{"why": "x", "container": "a", "subjects": (("router", "r@file"), ("entrypoint", "web"))}]))
+    assert found.identity == "TEST-001|router=r@file|entrypoint=web"
+    assert found.subjects == (("router", "r@file"), ("entrypoint", "web"))
+
+
+def test_evidence_does_not_change_an_identity() -> None:
+    one, other = (_only(_check([{"container": "a", "why": why, "pid": pid}])) for why, pid in (("x", 1), ("y", None)))
+    assert one.identity == other.identity and one.message != other.message
+
+
+# Sentences and commands
+
+
+def test_the_sentence_is_filled_from_the_row_and_its_wording() -> None:
+    row = {"container": "a\x1b", "why": "x", "wording": {"why": "{container} ; vu"}}
+    found = _only(_check([row]))
+    assert found.message == "Le conteneur «\u00a0a⟨1B⟩\u00a0»\u00a0: {container}\u202f; vu."
+    assert found.fix.text == "Corriger a⟨1B⟩."
+    assert found.evidence == {"container": "a\x1b", "why": "x"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(("a", "b\n", "c"), "a, b⟨0A⟩ et c"), ((), ""), (None, "inconnu"), (8080, "8080"), (True, "True")],
+)
+def test_values_in_a_sentence(value: Any, shown: str) -> None:
+    found = _only(_check([{"container": "a", "why": value}], message="Vu : [{why}]."))
+    assert found.message == f"Vu\u00a0: [{shown}]."
+
+
+def test_a_clause_that_does_not_apply_leaves_no_space() -> None:
+    found = _only(_check([{"container": "a", "why": ""}], message="{why} Conteneur {container}. {why} Fin. {why}"))
+    assert found.message == "Conteneur a. Fin."
+
+
+@pytest.mark.parametrize(
+    ("row", "commands"),
+    [
+        ({}, ("docker restart a", "tool 'x y'", "run a b")),
+        ({"name": None}, ("docker restart a", "run a b")),
+        ({"name": "x\ny"}, ("docker restart a", "run a b")),
+        ({"name": "$(x)'"}, ("docker restart a", "tool '$(x)'\"'\"''", "run a b")),
+        ({"words": None}, ("docker restart a", "tool 'x y'")),
+    ],
+)
+def test_commands_are_quoted_and_written_only_when_they_can_be(row: Row, commands: tuple[str, ...]) -> None:
+    fix = Fix(
+        "Corriger.", ("docker restart {container}", "tool {name}", "run {words}", "lost {nowhere}"), ("see {name}",)
+    )
+    full = {"container": "a", "why": "x", "name": "x y", "words": Command("a b"), **row}
+    found = _only(_check([full], fix=fix))
+    assert found.fix.commands == commands
+    assert len(found.fix.verify) == sum("tool" in command for command in commands)
+
+
+def test_evidence_is_plain_json() -> None:
+    row = {"container": "a", "why": "x", "ports": (80, None), "names": {"b"}, "at": snapshot_of().collected}
+    evidence = _only(_check([row])).evidence
+    assert evidence["ports"] == [80, None] and evidence["names"] == ["b"]
+    assert evidence["at"] == "2026-11-23 08:15:00+00:00"
+
+
+# Parts of an audit
+
+
+def test_families() -> None:
+    audit = _run(
+        _check([{"container": "a", "why": "x"}], id="PORT-001", severity="high"),
+        _check([{"container": "a", "why": "x"}, {"container": "b", "why": "x"}], id="PORT-002"),
+        _check(id="NET-001"),
+    )
+    assert findings.by_family(audit) == {"NET": {}, "PORT": {"élevée": 1, "moyenne": 2}}
+    part = findings.of_families(audit, ["NET"])
+    assert ([result.check for result in part.results], part.findings) == (["NET-001"], [])
+    assert findings.of_families(audit, []).findings == audit.findings
+
+
+def test_results_are_a_table_in_french() -> None:
+    audit = _run(_check(), _check([AbsentTable("listeners", "muettes")], id="TEST-002", severity="info"))
+    frame = findings.RESULTS.frame(dataclasses.asdict(result) for result in audit.results)
+    assert Grid(frame, findings.RESULTS).markdown().splitlines() == [
+        "| Contrôle | Ce qui est vérifié | Verdict | Gravité | Motif |",
+        "| --- | --- | --- | --- | --- |",
+        "| TEST-001 | Rien | conforme | moyenne | — |",
+        "| TEST-002 | Rien | non évaluable | information | Muettes. |",
+    ]
+
+
+def test_a_check_is_declared_once() -> None:
+    known = next(iter(findings.CHECKS.values()))
+    with pytest.raises(ValueError, match=f"{known.id} is declared twice"):
+        findings.check(known.id, "low", "Rien", key=(), message="", fix=Fix(""))(lambda: [])
+    assert findings.CHECKS[known.id] is known
+
+
+def test_a_finding_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        _only(_check([{"container": "a", "why": "x"}])).severity = "info"  # type: ignore[misc]
