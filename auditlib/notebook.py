@@ -142,15 +142,15 @@ def follow(facts: Snapshot) -> Shown:
 
     try:
         rows = explanation.journeys(facts)
-        return Grid(explanation.JOURNEYS.frame(rows), explanation.JOURNEYS, empty="Aucun domaine n’est routé.")
+        return Grid(explanation.Journey.table.rows(rows), explanation.Journey.table, empty="Aucun domaine n’est routé.")
     except AbsentTable as absent:
-        return Notice(f"{explanation.JOURNEYS.title} : non évaluable, {absent.reason}.")
+        return Notice(f"{explanation.Journey.table.title} : non évaluable, {absent.reason}.")
 
 
 def verdicts(facts: Snapshot) -> Shown:
     """Every check with its verdict."""
     rows = [dataclasses.asdict(result) for result in findings.run(facts).results]
-    return Grid(findings.RESULTS.frame(rows), findings.RESULTS)
+    return Grid(findings.CheckResult.table.rows(rows), findings.CheckResult.table)
 
 
 def mend(facts: Snapshot) -> Shown:

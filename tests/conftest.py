@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
-import pandas as pd
 import pytest
 
 from auditlib import folders, notebook  # noqa: F401 - the notebook registers every view, in whatever order tests are run
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, Rows
 from auditlib.facts.tables import TABLES
 
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -41,22 +41,22 @@ def replay(variant: str) -> Snapshot:
     return assemble(outcomes, None, moment, duration_s=0.5, zone="UTC")
 
 
-_FRAMES: dict[tuple[str, str], pd.DataFrame] = {}
+_ROWS: dict[tuple[str, str], Rows[Row]] = {}
 
 
-def _frame(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The frame of these rows, made once: frames are never changed, and many tests give the same rows."""
+def _rows(name: str, rows: list[dict[str, Any]]) -> Rows[Row]:
+    """The typed rows of these, made once: rows are never changed, and many tests give the same."""
     key = name, repr(rows)
-    if key not in _FRAMES:
-        _FRAMES[key] = TABLES[name].frame(rows)
-    return _FRAMES[key]
+    if key not in _ROWS:
+        _ROWS[key] = TABLES[name].rows(rows)
+    return _ROWS[key]
 
 
 def snapshot_of(**tables: list[dict[str, Any]]) -> Snapshot:
     """A snapshot of a few rows; the tables that are not given are absent."""
-    frames = {name: _frame(name, rows) for name, rows in {"sources": [], **tables}.items()}
-    absent = {name: "elle n’a pas été lue" for name in TABLES if name not in frames}
-    return Snapshot("serveur", MOMENT, frames, absent)
+    read = {name: _rows(name, rows) for name, rows in {"sources": [], **tables}.items()}
+    absent = {name: "elle n’a pas été lue" for name in TABLES if name not in read}
+    return Snapshot("serveur", MOMENT, read, absent)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 
 
 def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:

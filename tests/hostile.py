@@ -1,8 +1,7 @@
 """A snapshot whose names are attacks: on HTML, Markdown, shells, terminals and the eye."""
 
-import pandas as pd
-
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, Rows, asdict
 from auditlib.facts.tables import TABLES
 
 ATTACKS = (
@@ -29,22 +28,23 @@ _NAMES |= {"healthcheck", "output", "names", "method", "product", "variable", "c
 
 def hostile_names(facts: Snapshot) -> Snapshot:
     """The same server with an attack added to every name that a stranger may choose."""
-    tables = {name: _hostile(name, frame) for name, frame in facts.tables.items()}
+    tables = {name: _hostile(name, rows) for name, rows in facts.tables.items()}
     return Snapshot("serveur", facts.collected, tables, facts.absent, duration_s=facts.duration_s, zone=facts.zone)
 
 
-def _hostile(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    changed = frame.copy()
-    for column in TABLES[table].columns:
-        if column.name in _NAMES and column.kind in ("text", "prose"):
-            values = changed[column.name].tolist()
-            changed[column.name] = pd.array([_attack(i, value) for i, value in enumerate(values)], dtype="string")
-        elif column.name in _NAMES and column.kind == "list":
-            rows = [tuple(_attack(i, item) for item in value or ()) for i, value in enumerate(changed[column.name])]
-            changed[column.name] = pd.Series(rows, dtype="object")
-    if table == "containers":
-        changed["start_error"] = pd.array([ATTACKS[i % len(ATTACKS)] for i in range(len(changed))], dtype="string")
-    return changed
+def _hostile(name: str, rows: Rows[Row]) -> Rows[Row]:
+    changed = []
+    for i, row in enumerate(rows):
+        values = asdict(row)
+        for column in row.table.columns:
+            if column.name in _NAMES and column.kind in ("text", "prose"):
+                values[column.name] = _attack(i, values[column.name])
+            elif column.name in _NAMES and column.kind == "list":
+                values[column.name] = tuple(_attack(i, item) for item in values[column.name] or ())
+        if name == "containers":
+            values["start_error"] = ATTACKS[i % len(ATTACKS)]
+        changed.append(values)
+    return TABLES[name].rows(changed)
 
 
 def _attack(index: int, value: object) -> object:

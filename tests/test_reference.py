@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from auditlib import checks, views  # noqa: F401 - imported for what they register
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from auditlib.findings import findings
 from auditlib.findings.expectations import freeze
 from auditlib.findings.findings import CHECKS

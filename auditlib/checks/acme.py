@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.checks.moments import start
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import instant, listing, quoted
 
@@ -30,7 +30,7 @@ _RESOLVER = re.compile(r"certificatesresolvers\.([^.]+)\.[^.]+")
 )
 def private_storage(
     acme_storage: pd.DataFrame, log_events: pd.DataFrame | None = None, traefik: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Storages that others may read. Traefik then skips the resolver, at its start only (`local_store.go`).
 
     Critical once the log says that it did; until then, its next start will.
@@ -61,7 +61,7 @@ def private_storage(
         }
 
 
-def _skipped(log_events: pd.DataFrame | None, traefik: pd.DataFrame | None) -> dict[str, Row]:
+def _skipped(log_events: pd.DataFrame | None, traefik: pd.DataFrame | None) -> dict[str, Record]:
     """The resolvers that this run of Traefik says it skipped, as far as its log tells them by name."""
     started = start(traefik)
     events = [] if log_events is None else records(log_events)
@@ -88,7 +88,7 @@ def _skipped(log_events: pd.DataFrame | None, traefik: pd.DataFrame | None) -> d
 )
 def stored_certificates(
     acme_storage: pd.DataFrame, routes: pd.DataFrame | None = None, tls_probes: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Storages that are missing, are no file, cannot be read by Traefik, or are empty while routers use the resolver.
 
     A domain that is served a certificate of its own has it from elsewhere: it misses nothing in the storage. Whether
@@ -124,17 +124,17 @@ def stored_certificates(
         raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
 
 
-def _subjects(storage: Row) -> tuple[tuple[str, str], ...]:
+def _subjects(storage: Record) -> tuple[tuple[str, str], ...]:
     resolver = ("source", f"certificatesResolvers.{storage['resolver']}")
     return (("container", storage["container"]), resolver) if storage["container"] else (resolver,)
 
 
-def _bearer(storage: Row) -> str:
+def _bearer(storage: Record) -> str:
     """Whose storage it is; nothing for a Traefik of the machine itself."""
     return f" (conteneur {quoted(storage['container'])})" if storage["container"] else ""
 
 
-def _fit(probe: Row) -> bool:
+def _fit(probe: Record) -> bool:
     return probe["covers"] is True and probe["default"] is False
 
 
@@ -150,7 +150,7 @@ def _users(routes: pd.DataFrame | None, resolver: str) -> set[str]:
     }
 
 
-def _state(row: Row) -> str:
+def _state(row: Record) -> str:
     if row["exists"] is False:
         return "est absent"
     if row["valid"] is False:
@@ -158,7 +158,7 @@ def _state(row: Row) -> str:
     return "ne contient aucun certificat"
 
 
-def _remedy(row: Row) -> str:
+def _remedy(row: Record) -> str:
     if row["exists"] is False:
         folder = posixpath.dirname(row["path"] or "") or "/"
         return (
@@ -193,7 +193,7 @@ def _remedy(row: Row) -> str:
         ("docker inspect --format '{{{{json .Mounts}}}}' {container}",),
     ),
 )
-def persistent_storage(acme_storage: pd.DataFrame) -> Iterator[Row]:
+def persistent_storage(acme_storage: pd.DataFrame) -> Iterator[Record]:
     """Storages on no volume and no bind mount."""
     for row in records(acme_storage):
         if row["persistent"] is False and row["container"]:
@@ -224,12 +224,12 @@ def known_resolvers(
     traefik_static: pd.DataFrame,
     log_events: pd.DataFrame | None = None,
     traefik: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Routers that name a resolver that the static configuration lacks, or that Traefik says it skipped.
 
     Traefik serves them all the same, with another certificate; its API reports nothing of it.
     """
-    asking: dict[str, list[Row]] = {}
+    asking: dict[str, list[Record]] = {}
     for row in records(routes):
         if row["cert_resolver"] and row["tls"] and row["status"] != "disabled":
             asking.setdefault(row["router"], []).append(row)
@@ -263,7 +263,7 @@ def _without(domains: list[str]) -> str:
     return f"{shown} {'ne peut' if len(domains) == 1 else 'ne peuvent'} avoir de certificat par lui"
 
 
-def _wording(resolver: str, known: set[str], event: Row | None) -> Row:
+def _wording(resolver: str, known: set[str], event: Record | None) -> Record:
     if resolver in known:
         when = f" le {instant(event['last'])}" if event and event["last"] else ""
         return {

@@ -6,8 +6,8 @@ import pandas as pd
 
 from auditlib.addresses import is_public
 from auditlib.checks.tls_facts import LOOK, UNSERVED, held, live_domains, longest, look, served_to
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 
@@ -23,7 +23,7 @@ _LEAST_BITS = {"RSA": 2048, "ECDSA": 224}
     message="« {domain} » reçoit le certificat par défaut de Traefik, que tout navigateur refuse : {cause}.",
     fix=Fix("{remedy}", (), LOOK),
 )
-def own_certificates(tls_probes: pd.DataFrame, routes: pd.DataFrame | None = None) -> Iterator[Row]:
+def own_certificates(tls_probes: pd.DataFrame, routes: pd.DataFrame | None = None) -> Iterator[Record]:
     """Domains that are served « TRAEFIK DEFAULT CERT ». No public authority certifies a name for private use."""
     live = live_domains(routes) if routes is not None else {}
     seen: set[str] = set()
@@ -81,7 +81,7 @@ def _mend_default(resolvers: list[str], *, public: bool) -> str:
         LOOK,
     ),
 )
-def matching_certificates(certificates: pd.DataFrame, tls_probes: pd.DataFrame) -> Iterator[Row]:
+def matching_certificates(certificates: pd.DataFrame, tls_probes: pd.DataFrame) -> Iterator[Record]:
     """Served certificates of other names; Traefik's default one is TLS-003's."""
     seen: set[str] = set()
     for probe, row in served_to(certificates, tls_probes):
@@ -120,7 +120,7 @@ def production_authority(
     certificates: pd.DataFrame,
     routes: pd.DataFrame,
     tls_probes: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Certificates of Let's Encrypt's staging authority or of Pebble, served, or stored for a domain in use."""
     for domain, row, probe in _in_use(certificates, routes, tls_probes):
         if row["staging"]:
@@ -129,7 +129,7 @@ def production_authority(
 
 def _in_use(
     certificates: pd.DataFrame, routes: pd.DataFrame, tls_probes: pd.DataFrame | None
-) -> Iterator[tuple[str, Row, Row | None]]:
+) -> Iterator[tuple[str, Record, Record | None]]:
     """Each domain in use with its certificate: as served, with the probe that saw it, else as stored.
 
     Raises AbsentTable once the stored ones are told, when no probe tells what is served.
@@ -148,7 +148,7 @@ def _in_use(
         raise AbsentTable("tls_probes", UNSERVED)
 
 
-def _staging(domain: str, row: Row, probe: Row | None) -> Row:
+def _staging(domain: str, row: Record, probe: Record | None) -> Record:
     return {
         "domain": domain,
         "origin": row["origin"],
@@ -179,14 +179,14 @@ def strong_certificates(
     certificates: pd.DataFrame,
     routes: pd.DataFrame,
     tls_probes: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Certificates of domains in use, served else stored, whose key or signature browsers refuse (CA/B Forum 6.1.5)."""
     for domain, row, probe in _in_use(certificates, routes, tls_probes):
         if weakness := _weakness(row):
             yield _weak(domain, row, weakness, probe)
 
 
-def _weakness(row: Row) -> str:
+def _weakness(row: Record) -> str:
     """Why a certificate is weak, as a French clause; "" when it is not, or not known to be."""
     least = _LEAST_BITS.get(row["key_type"] or "")
     said = []
@@ -200,7 +200,7 @@ def _weakness(row: Row) -> str:
     return " ; ".join(said)
 
 
-def _weak(domain: str, row: Row, weakness: str, probe: Row | None) -> Row:
+def _weak(domain: str, row: Record, weakness: str, probe: Record | None) -> Record:
     return {
         "domain": domain,
         "origin": row["origin"],

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import quoted
@@ -20,7 +20,7 @@ from auditlib.views.inventory import is_up
 
 # A predicate: what is wrong as facts (with `severity` or `wording`, if need be), or None. Its first parameter is a row;
 # the others name tables, as lists of rows: those of the container for a table that has containers, else all.
-Predicate = Callable[..., Row | None]
+Predicate = Callable[..., Record | None]
 _Registering = Callable[[Predicate], Predicate]
 
 
@@ -37,7 +37,7 @@ def on_container(
     def register(predicate: Predicate) -> Predicate:
         def judge(
             containers: pd.DataFrame, compose_services: pd.DataFrame | None = None, **others: pd.DataFrame
-        ) -> Iterator[Row]:
+        ) -> Iterator[Record]:
             services = [] if compose_services is None else records(compose_services)
             tables = {name: _by_container(frame) for name, frame in others.items()}
             for row in records(containers):
@@ -80,7 +80,7 @@ def on_daemon(
     """
 
     def register(predicate: Predicate) -> Predicate:
-        def judge(docker_daemon: pd.DataFrame, host: pd.DataFrame, **others: pd.DataFrame) -> Iterator[Row]:
+        def judge(docker_daemon: pd.DataFrame, host: pd.DataFrame, **others: pd.DataFrame) -> Iterator[Record]:
             daemons = records(docker_daemon)
             if not daemons:
                 raise NotApplicable("aucun démon Docker n’est décrit sur cette machine")
@@ -113,7 +113,7 @@ def on_daemon(
     return register
 
 
-def readable(daemon: Row) -> bool:
+def readable(daemon: Record) -> bool:
     """Whether all that sets a daemon was read."""
     return daemon["config_exists"] is not None and daemon["config_read"] is not False
 
@@ -123,7 +123,7 @@ def machine_name(host: pd.DataFrame) -> str:
     return str(host["name"].iloc[0]) if len(host) else "localhost"
 
 
-def place(container: Row, services: list[Row]) -> str:
+def place(container: Record, services: list[Record]) -> str:
     """Where to edit what declares a container, as the start of a sentence: its service, with file and line if known."""
     if not container["compose_service"]:
         return f"Dans la commande qui crée {quoted(container['name'])}"
@@ -146,10 +146,10 @@ def _literal(command: str) -> str:
     return command.replace("{", "{{").replace("}", "}}")
 
 
-def _by_container(frame: pd.DataFrame) -> Mapping[str, list[Row]] | list[Row]:
+def _by_container(frame: pd.DataFrame) -> Mapping[str, list[Record]] | list[Record]:
     if "container" not in frame.columns:
         return records(frame)
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[Record]] = {}
     for row in records(frame):
         found.setdefault(row["container"], []).append(row)
     return found

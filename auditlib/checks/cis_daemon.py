@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from auditlib.checks.cis import on_daemon
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.findings import Fix, NotApplicable, check
 
 
@@ -21,7 +21,7 @@ from auditlib.findings.findings import Fix, NotApplicable, check
     shows="ss -ltnp",
     extra=False,
 )
-def open_tcp(daemon: Row) -> Row | None:
+def open_tcp(daemon: Record) -> Record | None:
     """TCP addresses without `tlsverify`: TLS alone encrypts, and asks the client for nothing.
 
     On loopback only, it takes a process of this machine: high. `fd://` leaves the address to systemd.
@@ -49,7 +49,7 @@ def _loopback(url: str) -> bool:
     remedy="régler « icc » à « false »",
     shows="docker network inspect bridge",
 )
-def inter_container(daemon: Row) -> Row | None:
+def inter_container(daemon: Record) -> Record | None:
     """On by default."""
     return None if daemon["icc"] is False else {"icc": daemon["icc"]}
 
@@ -61,7 +61,7 @@ def inter_container(daemon: Row) -> Row | None:
     fault="tient son journal au niveau « {log_level} »",
     remedy="régler « log-level » à « info »",
 )
-def log_level(daemon: Row) -> Row | None:
+def log_level(daemon: Record) -> Record | None:
     """`info` by default."""
     return {"log_level": daemon["log_level"]} if daemon["log_level"] not in (None, "info") else None
 
@@ -74,7 +74,7 @@ def log_level(daemon: Row) -> Row | None:
     remedy="retirer « iptables » réglé à « false »",
     shows="sudo iptables -S DOCKER",
 )
-def iptables(daemon: Row) -> Row | None:
+def iptables(daemon: Record) -> Record | None:
     """On by default."""
     return {"iptables": False} if daemon["iptables"] is False else None
 
@@ -87,7 +87,7 @@ def iptables(daemon: Row) -> Row | None:
     remedy="retirer ces registres de « insecure-registries »",
     shows="docker info --format '{{json .RegistryConfig.InsecureRegistryCIDRs}}'",
 )
-def insecure_registries(daemon: Row) -> Row | None:
+def insecure_registries(daemon: Record) -> Record | None:
     """None by default, loopback aside."""
     return {"registries": daemon["insecure_registries"]} if daemon["insecure_registries"] else None
 
@@ -100,7 +100,7 @@ def insecure_registries(daemon: Row) -> Row | None:
     remedy="régler « storage-driver » à « overlay2 », après avoir sauvegardé ce que les conteneurs portent",
     shows="docker info --format '{{.Driver}}'",
 )
-def aufs(daemon: Row, docker_engine: list[Row]) -> Row | None:
+def aufs(daemon: Record, docker_engine: list[Record]) -> Record | None:
     """What the engine says it uses."""
     return {"storage_driver": "aufs"} if any(row["storage_driver"] == "aufs" for row in docker_engine) else None
 
@@ -112,7 +112,7 @@ def aufs(daemon: Row, docker_engine: list[Row]) -> Row | None:
     fault="ne donne aucune limite de ressources (ulimit) par défaut à ses conteneurs",
     remedy="régler « default-ulimits », par exemple pour « nofile »",
 )
-def default_ulimits(daemon: Row) -> Row | None:
+def default_ulimits(daemon: Record) -> Record | None:
     """None by default."""
     return None if daemon["default_ulimits"] else {}
 
@@ -125,7 +125,7 @@ def default_ulimits(daemon: Row) -> Row | None:
     remedy="régler « userns-remap » à « default », en sachant que les volumes existants changent de propriétaire",
     shows="docker info --format '{{.SecurityOptions}}'",
 )
-def user_namespace(daemon: Row, docker_engine: list[Row]) -> Row | None:
+def user_namespace(daemon: Record, docker_engine: list[Record]) -> Record | None:
     """Neither user namespaces nor a rootless engine."""
     options = {one.partition(",")[0] for row in docker_engine for one in row["security_options"] or ()}
     return None if daemon["userns_remap"] or options & {"name=userns", "name=rootless"} else {}
@@ -138,7 +138,7 @@ def user_namespace(daemon: Row, docker_engine: list[Row]) -> Row | None:
     fault="met ses conteneurs dans un cgroup particulier, « {cgroup_parent} »",
     remedy="retirer « cgroup-parent » si ses limites ne sont pas voulues",
 )
-def cgroup_parent(daemon: Row) -> Row | None:
+def cgroup_parent(daemon: Record) -> Record | None:
     """None by default."""
     return {"cgroup_parent": daemon["cgroup_parent"]} if daemon["cgroup_parent"] else None
 
@@ -150,7 +150,7 @@ def cgroup_parent(daemon: Row) -> Row | None:
     fault="donne à chaque conteneur une racine d’une autre taille que celle par défaut (« {base_size} »)",
     remedy="retirer « dm.basesize » de « storage-opts » si aucune image ne demande tant de place",
 )
-def base_size(daemon: Row) -> Row | None:
+def base_size(daemon: Record) -> Record | None:
     """The device mapper's 10 GiB, as long as nothing needs another size. Of an option given twice, the last counts."""
     options = [one.partition("=") for one in daemon["storage_opts"] or ()]
     told = [value.strip() for key, _, value in options if key.strip().lower() == "dm.basesize"]
@@ -166,7 +166,7 @@ def base_size(daemon: Row) -> Row | None:
     "servent",
     shows="docker info --format '{{.Plugins.Authorization}}'",
 )
-def authorization(daemon: Row) -> Row | None:
+def authorization(daemon: Record) -> Record | None:
     """None by default."""
     return None if daemon["authorization_plugins"] else {}
 
@@ -179,7 +179,7 @@ def authorization(daemon: Row) -> Row | None:
     remedy="régler « log-driver » vers un collecteur (« journald », « syslog », « gelf », « fluentd »…)",
     shows="docker info --format '{{.LoggingDriver}}'",
 )
-def local_logs(daemon: Row) -> Row | None:
+def local_logs(daemon: Record) -> Record | None:
     """json-file by default."""
     driver = daemon["log_driver"] or "json-file"
     return {"driver": driver} if driver in ("json-file", "local") else None
@@ -192,7 +192,7 @@ def local_logs(daemon: Row) -> Row | None:
     fault="laisse par défaut ses conteneurs acquérir de nouveaux privilèges",
     remedy="régler « no-new-privileges » à « true »",
 )
-def no_new_privileges(daemon: Row) -> Row | None:
+def no_new_privileges(daemon: Record) -> Record | None:
     """Off by default."""
     return None if daemon["no_new_privileges"] else {}
 
@@ -205,7 +205,7 @@ def no_new_privileges(daemon: Row) -> Row | None:
     remedy="régler « live-restore » à « true »",
     shows="docker info --format '{{.LiveRestoreEnabled}}'",
 )
-def live_restore(daemon: Row, docker_engine: list[Row]) -> Row | None:
+def live_restore(daemon: Record, docker_engine: list[Record]) -> Record | None:
     """Off by default; a swarm forbids it."""
     if any(row["swarm"] == "active" for row in docker_engine):
         raise NotApplicable("un essaim Docker interdit « live-restore »")
@@ -220,7 +220,7 @@ def live_restore(daemon: Row, docker_engine: list[Row]) -> Row | None:
     remedy="régler « userland-proxy » à « false »",
     shows="pgrep -c docker-proxy",
 )
-def userland_proxy(daemon: Row) -> Row | None:
+def userland_proxy(daemon: Record) -> Record | None:
     """On by default."""
     return None if daemon["userland_proxy"] is False else {}
 
@@ -233,7 +233,7 @@ def userland_proxy(daemon: Row) -> Row | None:
     remedy="retirer « seccomp-profile », ou nommer un profil",
     shows="docker info --format '{{.SecurityOptions}}'",
 )
-def seccomp_profile(daemon: Row, docker_engine: list[Row]) -> Row | None:
+def seccomp_profile(daemon: Record, docker_engine: list[Record]) -> Record | None:
     """The default profile, or one of this machine's own, will do."""
     off = any("name=seccomp,profile=unconfined" in (row["security_options"] or ()) for row in docker_engine)
     return {"seccomp_profile": "unconfined"} if off or daemon["seccomp_profile"] == "unconfined" else None
@@ -247,7 +247,7 @@ def seccomp_profile(daemon: Row, docker_engine: list[Row]) -> Row | None:
     remedy="retirer « experimental »",
     shows="docker version --format '{{.Server.Experimental}}'",
 )
-def experimental(daemon: Row) -> Row | None:
+def experimental(daemon: Record) -> Record | None:
     """Off by default."""
     return {"experimental": True} if daemon["experimental"] else None
 
@@ -273,7 +273,7 @@ _ALLOWED_MODE = 0o660
 )
 def socket_owner(
     docker_sockets: pd.DataFrame, docker_daemon: pd.DataFrame | None = None, docker_group: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Sockets of other owners than root and Docker's group: `docker`, the one that the daemon is told, or root.
 
     A rootless engine's socket belongs to its user. A number in place of a group's name, where the accounts could not be
@@ -306,7 +306,7 @@ def socket_owner(
         ("stat -c %a {listener}",),
     ),
 )
-def socket_mode(docker_sockets: pd.DataFrame) -> Iterator[Row]:
+def socket_mode(docker_sockets: pd.DataFrame) -> Iterator[Record]:
     """Modes with a bit beyond 660, compared bit by bit: 606, a smaller number than 660, opens the socket to all."""
     for row in _system_sockets(docker_sockets):
         bits = int(row["mode"], 8)
@@ -320,7 +320,7 @@ def socket_mode(docker_sockets: pd.DataFrame) -> Iterator[Row]:
             }
 
 
-def _system_sockets(docker_sockets: pd.DataFrame) -> list[Row]:
+def _system_sockets(docker_sockets: pd.DataFrame) -> list[Record]:
     """Docker's sockets, without those of rootless engines, which are their user's."""
     rows = records(docker_sockets)
     return [row for row in rows if row["daemon"] == "docker" and not row["path"].startswith("/run/user/")]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import plural
 from auditlib.views.inventory import is_up
@@ -24,7 +24,7 @@ from auditlib.views.inventory import is_up
     ),
     extra=True,
 )
-def swarm(docker_engine: pd.DataFrame) -> Iterator[Row]:
+def swarm(docker_engine: pd.DataFrame) -> Iterator[Record]:
     """Engines that are part of a swarm."""
     return ({"host": row["name"], "swarm": "active"} for row in records(docker_engine) if row["swarm"] == "active")
 
@@ -42,7 +42,7 @@ def swarm(docker_engine: pd.DataFrame) -> Iterator[Row]:
     ),
     extra=True,
 )
-def image_sprawl(docker_engine: pd.DataFrame, images: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+def image_sprawl(docker_engine: pd.DataFrame, images: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
     """Fewer than half of the images serve, as docker-bench-security counts."""
     every, used = {*images["id"]}, {row["image_id"] for row in records(containers)}
     unused = len(every - used)
@@ -65,7 +65,7 @@ def image_sprawl(docker_engine: pd.DataFrame, images: pd.DataFrame, containers: 
     ),
     extra=True,
 )
-def image_health_check(images: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+def image_health_check(images: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
     """Images of containers, up or not, that were inspected and have none. What containers add is another check's."""
     users: dict[str, list[str]] = {}
     for row in records(containers):
@@ -97,7 +97,7 @@ _STOPPED = 25
     ),
     extra=True,
 )
-def container_sprawl(docker_engine: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+def container_sprawl(docker_engine: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
     """Many containers that do not run."""
     stopped = sum(not is_up(row["state"]) for row in records(containers))
     if stopped > _STOPPED:

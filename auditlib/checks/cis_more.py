@@ -1,7 +1,7 @@
 """CIS: what a container could do without (CIS Docker Benchmark 1.6, sections 4 and 5; informational, on demand)."""
 
 from auditlib.checks.cis import on_container
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.findings.findings import NotApplicable
 
 
@@ -14,7 +14,7 @@ from auditlib.findings.findings import NotApplicable
     shows="{{.Config.User}}",
     extra=True,
 )
-def root_user(container: Row) -> Row | None:
+def root_user(container: Record) -> Record | None:
     """No user, or root by name or number. The engine gives the image's user where the container sets none."""
     user = str(container["user"] or "").partition(":")[0]
     return {"user": container["user"]} if user in ("", "root") or user.strip("0") == "" else None
@@ -29,7 +29,7 @@ def root_user(container: Row) -> Row | None:
     shows="{{json .HostConfig.SecurityOpt}}",
     extra=True,
 )
-def selinux(container: Row, docker_engine: list[Row]) -> Row | None:
+def selinux(container: Record, docker_engine: list[Record]) -> Record | None:
     """Containers that turn their label off. Docker labels the others by itself, so that no option is needed."""
     if not any("name=selinux" in (row["security_options"] or ()) for row in docker_engine):
         raise NotApplicable("le démon Docker ne dispose pas de SELinux")
@@ -46,7 +46,7 @@ def selinux(container: Row, docker_engine: list[Row]) -> Row | None:
     shows="docker top {container}",
     extra=True,
 )
-def ssh_server(container: Row, container_listeners: list[Row]) -> Row | None:
+def ssh_server(container: Record, container_listeners: list[Record]) -> Record | None:
     """Containers where an SSH server listens."""
     found = [row for row in container_listeners if row["process"] in ("sshd", "dropbear")]
     if not found:
@@ -64,7 +64,7 @@ def ssh_server(container: Row, container_listeners: list[Row]) -> Row | None:
     shows="{{json .NetworkSettings.Ports}}",
     extra=True,
 )
-def privileged_ports(container: Row, publications: list[Row]) -> Row | None:
+def privileged_ports(container: Record, publications: list[Record]) -> Record | None:
     """Ports below 1024, published on IPv4 or on IPv6."""
     low = {
         (row["host_port"], row["protocol"]) for row in publications if row["live"] and (row["host_port"] or 1024) < 1024
@@ -81,7 +81,7 @@ def privileged_ports(container: Row, publications: list[Row]) -> Row | None:
     shows="{{json .NetworkSettings.Ports}}",
     extra=True,
 )
-def needless_ports(container: Row, publications: list[Row], container_listeners: list[Row]) -> Row | None:
+def needless_ports(container: Record, publications: list[Record], container_listeners: list[Record]) -> Record | None:
     """Published TCP ports without a listener, in a container whose listeners are known."""
     heard = {row["port"] for row in container_listeners if row["protocol"] == "tcp"}
     published = {row["container_port"] for row in publications if row["live"] and row["protocol"] == "tcp"}
@@ -98,7 +98,7 @@ def needless_ports(container: Row, publications: list[Row], container_listeners:
     shows="{{.HostConfig.Memory}}",
     extra=True,
 )
-def memory_limit(container: Row) -> Row | None:
+def memory_limit(container: Record) -> Record | None:
     """Containers that may take all the memory of the machine."""
     return {"memory_limit": None} if container["memory_limit"] is None else None
 
@@ -112,7 +112,7 @@ def memory_limit(container: Row) -> Row | None:
     shows="{{.HostConfig.CpuShares}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}}",
     extra=True,
 )
-def cpu_limit(container: Row) -> Row | None:
+def cpu_limit(container: Record) -> Record | None:
     """No weight, no number of processors, no quota."""
     bounds = ("cpu_shares", "nano_cpus", "cpu_quota")
     return {} if all(container[name] is None for name in bounds) else None
@@ -127,7 +127,7 @@ def cpu_limit(container: Row) -> Row | None:
     shows="{{.HostConfig.ReadonlyRootfs}}",
     extra=True,
 )
-def writable_root(container: Row) -> Row | None:
+def writable_root(container: Record) -> Record | None:
     """Containers whose root file system can be written to."""
     return {"readonly_rootfs": False} if container["readonly_rootfs"] is False else None
 
@@ -141,7 +141,7 @@ def writable_root(container: Row) -> Row | None:
     shows="{{json .HostConfig.RestartPolicy}}",
     extra=True,
 )
-def restarts(container: Row) -> Row | None:
+def restarts(container: Record) -> Record | None:
     """A bound above 5. « always » and « unless-stopped » have none, and serve another purpose."""
     return {"restart_max": container["restart_max"]} if (container["restart_max"] or 0) > 5 else None
 
@@ -155,7 +155,7 @@ def restarts(container: Row) -> Row | None:
     shows="{{json .HostConfig.Devices}}",
     extra=True,
 )
-def devices(container: Row) -> Row | None:
+def devices(container: Record) -> Record | None:
     """Devices given one by one."""
     return {"devices": container["devices"]} if container["devices"] else None
 
@@ -169,7 +169,7 @@ def devices(container: Row) -> Row | None:
     shows="{{json .HostConfig.Ulimits}}",
     extra=True,
 )
-def ulimits(container: Row, docker_daemon: list[Row]) -> Row | None:
+def ulimits(container: Record, docker_daemon: list[Record]) -> Record | None:
     """No ulimit of its own, nor of the daemon's. Not judged where an older snapshot did not keep them."""
     by_default = any(row["default_ulimits"] for row in docker_daemon)
     return {} if container["ulimits"] == () and not by_default else None
@@ -184,7 +184,7 @@ def ulimits(container: Row, docker_daemon: list[Row]) -> Row | None:
     shows="{{.HostConfig.CgroupParent}}",
     extra=True,
 )
-def cgroup(container: Row) -> Row | None:
+def cgroup(container: Record) -> Record | None:
     """A cgroup other than the daemon's: the limits set there are those that count."""
     return {"cgroup_parent": container["cgroup_parent"]} if container["cgroup_parent"] else None
 
@@ -198,7 +198,7 @@ def cgroup(container: Row) -> Row | None:
     shows="{{json .HostConfig.SecurityOpt}}",
     extra=True,
 )
-def new_privileges(container: Row, docker_daemon: list[Row] | None = None) -> Row | None:
+def new_privileges(container: Record, docker_daemon: list[Record] | None = None) -> Record | None:
     """Neither its own option nor the daemon's forbids it. `no-new-privileges:false` allows it, in spite of its name."""
     options = [one.replace("=", ":", 1) for one in container["security_options"] or ()]
     if any(one in ("no-new-privileges", "no-new-privileges:true") for one in options):
@@ -219,7 +219,7 @@ def new_privileges(container: Row, docker_daemon: list[Row] | None = None) -> Ro
     shows="{{json .Config.Healthcheck}}",
     extra=True,
 )
-def health_check(container: Row) -> Row | None:
+def health_check(container: Record) -> Record | None:
     """Neither the image nor the container defines one."""
     return {"image": container["image"]} if container["healthcheck"] is False else None
 
@@ -233,7 +233,7 @@ def health_check(container: Row) -> Row | None:
     shows="{{.Image}}",
     extra=True,
 )
-def superseded_image(container: Row, images: list[Row]) -> Row | None:
+def superseded_image(container: Record, images: list[Record]) -> Record | None:
     """The tag that the container was made from has moved to another image since."""
     image = str(container["image"] or "")
     tag = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
@@ -251,6 +251,6 @@ def superseded_image(container: Row, images: list[Row]) -> Row | None:
     shows="{{.HostConfig.PidsLimit}}",
     extra=True,
 )
-def processes(container: Row) -> Row | None:
+def processes(container: Record) -> Record | None:
     """Containers without a limit of processes."""
     return {"pids_limit": None} if container["pids_limit"] is None else None

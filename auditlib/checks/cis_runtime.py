@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from auditlib.checks.cis import on_container
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.findings.findings import NotApplicable
 from auditlib.french import listing, quoted
 from auditlib.software import SENSITIVE_FOLDERS, image_words
@@ -18,7 +18,7 @@ from auditlib.views.ports import EVERYWHERE, exposure
     remedy="retirer « apparmor=unconfined » de « security_opt » (« --security-opt »)",
     shows="{{.AppArmorProfile}}",
 )
-def apparmor(container: Row, docker_engine: list[Row]) -> Row | None:
+def apparmor(container: Record, docker_engine: list[Record]) -> Record | None:
     """No profile, or none that confines. A privileged container never has one: CIS-5.5 judges it."""
     if not _offers(docker_engine, "name=apparmor"):
         raise NotApplicable("le démon Docker ne dispose pas d’AppArmor")
@@ -27,7 +27,7 @@ def apparmor(container: Row, docker_engine: list[Row]) -> Row | None:
     return {"apparmor_profile": profile} if bare else None
 
 
-def _offers(docker_engine: list[Row], option: str) -> bool:
+def _offers(docker_engine: list[Record], option: str) -> bool:
     """Whether the engine has a security option: `name=apparmor`, `name=seccomp,profile=default`."""
     return any(one.partition(",")[0] == option for row in docker_engine for one in row["security_options"] or ())
 
@@ -49,7 +49,7 @@ MIGHTY_CAPABILITIES = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE",
     remedy="retirer de « cap_add » (« --cap-add ») celles dont le programme peut se passer",
     shows="{{json .HostConfig.CapAdd}}",
 )
-def capabilities(container: Row) -> Row | None:
+def capabilities(container: Record) -> Record | None:
     """Capabilities added. NET_BIND_SERVICE is told too: in a container, ports below 1024 are free to all."""
     added = {one.upper().removeprefix("CAP_") for one in container["cap_add"] or ()}
     beyond = sorted(added - DEFAULT_CAPABILITIES | added & {"NET_BIND_SERVICE"})
@@ -72,7 +72,7 @@ def capabilities(container: Row) -> Row | None:
     remedy="retirer « privileged: true » (« --privileged ») et ne donner que les capacités et périphériques utiles",
     shows="{{.HostConfig.Privileged}}",
 )
-def privileged(container: Row) -> Row | None:
+def privileged(container: Record) -> Record | None:
     """Containers with every capability and device."""
     return {"image": container["image"]} if container["privileged"] else None
 
@@ -85,7 +85,9 @@ def privileged(container: Row) -> Row | None:
     remedy="monter ces dossiers en lecture seule (« :ro »), ou seulement le fichier nécessaire",
     shows="{{json .Mounts}}",
 )
-def sensitive_folders(container: Row, mounts: list[Row], docker_engine: list[Row] | None = None) -> Row | None:
+def sensitive_folders(
+    container: Record, mounts: list[Record], docker_engine: list[Record] | None = None
+) -> Record | None:
     """A sensitive folder mounted read-write, a parent of one, or a folder below one; not single files and devices."""
     # Podman and rootless engines keep their data elsewhere.
     roots = [row["root"] for row in docker_engine or () if row["root"]]
@@ -94,7 +96,7 @@ def sensitive_folders(container: Row, mounts: list[Row], docker_engine: list[Row
     return {"folders": folders} if folders else None
 
 
-def _sensitive(mount: Row, folders: Iterable[str]) -> bool:
+def _sensitive(mount: Record, folders: Iterable[str]) -> bool:
     return any(
         _within(folder, mount["source"]) or (mount["folder"] is True and _within(mount["source"], folder))
         for folder in folders
@@ -115,7 +117,7 @@ def _within(path: str, folder: str) -> bool:
     remedy="remplacer « network_mode: host » (« --network host ») par un réseau Docker et ne publier que l’utile",
     shows="{{.HostConfig.NetworkMode}}",
 )
-def host_network(container: Row) -> Row | None:
+def host_network(container: Record) -> Record | None:
     """Containers in the network namespace of the machine."""
     return {"network_mode": "host"} if container["network_mode"] == "host" else None
 
@@ -128,14 +130,14 @@ def host_network(container: Row) -> Row | None:
     remedy="faire précéder chaque port d’une adresse, par exemple « 127.0.0.1: », là où l’extérieur n’en a pas besoin",
     shows="{{json .NetworkSettings.Ports}}",
 )
-def every_interface(container: Row, publications: list[Row]) -> Row | None:
+def every_interface(container: Record, publications: list[Record]) -> Record | None:
     """Ports published on 0.0.0.0 or on ::, one as bad as the other."""
     wide = [row for row in publications if row["live"] and exposure([row["host_ip"]]) == EVERYWHERE]
     ports = [f"{host}:{port}/{protocol}" for port, protocol, host in sorted(map(_published, wide))]
     return {"ports": ports} if ports else None
 
 
-def _published(row: Row) -> tuple[int, str, str]:
+def _published(row: Record) -> tuple[int, str, str]:
     address = f"[{row['host_ip']}]" if ":" in row["host_ip"] else row["host_ip"]
     return row["host_port"] or 0, row["protocol"], address
 
@@ -148,7 +150,7 @@ def _published(row: Row) -> tuple[int, str, str]:
     remedy="retirer « pid: host » (« --pid host »)",
     shows="{{.HostConfig.PidMode}}",
 )
-def host_processes(container: Row) -> Row | None:
+def host_processes(container: Record) -> Record | None:
     """Containers in the PID namespace of the machine."""
     return {"pid_mode": "host"} if container["pid_mode"] == "host" else None
 
@@ -161,7 +163,7 @@ def host_processes(container: Row) -> Row | None:
     remedy="retirer « ipc: host » (« --ipc host »)",
     shows="{{.HostConfig.IpcMode}}",
 )
-def host_ipc(container: Row) -> Row | None:
+def host_ipc(container: Record) -> Record | None:
     """Containers in the IPC namespace of the machine."""
     return {"ipc_mode": "host"} if container["ipc_mode"] == "host" else None
 
@@ -174,7 +176,7 @@ def host_ipc(container: Row) -> Row | None:
     remedy="retirer la propagation « shared » ou « rshared » de ces montages, ou la remplacer par « rslave »",
     shows="{{json .Mounts}}",
 )
-def shared_propagation(container: Row, mounts: list[Row]) -> Row | None:
+def shared_propagation(container: Record, mounts: list[Record]) -> Record | None:
     """Mounts whose propagation is shared or rshared."""
     destinations = sorted(row["destination"] for row in mounts if row["propagation"] in ("shared", "rshared"))
     return {"destinations": destinations} if destinations else None
@@ -188,7 +190,7 @@ def shared_propagation(container: Row, mounts: list[Row]) -> Row | None:
     remedy="retirer « uts: host » (« --uts host »)",
     shows="{{.HostConfig.UTSMode}}",
 )
-def host_name(container: Row) -> Row | None:
+def host_name(container: Record) -> Record | None:
     """Containers in the UTS namespace of the machine."""
     return {"uts_mode": "host"} if container["uts_mode"] == "host" else None
 
@@ -201,7 +203,7 @@ def host_name(container: Row) -> Row | None:
     remedy="retirer « seccomp=unconfined » de « security_opt » (« --security-opt »)",
     shows="{{json .HostConfig.SecurityOpt}}",
 )
-def seccomp(container: Row) -> Row | None:
+def seccomp(container: Record) -> Record | None:
     """Containers whose seccomp filter was taken off. The older form has a colon."""
     off = {"seccomp=unconfined", "seccomp:unconfined"} & {*(container["security_options"] or ())}
     return {"security_options": sorted(off)} if off else None
@@ -215,7 +217,7 @@ def seccomp(container: Row) -> Row | None:
     remedy="attacher le conteneur à un réseau nommé (« networks », « --network »)",
     shows="{{json .NetworkSettings.Networks}}",
 )
-def default_bridge(container: Row, container_networks: list[Row]) -> Row | None:
+def default_bridge(container: Record, container_networks: list[Record]) -> Record | None:
     """Containers on the network `bridge`, whatever the name of its interface (docker0 by default)."""
     return {"network": "bridge"} if any(row["network"] == "bridge" for row in container_networks) else None
 
@@ -228,7 +230,7 @@ def default_bridge(container: Row, container_networks: list[Row]) -> Row | None:
     remedy="retirer « userns_mode: host » (« --userns host »)",
     shows="{{.HostConfig.UsernsMode}}",
 )
-def host_users(container: Row) -> Row | None:
+def host_users(container: Record) -> Record | None:
     """Containers that leave the user namespace of the daemon for the machine's."""
     return {"userns_mode": "host"} if container["userns_mode"] == "host" else None
 
@@ -247,12 +249,12 @@ _REVERSE_PROXIES = frozenset({"traefik", "nginx-proxy", "docker-gen", "caddy-doc
     shows="{{json .Mounts}}",
 )
 def docker_socket(
-    container: Row,
-    mounts: list[Row],
-    docker_sockets: list[Row] | None = None,
-    docker_engine: list[Row] | None = None,
-    proxy: list[Row] | None = None,
-) -> Row | None:
+    container: Record,
+    mounts: list[Record],
+    docker_sockets: list[Record] | None = None,
+    docker_engine: list[Record] | None = None,
+    proxy: list[Record] | None = None,
+) -> Record | None:
     """Docker's socket mounted, or a folder that holds it. Read-only stops no call: a socket is written to all the same.
 
     A reverse proxy needs it, and a socket proxy exists for it: read-only, they are the lesser evil.
@@ -279,7 +281,7 @@ def docker_socket(
     }
 
 
-def _is_socket(engine: Row) -> bool:
+def _is_socket(engine: Record) -> bool:
     return bool(engine["local"]) and str(engine["endpoint"]).startswith("unix://")
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import plural
 from auditlib.views.ports import EVERYWHERE, exposure
@@ -19,14 +19,14 @@ _MANAGERS = 7
 _DAYS = 90
 
 
-def _node(docker_swarm: pd.DataFrame) -> Row:
+def _node(docker_swarm: pd.DataFrame) -> Record:
     """The node that the engine is. Raises NotApplicable outside a swarm."""
     for row in records(docker_swarm):
         return row
     raise NotApplicable("le moteur Docker n’est dans aucun essaim")
 
 
-def _manager(docker_swarm: pd.DataFrame) -> Row:
+def _manager(docker_swarm: pd.DataFrame) -> Record:
     """The node, when it manages the swarm: no other is told its settings."""
     node = _node(docker_swarm)
     if not node["manager"]:
@@ -48,7 +48,7 @@ def _manager(docker_swarm: pd.DataFrame) -> Row:
     ),
     extra=True,
 )
-def managers(docker_swarm: pd.DataFrame) -> Iterator[Row]:
+def managers(docker_swarm: pd.DataFrame) -> Iterator[Record]:
     """An even number, which bears no more failures than the odd one below it, or more than seven."""
     node = _manager(docker_swarm)
     count = node["managers"]
@@ -75,7 +75,7 @@ def managers(docker_swarm: pd.DataFrame) -> Iterator[Row]:
     ),
     extra=True,
 )
-def management(docker_swarm: pd.DataFrame, listeners: pd.DataFrame) -> Iterator[Row]:
+def management(docker_swarm: pd.DataFrame, listeners: pd.DataFrame) -> Iterator[Record]:
     """What listens on the manager's port of this machine, as the kernel shows it."""
     node = _manager(docker_swarm)
     found = [row["address"] for row in records(listeners) if (row["protocol"], row["port"]) == ("tcp", node["port"])]
@@ -99,7 +99,7 @@ def management(docker_swarm: pd.DataFrame, listeners: pd.DataFrame) -> Iterator[
     ),
     extra=True,
 )
-def encryption(docker_swarm: pd.DataFrame, networks: pd.DataFrame) -> Iterator[Row]:
+def encryption(docker_swarm: pd.DataFrame, networks: pd.DataFrame) -> Iterator[Record]:
     """Overlay networks without the option, the one that publishes ports included."""
     _node(docker_swarm)
     return ({"network": row["name"], "encrypted": False} for row in records(networks) if row["encrypted"] is False)
@@ -119,7 +119,7 @@ def encryption(docker_swarm: pd.DataFrame, networks: pd.DataFrame) -> Iterator[R
     ),
     extra=True,
 )
-def autolock(docker_swarm: pd.DataFrame) -> Iterator[Row]:
+def autolock(docker_swarm: pd.DataFrame) -> Iterator[Record]:
     """Off by default."""
     node = _manager(docker_swarm)
     if node["autolock"] is False:
@@ -139,7 +139,7 @@ def autolock(docker_swarm: pd.DataFrame) -> Iterator[Row]:
     ),
     extra=True,
 )
-def node_certificates(docker_swarm: pd.DataFrame) -> Iterator[Row]:
+def node_certificates(docker_swarm: pd.DataFrame) -> Iterator[Record]:
     """Longer than Docker's default."""
     node = _manager(docker_swarm)
     if (node["certificate_days"] or 0) > _DAYS:

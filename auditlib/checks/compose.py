@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose, compose_on_disk
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -28,13 +28,13 @@ MOST = 8  # things told one by one in a sentence
         ("docker ps --all --filter {filter} --format '{{{{.Names}}}}'",),
     ),
 )
-def distinctive_names(containers: pd.DataFrame, compose_services: pd.DataFrame | None = None) -> Iterator[Row]:
+def distinctive_names(containers: pd.DataFrame, compose_services: pd.DataFrame | None = None) -> Iterator[Record]:
     """Generic names of containers, and of services of the disk that would start: somebody chose each of them.
 
     `high` when two of them have one name. The same service of the same project is one, in however many files. Behind
     a profile that is not active, a service starts only when it is asked for: it counts for nothing here.
     """
-    declared: dict[str, dict[tuple[str, str], Row]] = {}
+    declared: dict[str, dict[tuple[str, str], Record]] = {}
     for row in records(compose_services) if compose_services is not None else []:
         name = row["container_name"]
         if name and name.lower() in GENERIC_NAMES and row["active"]:
@@ -57,10 +57,10 @@ def _generic(
     name: str,
     project: str | None,
     service: str | None,
-    own: Row | None,
-    others: dict[tuple[str, str], Row],
-    container: Row | None,
-) -> Row:
+    own: Record | None,
+    others: dict[tuple[str, str], Record],
+    container: Record | None,
+) -> Record:
     where = place({"file": own["container_name_file"], "line": own["container_name_line"]}) if own else ""
     image = container["image"] if container else own["image"] if own else None
     rivals = [f"{one} / {other}" for one, other in sorted(others)]
@@ -111,7 +111,7 @@ def own_name(project: str, name: str) -> str:
 )
 def valid_files(
     compose_problems: pd.DataFrame, compose_projects: pd.DataFrame, compose_files: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """What Compose would refuse, and variables without a value, by file.
 
     A file that only a container names and that is gone is COMPOSE-006's. One of another machine is not known.
@@ -120,8 +120,8 @@ def valid_files(
     gone = {
         (row["root"], row["files"]) for row in records(compose_files) if row["role"] == "compose" and row["missing"]
     }
-    found: dict[str, dict[str, Row]] = {}
-    first: dict[str, Row] = {}
+    found: dict[str, dict[str, Record]] = {}
+    first: dict[str, Record] = {}
     for row in records(compose_problems):
         project = projects.get((row["root"], row["files"]))
         if project and row["kind"] != "remote" and (row["root"], row["files"]) not in gone:
@@ -172,10 +172,10 @@ _SECRET_PLACES = {"environment": "variable", "label": "étiquette", "command": "
         ("{compose} config --quiet",),
     ),
 )
-def no_clear_secret(compose_secrets: pd.DataFrame, compose_projects: pd.DataFrame) -> Iterator[Row]:
+def no_clear_secret(compose_secrets: pd.DataFrame, compose_projects: pd.DataFrame) -> Iterator[Record]:
     """Secrets written in compose files, by name and place, never by value; `low` when all are fallbacks."""
     projects = {(row["root"], row["files"]): row for row in records(compose_projects)}
-    found: dict[str, dict[tuple[str, str, str, int | None], Row]] = {}
+    found: dict[str, dict[tuple[str, str, str, int | None], Record]] = {}
     for row in records(compose_secrets):
         file = row["file"] or projects[row["root"], row["files"]]["file"]
         found.setdefault(file, {}).setdefault((row["service"], row["kind"], row["name"], row["line"]), row)
@@ -196,7 +196,7 @@ def no_clear_secret(compose_secrets: pd.DataFrame, compose_projects: pd.DataFram
         }
 
 
-def _secret(row: Row) -> str:
+def _secret(row: Record) -> str:
     fallback = " (valeur de repli)" if row["default"] else ""
     line = f", ligne {row['line']}" if row["line"] else ""
     return f"{_SECRET_PLACES[row['kind']]} {row['name']}{fallback} du service {quoted(row['service'])}{line}"

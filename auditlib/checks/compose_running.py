@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.checks.compose import told
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.commands import compose, compose_on_disk
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -54,7 +54,7 @@ def as_written(
     compose_labels: pd.DataFrame,
     compose_environment: pd.DataFrame,
     compose_problems: pd.DataFrame,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Running containers that their file would make otherwise, compared where both sides are known.
 
     A hash equal to the one that Compose gave to the container proves them alike; a different one does not prove the
@@ -99,8 +99,8 @@ def as_written(
             }
 
 
-def _by(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], list[Row]]:
-    found: dict[tuple[str, ...], list[Row]] = {}
+def _by(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], list[Record]]:
+    found: dict[tuple[str, ...], list[Record]] = {}
     for row in records(frame):
         found.setdefault(tuple(row[column] for column in columns), []).append(row)
     return found
@@ -121,7 +121,7 @@ def _by(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], list[Row]]:
 )
 def at_work(
     projects: pd.DataFrame, compose_projects: pd.DataFrame, containers: pd.DataFrame, mounts: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Projects of the disk of which nothing runs.
 
     A folder with a Dockerfile alone may run under any name: an image or a container of its name, or a mount from its
@@ -172,7 +172,7 @@ def at_work(
 )
 def still_written(
     containers: pd.DataFrame, labels: pd.DataFrame, compose_projects: pd.DataFrame, compose_files: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Running containers whose first file is gone, or whose file, as Compose takes it, has their service no more."""
     sets = {(row["project"], row["path"], row["files"].count(" + ") + 1): row for row in records(compose_projects)}
     gone = {

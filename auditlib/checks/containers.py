@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import instant, listing, plural, quoted, size
@@ -33,7 +33,7 @@ LOOP_WINDOW = dt.timedelta(minutes=15)
         ("docker inspect --format '{{{{.State.Health.Status}}}}' {container}",),
     ),
 )
-def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Iterator[Row]:
+def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Iterator[Record]:
     """Containers whose health check fails. Traefik drops them (`pkg/provider/docker/config.go`, keepContainer).
 
     The engine also calls unhealthy what it stopped probing, a container stopped or paused (`container/health.go`).
@@ -60,7 +60,7 @@ def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Ite
         ("docker inspect --format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' {container}",),
     ),
 )
-def steady(containers: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Row]:
+def steady(containers: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Record]:
     """Containers that are restarting now, or that the engine restarted several times, the last time just now.
 
     The engine counts restarts since the container was created: a count alone says nothing of today.
@@ -106,7 +106,7 @@ _STOPPED_BY_HAND = (0, 130, 137, 143)
         ("docker inspect --format '{{{{.State.Status}}}} {{{{.State.ExitCode}}}}' {container}",),
     ),
 )
-def running(containers: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Row]:
+def running(containers: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Record]:
     """Containers that ended with an error though their restart policy, or a port that they publish, wants them up.
 
     Without either, a container may be a task that is over. A code of a signal is that of a stop that was asked for, or
@@ -148,7 +148,7 @@ def running(containers: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Ro
 )
 def restarting(
     containers: pd.DataFrame, routed: pd.DataFrame | None = None, databases: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Containers without restart policy, of those that others count on."""
     roles: dict[str, str] = {}
     if databases is not None:
@@ -186,7 +186,7 @@ def restarting(
         ("docker inspect --format '{{{{.State.OOMKilled}}}} {{{{.HostConfig.Memory}}}}' {container}",),
     ),
 )
-def fed(containers: pd.DataFrame) -> Iterator[Row]:
+def fed(containers: pd.DataFrame) -> Iterator[Record]:
     """Containers that the kernel killed for memory, as the engine recorded it at their last end."""
     for row in records(containers):
         if row["oom_killed"]:
@@ -221,7 +221,7 @@ def fed(containers: pd.DataFrame) -> Iterator[Row]:
         ("docker inspect --format '{{{{.Config.Image}}}}' {container}",),
     ),
 )
-def versioned(containers: pd.DataFrame, compose_services: pd.DataFrame | None = None) -> Iterator[Row]:
+def versioned(containers: pd.DataFrame, compose_services: pd.DataFrame | None = None) -> Iterator[Record]:
     """Images without tag or digest, or whose tag holds no figure (latest, stable, alpine…): it moves.
 
     An image that Compose builds here has the version of its sources.
@@ -265,7 +265,7 @@ _NAMED = 8
 )
 def bounded_logs(
     containers: pd.DataFrame, docker_engine: pd.DataFrame, docker_daemon: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Containers whose json-file logs have no `max-size`; -1 is none. One finding: the daemon's default mends all."""
     unbounded = [
         row["name"]
@@ -307,7 +307,7 @@ def bounded_logs(
         ("docker inspect --format '{{{{json .State.Health}}}}' {container}",),
     ),
 )
-def checked(routed: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+def checked(routed: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
     """Routed containers without a health check of their own."""
     known = {row["name"]: row for row in records(containers)}
     for one in records(routed):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
-from auditlib.facts.tables import STATUSES
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.tables.sources import STATUSES
 from auditlib.findings.findings import Fix, NotApplicable, check
 
 
@@ -17,7 +17,7 @@ from auditlib.findings.findings import Fix, NotApplicable, check
     message="La source « {source} » a été {told} : {why}.",
     fix=Fix("{remedy}.", (), ()),
 )
-def read(sources: pd.DataFrame) -> Iterator[Row]:
+def read(sources: pd.DataFrame) -> Iterator[Record]:
     """Sources that were refused, failed or were read in part; and absent ones, when something can be done about it.
 
     What the machine simply does not have needs no remedy, and is told by the coverage.

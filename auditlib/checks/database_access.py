@@ -7,8 +7,8 @@ import pandas as pd
 
 import auditlib.views.databases  # noqa: F401 - what tells from where they can be reached
 from auditlib.checks.databases import UNREAD, inside, known_containers, shown, stack
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.views.declarations import on_disk, origin, place
@@ -46,7 +46,7 @@ def closed(
     containers: pd.DataFrame | None = None,
     compose_projects: pd.DataFrame | None = None,
     compose_services: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Databases that need no password, on a network of other projects or on the machine's beyond its loopback.
 
     « Refused from here » and « not told » (MySQL) are no answer. Of a database asked through its own loopback, only
@@ -84,7 +84,7 @@ def closed(
         raise AbsentTable("containers", UNREAD)
 
 
-def _reach(far: Row, beyond: list[str]) -> str:
+def _reach(far: Record, beyond: list[str]) -> str:
     ways = []
     if far["projects"]:
         ways.append(
@@ -96,7 +96,7 @@ def _reach(far: Row, beyond: list[str]) -> str:
     return " et ".join(ways)
 
 
-def _apart(row: Row, far: Row, beyond: list[str]) -> str:
+def _apart(row: Record, far: Record, beyond: list[str]) -> str:
     if row["place"] == "host":
         return "ne la faire écouter que sur 127.0.0.1"
     clients = f" ({listing(far['references'])})" if far["references"] else ""
@@ -104,7 +104,7 @@ def _apart(row: Row, far: Row, beyond: list[str]) -> str:
     return f"ne la relier qu’à ses clients{clients} par un réseau à elle{unpublished}"
 
 
-def _trials(row: Row) -> Row:
+def _trials(row: Record) -> Record:
     """Names for the verification of each kind; None leaves a command out."""
     names = {"redis": "Redis", "postgres": "PostgreSQL", "mongo": "MongoDB"}
     heartbeat = row["asked_at"] if row["kind"] == "ChromaDB" else None
@@ -147,7 +147,7 @@ _BINDS = {
         ("ss -Hlntp sport = :{port}",),
     ),
 )
-def machine_private(databases: pd.DataFrame, database_reach: pd.DataFrame) -> Iterator[Row]:
+def machine_private(databases: pd.DataFrame, database_reach: pd.DataFrame) -> Iterator[Record]:
     """Databases of the machine on every interface or a public address; `medium` on private addresses only."""
     reach = {row["database"]: row for row in records(database_reach)}
     for row in records(databases):

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -17,22 +17,22 @@ from auditlib.views.inventory import is_up
 UNREAD = "le moteur Docker n’a pas été lu"
 
 
-def _certain(row: Row) -> bool:
+def _certain(row: Record) -> bool:
     """Whether a database is known as one by its image or its program: a port may be anything's."""
     return bool({"image", "programme"} & {*(row["found_by"] or ())})
 
 
-def shown(row: Row) -> str:
+def shown(row: Record) -> str:
     """« La base Redis « cache » »."""
     return f"La base {row['product'] or row['kind']} {quoted(row['database'])}"
 
 
-def known_containers(containers: pd.DataFrame | None) -> dict[str | None, Row]:
+def known_containers(containers: pd.DataFrame | None) -> dict[str | None, Record]:
     """The containers by name; none when they were not read."""
     return {row["name"]: row for row in records(containers)} if containers is not None else {}
 
 
-def stack(container: Row | None) -> Row:
+def stack(container: Record | None) -> Record:
     """Wording for commands on the stack of a container, if it is known."""
     return compose(container) if container else {"compose": None, "service": None}
 
@@ -57,7 +57,7 @@ def stack(container: Row | None) -> Row:
         ),
     ),
 )
-def answering(databases: pd.DataFrame, containers: pd.DataFrame | None = None) -> Iterator[Row]:
+def answering(databases: pd.DataFrame, containers: pd.DataFrame | None = None) -> Iterator[Record]:
     """Running databases that were reached and did not speak their protocol, unless they are still starting."""
     known, unasked = known_containers(containers), []
     for row in records(databases):
@@ -112,7 +112,7 @@ def with_health_check(
     containers: pd.DataFrame,
     compose_projects: pd.DataFrame | None = None,
     compose_services: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Containers of databases that run without a health check, of their own or of their image."""
     known, files = known_containers(containers), on_disk(compose_projects, compose_services)
     for row in records(databases):
@@ -133,7 +133,7 @@ def with_health_check(
         }
 
 
-def _test(row: Row) -> str:
+def _test(row: Record) -> str:
     """The health check of a kind of database, as a compose file holds it."""
     user = row["user"] or "postgres"
     command = _HEALTH[row["kind"]].format(
@@ -170,7 +170,7 @@ def persistent(
     containers: pd.DataFrame | None = None,
     compose_projects: pd.DataFrame | None = None,
     compose_services: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Databases of containers, stopped ones too, whose data folder is on no mount that outlives the container."""
     known, files = known_containers(containers), on_disk(compose_projects, compose_services)
     for row in records(databases):
@@ -209,10 +209,10 @@ def resolved_strings(
     containers: pd.DataFrame,
     compose_projects: pd.DataFrame | None = None,
     compose_services: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Variables of running containers whose host their own DNS does not know, or knows as several containers."""
     known, files = known_containers(containers), on_disk(compose_projects, compose_services)
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[Record]] = {}
     for row in records(connection_strings):
         container = known.get(row["container"])
         if container and is_up(container["state"]) and row["target"] in ("unresolved", "several"):
@@ -232,7 +232,7 @@ def resolved_strings(
         }
 
 
-def _fault(row: Row) -> str:
+def _fault(row: Record) -> str:
     start = f"la variable {row['variable']} désigne {quoted(row['host'])}"
     if row["target"] == "unresolved":
         return f"{start}, que ce conteneur ne sait pas résoudre"
@@ -262,7 +262,7 @@ def useful(
     container_networks: pd.DataFrame | None = None,
     compose_connections: pd.DataFrame | None = None,
     traefik_servers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Running databases that no variable, file, connection under way or server of Traefik leads to."""
     known = known_containers(containers)
     referred = {row["database"] for row in records(database_reach) if row["references"]}
@@ -288,5 +288,5 @@ def useful(
             }
 
 
-def _rows(frame: pd.DataFrame | None) -> Iterable[Row]:
+def _rows(frame: pd.DataFrame | None) -> Iterable[Record]:
     return [] if frame is None else records(frame)

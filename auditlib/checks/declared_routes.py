@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.commands import compose_on_disk
 from auditlib.findings.findings import Fix, check
 from auditlib.traefik.rules import RuleError, domains, parse
@@ -31,7 +31,7 @@ def declared_domains(
     compose_labels: pd.DataFrame,
     containers: pd.DataFrame,
     routes: pd.DataFrame,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Hosts of the routers that the labels of a service declare, when it does not run and no router answers to them.
 
     A service that is not meant for Traefik, or that starts only when its profile is asked for, declares nothing.
@@ -39,7 +39,7 @@ def declared_domains(
     served = {row["domain"] for row in records(routes) if row["status"] != "disabled"}
     projects = {(row["root"], row["files"]): row for row in records(compose_projects)}
     live = live_services(containers)
-    labels: dict[tuple[str, str, str], list[Row]] = {}
+    labels: dict[tuple[str, str, str], list[Record]] = {}
     for row in records(compose_labels):
         labels.setdefault((row["root"], row["files"], row["service"]), []).append(row)
     for service in records(compose_services):
@@ -66,7 +66,7 @@ def declared_domains(
                     }
 
 
-def _domains(label: Row) -> list[str]:
+def _domains(label: Record) -> list[str]:
     """The hosts of the rule of an HTTP router that a label declares; none of a rule that cannot be read."""
     parts = label["label"].lower().split(".")
     if parts[:3] != ["traefik", "http", "routers"] or parts[-1] != "rule" or not label["value"]:

@@ -7,8 +7,8 @@ from posixpath import join
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -54,7 +54,7 @@ def _is_default(route: Network) -> bool:
 )
 def subnets_distinct(
     networks: pd.DataFrame, host_routes: pd.DataFrame | None = None, host_addresses: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Subnets that overlap those of another network, or a route of the machine that is not Docker's own.
 
     Docker's own routes lead to the bridge of a network: the interface that holds its gateway's address.
@@ -104,7 +104,7 @@ def _within(one: Network, other: Network) -> bool:
     return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
 
 
-def _bridges(networks: list[Row], addresses: list[Row]) -> dict[str, list[Network]]:
+def _bridges(networks: list[Record], addresses: list[Record]) -> dict[str, list[Network]]:
     """The subnets that Docker itself routes, by interface."""
     found: dict[str, list[Network]] = {}
     held: dict[str, set[str]] = {}
@@ -136,7 +136,7 @@ def _bridges(networks: list[Row], addresses: list[Row]) -> dict[str, list[Networ
 )
 def networks_used(
     networks: pd.DataFrame, container_networks: pd.DataFrame, compose_resources: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Networks without a container, stopped ones included, that no file declares.
 
     Swarm's are left out: the tasks that use them may run elsewhere.
@@ -173,7 +173,7 @@ def databases_apart(
     proxy: pd.DataFrame | None = None,
     routed: pd.DataFrame | None = None,
     compose_services: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Databases on a network with the proxy, or with other projects, when nobody of them refers to the database.
 
     To refer: a connection string, a connection that was observed, for the proxy a route. A configuration file may
@@ -222,7 +222,7 @@ def databases_apart(
         raise AbsentTable("traefik_static", "la configuration de Traefik n’a pas été lue")
 
 
-def _container(connection: Row) -> bool:
+def _container(connection: Record) -> bool:
     return bool(connection["source_kind"] == connection["target_kind"] == "container")
 
 
@@ -231,8 +231,8 @@ def _apart(
     traefik: str | None,
     strangers: set[str],
     users: set[str],
-    known: dict[str, Row],
-) -> Row:
+    known: dict[str, Record],
+) -> Record:
     projects = sorted({known[one]["compose_project"] or one for one in strangers})
     word = "le projet" if len(projects) == 1 else "les projets"
     others = [f"le proxy {quoted(traefik)}"] if traefik else []
@@ -244,7 +244,7 @@ def _apart(
     }
 
 
-def _networks_place(compose_services: pd.DataFrame | None, container: Row) -> str:
+def _networks_place(compose_services: pd.DataFrame | None, container: Record) -> str:
     """Where the file of a container writes its networks, as the end of a clause; "" when it is not known."""
     for row in records(compose_services) if compose_services is not None else []:
         same = (row["project"], row["service"]) == (container["compose_project"], container["compose_service"])
@@ -267,13 +267,13 @@ def _networks_place(compose_services: pd.DataFrame | None, container: Row) -> st
         ("docker network inspect --format '{{{{.Name}}}}' {network}",),
     ),
 )
-def external_networks_exist(compose_resources: pd.DataFrame, networks: pd.DataFrame) -> Iterator[Row]:
+def external_networks_exist(compose_resources: pd.DataFrame, networks: pd.DataFrame) -> Iterator[Record]:
     """External networks that the engine does not have; `info` when no service that starts asks for them.
 
     Compose refuses to start a project for a missing one that a service uses, and does not look at the others.
     """
     there = {row["name"] for row in records(networks)} | {row["id"] for row in records(networks)}
-    missing: dict[tuple[str, str], list[Row]] = {}
+    missing: dict[tuple[str, str], list[Record]] = {}
     for row in records(compose_resources):
         if row["kind"] == "network" and row["external"] and row["name"] and row["name"] not in there:
             missing.setdefault((row["file"] or row["files"], row["name"]), []).append(row)

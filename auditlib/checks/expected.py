@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, quoted
@@ -37,7 +37,7 @@ Wanted = dict[str, str | None]
         ("ss -Hlntup sport = :{number}",),
     ),
 )
-def listeners_owned(listeners: pd.DataFrame, host: pd.DataFrame) -> Iterator[Row]:
+def listeners_owned(listeners: pd.DataFrame, host: pd.DataFrame) -> Iterator[Record]:
     """Listeners without container, unit and process. Without root, processes of others are not seen at all."""
     machine = records(host)
     if machine and not machine[0]["root"]:
@@ -74,7 +74,7 @@ def ports_expected(
     listeners: pd.DataFrame | None = None,
     publications: pd.DataFrame | None = None,
     host: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Places that are held and not expected; expected ones that nothing holds, or another owner (high)."""
     wanted = _wanted(expected, "port")
     if not wanted:
@@ -83,7 +83,7 @@ def ports_expected(
         raise AbsentTable("listeners", "ni les écoutes de la machine ni les ports publiés n’ont été lus")
     first, last = ephemeral(records(host)) if host is not None else (None, None)
     held = [row for row in records(host_ports) if not is_client(row, first, last)]
-    owners: dict[str, list[Row]] = {}
+    owners: dict[str, list[Record]] = {}
     for row in held:
         for name in names(row):
             owners.setdefault(name, []).append(row)
@@ -117,7 +117,7 @@ def ports_expected(
                 yield _lost(missing, owner, port, owners)
 
 
-def _is_owned(rows: list[Row], owner: str) -> bool:
+def _is_owned(rows: list[Record], owner: str) -> bool:
     """Whether the expected owner is among those of a place, or may be: one of them is not known."""
     return not owner or any(row["owner"] == owner or row["kind"] == "inconnu" for row in rows)
 
@@ -126,7 +126,7 @@ def _place(places: list[str]) -> str:
     return f"{places[0]} ({listing(places[1:])} aussi)" if places[1:] else places[0]
 
 
-def _lost(missing: list[str], owner: str, port: str, owners: dict[str, list[Row]]) -> Row:
+def _lost(missing: list[str], owner: str, port: str, owners: dict[str, list[Record]]) -> Record:
     now = sorted({row["owner"] for name in missing for row in owners.get(name, [])})
     due = f" devait l’être par {quoted(owner)}" if owner else ""
     if now:
@@ -154,7 +154,7 @@ def _wanted(expected: pd.DataFrame | None, kind: str) -> Wanted:
     return {row["name"]: row["value"] for row in rows if row["kind"] == kind}
 
 
-def _containers(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
+def _containers(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
     found = {row["name"]: row for row in known}
     for name, word in wanted.items():
         row = found.get(name)
@@ -172,7 +172,7 @@ def _containers(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
         yield finding | names
 
 
-def _state(row: Row) -> str:
+def _state(row: Record) -> str:
     return str((row["health"] or row["state"]) if row["state"] == "running" else row["state"])
 
 
@@ -180,7 +180,7 @@ def _word(state: str | None) -> str:
     return _STATES.get(state or "", f"dans l’état {quoted(state)}")
 
 
-def _domains(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
+def _domains(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
     for url, status in wanted.items():
         answers = [row for row in known if row["url"] == url]
         seen = sorted({str(row["status"]) for row in answers if row["status"] is not None})
@@ -199,7 +199,7 @@ def _domains(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
         }
 
 
-def _certificates(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
+def _certificates(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
     there = {row["domain"] for row in known if certifies(row)}
     for domain, issuer in wanted.items():
         if domain not in there:
@@ -208,7 +208,7 @@ def _certificates(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
             yield _finding("certificate", domain, issuer, None, told, mend) | {"gone": True}
 
 
-def _databases(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
+def _databases(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
     there = {row["database"]: row for row in known}
     for name, kind in wanted.items():
         row = there.get(name)
@@ -221,7 +221,7 @@ def _databases(wanted: Wanted, known: list[Row]) -> Iterator[Row]:
         yield _finding("database", name, kind, now, f"La base attendue {quoted(name)} {told}", mend) | {"gone": not row}
 
 
-def _finding(kind: str, name: str, expected: str | None, now: str | None, told: str, mend: str) -> Row:
+def _finding(kind: str, name: str, expected: str | None, now: str | None, told: str, mend: str) -> Record:
     return {
         "expected": expected,
         "now": now,
@@ -231,7 +231,7 @@ def _finding(kind: str, name: str, expected: str | None, now: str | None, told: 
 
 
 # By kind: who judges, the table it reads, the sources that fill it, and what they read, in French.
-_JUDGES: dict[str, tuple[Callable[[Wanted, list[Row]], Iterator[Row]], str, frozenset[str], str]] = {
+_JUDGES: dict[str, tuple[Callable[[Wanted, list[Record]], Iterator[Record]], str, frozenset[str], str]] = {
     "container": (_containers, "containers", frozenset({"engine"}), "les conteneurs"),
     "domain": (_domains, "http_probes", frozenset({"probes"}), "les réponses du proxy"),
     "certificate": (_certificates, "certificates", frozenset({"acme", "tls"}), "les certificats"),
@@ -261,7 +261,7 @@ def expected_there(
     certificates: pd.DataFrame | None = None,
     databases: pd.DataFrame | None = None,
     sources: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """What a person expects that is gone, or is not as expected. What is new is no finding.
 
     A container expected healthy may be starting; the issuer of a certificate is not judged, since authorities change

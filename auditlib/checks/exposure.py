@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -16,7 +16,7 @@ from auditlib.views.ports import EVERYWHERE, Claim, claim, exposure
 from auditlib.views.routes import host_and_port
 
 
-def written(declarations: pd.DataFrame | None, container: Row, publication: Row) -> str:
+def written(declarations: pd.DataFrame | None, container: Record, publication: Record) -> str:
     """Where a file asks for a publication, as the end of a clause: « dans « fichier », ligne 14 »; "" when unknown."""
     for row in records(declarations) if declarations is not None else []:
         asked = row["kind"] == "port" and row["file"] and row["line"] is not None and row["running"]
@@ -27,25 +27,25 @@ def written(declarations: pd.DataFrame | None, container: Row, publication: Row)
     return ""
 
 
-def _binding(container: Row, binding: str) -> str:
+def _binding(container: Record, binding: str) -> str:
     """How a publication is written where the container is declared."""
     return f"{quoted(binding)} sous « ports: »" if container["compose_project"] else quoted(f"-p {binding}")
 
 
-def _again(container: Row) -> str:
+def _again(container: Record) -> str:
     return "le service" if container["compose_project"] else "le conteneur"
 
 
-def _everywhere(publications: pd.DataFrame) -> list[Row]:
+def _everywhere(publications: pd.DataFrame) -> list[Record]:
     """The TCP publications in force on every address of a family, those of both families once."""
-    found: dict[tuple[str, int, int], Row] = {}
+    found: dict[tuple[str, int, int], Record] = {}
     for row in records(publications):
         if row["live"] and row["protocol"] == "tcp" and exposure([row["host_ip"]]) == EVERYWHERE:
             found.setdefault((row["container"], row["container_port"], row["host_port"]), row)
     return list(found.values())
 
 
-def _name(row: Row) -> str:
+def _name(row: Record) -> str:
     one = claim(row)
     return one.name if one else ""
 
@@ -69,7 +69,7 @@ def interfaces_private(
     listeners: pd.DataFrame | None = None,
     traefik_static: pd.DataFrame | None = None,
     declarations: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Interfaces of the list of `software.interface` on every address, and Traefik's metrics and ping.
 
     They are published, or listened to by a process or a container that is on the machine's own network. Traefik's
@@ -105,11 +105,11 @@ def interfaces_private(
         raise AbsentTable("traefik_static", "la configuration statique de Traefik n’a pas été lue")
 
 
-def _judged(kind: str, authenticates: bool) -> Row:
+def _judged(kind: str, authenticates: bool) -> Record:
     return {"interface": kind, "severity": "info" if authenticates else None}
 
 
-def _worded(kind: str, authenticates: bool, holder: str) -> Row:
+def _worded(kind: str, authenticates: bool, holder: str) -> Record:
     return {
         "of": kind if kind.startswith("de ") else f"d’{kind}" if kind[0].lower() in "aeiou" else f"de {kind}",
         "holder": holder,
@@ -118,8 +118,8 @@ def _worded(kind: str, authenticates: bool, holder: str) -> Row:
 
 
 def _listened(
-    listeners: pd.DataFrame | None, containers: Mapping[str, Row], traefik: Mapping[str, Mapping[int, str]]
-) -> Iterator[Row]:
+    listeners: pd.DataFrame | None, containers: Mapping[str, Record], traefik: Mapping[str, Mapping[int, str]]
+) -> Iterator[Record]:
     """Interfaces that are heard on the machine's own network, without a publication."""
     told = set()
     for row in records(listeners) if listeners is not None else []:
@@ -197,7 +197,7 @@ def proxy_not_bypassed(
     predicted_routers: pd.DataFrame | None = None,
     declarations: pd.DataFrame | None = None,
     proxy: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Publications on every address of the very port that a route of Traefik leads to.
 
     Without Traefik's API, the routes are those that it must have made. Traefik's own ports are its entry points, even
@@ -211,7 +211,7 @@ def proxy_not_bypassed(
         raise AbsentTable("traefik_routers", "les routes de Traefik n’ont pas été lues")
     known = {row["name"]: row for row in records(containers)}
     own = {row["network_container"] or row["container"] for row in records(proxy)} if proxy is not None else set()
-    leading: dict[tuple[str, str, int], list[Row]] = {}
+    leading: dict[tuple[str, str, int], list[Record]] = {}
     for route in ways:
         kind, holder = ("machine", route["target"]) if route["kind"] == "machine" else ("", route["container"])
         if holder and route["port"] is not None and route["protocol"] != "udp":
@@ -240,7 +240,7 @@ def proxy_not_bypassed(
             }
 
 
-def _private(container: Row, publication: Row, declarations: pd.DataFrame | None, route: Row | None) -> str:
+def _private(container: Record, publication: Record, declarations: pd.DataFrame | None, route: Record | None) -> str:
     """How to publish no more than Traefik needs: nothing, unless a route calls the publication itself."""
     place = written(declarations, container, publication)
     ports = f"{publication['host_port']}:{publication['container_port']}"
@@ -255,7 +255,7 @@ def _private(container: Row, publication: Row, declarations: pd.DataFrame | None
     return f"Ne publier ce port{place} que sur l’adresse que Traefik appelle, {called}{written_so}."
 
 
-def _predicted(servers: list[Row], routers: list[Row]) -> Iterator[Row]:
+def _predicted(servers: list[Record], routers: list[Record]) -> Iterator[Record]:
     """The routes of a prediction, as far as one router leads straight to one server."""
     for server in servers:
         for router in routers:
@@ -288,7 +288,7 @@ def ports_not_ephemeral(
     host: pd.DataFrame,
     declarations: pd.DataFrame | None = None,
     compose_ports: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Ports asked for by their number in the kernel's ephemeral range; those that the engine chose are its own."""
     machine = next(iter(records(host)), {})
     first, last = machine.get("ephemeral_first"), machine.get("ephemeral_last")
@@ -297,7 +297,7 @@ def ports_not_ephemeral(
     known = {row["name"]: row for row in records(containers)}
     told = set()
 
-    def finding(one: Claim, own: Row, subject: tuple[str, str], wording: Row) -> Iterator[Row]:
+    def finding(one: Claim, own: Record, subject: tuple[str, str], wording: Record) -> Iterator[Record]:
         key = (subject, one.protocol, one.first)
         if first is not None and last is not None and one.first <= last and one.last >= first and key not in told:
             told.add(key)
@@ -348,13 +348,13 @@ def ports_not_ephemeral(
 )
 def both_families(
     publications: pd.DataFrame, containers: pd.DataFrame, declarations: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Publications on every address of one family, while all others of the project are on both.
 
     A precise address is a choice, and tells nothing of the other family.
     """
     known = {row["name"]: row for row in records(containers)}
-    served: dict[tuple[str, str, int, int], list[Row]] = {}
+    served: dict[tuple[str, str, int, int], list[Record]] = {}
     for row in records(publications):
         if row["live"] and exposure([row["host_ip"]]) == EVERYWHERE:
             key = (row["container"], row["protocol"], row["container_port"], row["host_port"])

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.checks.cis import machine_name
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, number, quoted, size
 from auditlib.views.ports import EVERYWHERE, exposure
@@ -24,7 +24,7 @@ from auditlib.views.ports import EVERYWHERE, exposure
         ("getent group {group}",),
     ),
 )
-def commanding(docker_group: pd.DataFrame, host: pd.DataFrame) -> Iterator[Row]:
+def commanding(docker_group: pd.DataFrame, host: pd.DataFrame) -> Iterator[Record]:
     """Members of the group that holds Docker's socket, root aside."""
     rows = records(docker_group)
     if rows:
@@ -53,7 +53,7 @@ _INODES_LEFT = 0.05
         ("df -h {disk}", "df -i {disk}"),
     ),
 )
-def room(disks: pd.DataFrame, host: pd.DataFrame) -> Iterator[Row]:
+def room(disks: pd.DataFrame, host: pd.DataFrame) -> Iterator[Record]:
     """File systems that hold Docker's data or a database's, with little room or few inodes left.
 
     The share is that of `df`: what root alone may use counts as used.
@@ -97,7 +97,7 @@ _MEMORY_LEFT = 0.10
         ("free -h",),
     ),
 )
-def memory(host: pd.DataFrame) -> Iterator[Row]:
+def memory(host: pd.DataFrame) -> Iterator[Record]:
     """Less than a tenth of the memory can still be given: the kernel will soon have to kill."""
     for row in records(host):
         total, left, swap = row["memory"], row["memory_available"], row["swap"]
@@ -134,7 +134,7 @@ _STARTED = ("enabled", "enabled-runtime", "generated", "static", "alias", "linke
 )
 def units_needed(
     units: pd.DataFrame, routes: pd.DataFrame | None = None, listeners: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Failed units of which something depends: the engine's own; and behind a route to a port of the machine.
 
     A unit that failed listens no more: it is taken for a route's when that route leads to a port where nothing listens
@@ -166,7 +166,7 @@ def units_needed(
         raise AbsentTable("routes", "des unités sont en échec, et on ne sait pas si un routeur dépend d’elles")
 
 
-def _silent(routes: pd.DataFrame | None, listeners: pd.DataFrame | None) -> list[Row]:
+def _silent(routes: pd.DataFrame | None, listeners: pd.DataFrame | None) -> list[Record]:
     """The routes to a port of the machine where nothing listens."""
     if routes is None or listeners is None:
         return []
@@ -174,13 +174,13 @@ def _silent(routes: pd.DataFrame | None, listeners: pd.DataFrame | None) -> list
     return [row for row in records(routes) if row["kind"] == "machine" and row["port"] and row["port"] not in heard]
 
 
-def _namesake(unit: str, route: Row) -> bool:
+def _namesake(unit: str, route: Record) -> bool:
     """Whether a route's service or router is named after a unit."""
     name = unit.rpartition(".")[0].partition("@")[0].lower()
     return any(name == str(route[kind] or "").partition("@")[0].lower() for kind in ("service", "router"))
 
 
-def _described(route: Row) -> str:
+def _described(route: Record) -> str:
     where = f"{route['domain'] or ''}{route['path'] or ''}"
     return f"le routeur {quoted(route['router'])}" + (f" ({where})" if where else "")
 
@@ -205,7 +205,7 @@ def bypassed(
     host: pd.DataFrame,
     docker_engine: pd.DataFrame,
     docker_daemon: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """An active firewall beside ports published on every interface.
 
     Docker redirects them before the chain that such a firewall rules. It does not when it may not touch iptables, nor
@@ -248,7 +248,7 @@ _WORTH = 1024**3
         ("docker system df",),
     ),
 )
-def reclaimable(docker_usage: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Row]:
+def reclaimable(docker_usage: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Record]:
     """What a clean-up would free, as the engine counts it."""
     kinds = {
         "images": "images",

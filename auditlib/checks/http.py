@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from auditlib.addresses import is_public
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.findings import Command, Fix, check
 from auditlib.french import duration, listing, quoted
 from auditlib.software import answers_anyone
@@ -24,7 +24,7 @@ _ASK = "curl -ksS -o /dev/null -w '%{{http_code}} %{{redirect_url}}\\n' --max-ti
 _ASK_HEADERS = "curl -kIsS --max-time 35 {resolve} {url}"
 
 
-def _how(probe: Row) -> Row:
+def _how(probe: Record) -> Record:
     """Wording of a command that asks this machine's proxy again."""
     parts = urlsplit(probe["url"])
     host, _, port = (probe["address"] or "127.0.0.1").rpartition(":")
@@ -33,7 +33,7 @@ def _how(probe: Row) -> Row:
     return {"resolve": Command(f"--resolve {shlex.quote(target)}"), "url": probe["url"]}
 
 
-def _walks(probe_walks: pd.DataFrame | None) -> Mapping[tuple[str, str], Row]:
+def _walks(probe_walks: pd.DataFrame | None) -> Mapping[tuple[str, str], Record]:
     rows = [] if probe_walks is None else records(probe_walks)
     return {(row["url"], row["entrypoint"]): row for row in rows}
 
@@ -46,13 +46,13 @@ def _walks(probe_walks: pd.DataFrame | None) -> Mapping[tuple[str, str], Row]:
     message="{urls} {answer}{routed}. {cause}",
     fix=Fix("{remedy}", ("docker logs --tail 100 {container}",), (_ASK,)),
 )
-def routes_answer(http_probes: pd.DataFrame, probe_walks: pd.DataFrame | None = None) -> Iterator[Row]:
+def routes_answer(http_probes: pd.DataFrame, probe_walks: pd.DataFrame | None = None) -> Iterator[Record]:
     """Live routes whose probe timed out or was answered 502, 503 or 504, with the broken hop where it is known.
 
     A timeout alone may be a stream that waits for an event: it is certain only when a hop is broken too.
     """
     walks = _walks(probe_walks)
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[Record]] = {}
     for probe in records(http_probes):
         late = probe["status"] is None and probe["error"] == _LATE
         if late or probe["status"] in _GATEWAY:
@@ -87,7 +87,7 @@ def routes_answer(http_probes: pd.DataFrame, probe_walks: pd.DataFrame | None = 
         }
 
 
-def _answered(probe: Row, *, several: bool) -> str:
+def _answered(probe: Record, *, several: bool) -> str:
     verb = "répondent" if several else "répond"
     if probe["status"] is None:
         after = f" ({duration(probe['latency_ms'] / 1000)})" if probe["latency_ms"] is not None else ""
@@ -108,7 +108,7 @@ _HOPS = {
 }
 
 
-def _broken(walk: Row) -> str | None:
+def _broken(walk: Record) -> str | None:
     """The first broken hop of a walk, as a French sentence; None when no hop is."""
     if not walk.get("stop") or not walk.get("reason"):
         return None
@@ -118,7 +118,7 @@ def _broken(walk: Row) -> str | None:
     return f"Étape rompue, {hop} : {walk['reason']}"
 
 
-def _cause(probe: Row, broken: str | None) -> str:
+def _cause(probe: Record, broken: str | None) -> str:
     if broken:
         return broken
     if probe["status"] is not None and probe["own_answer"] is False:
@@ -128,7 +128,7 @@ def _cause(probe: Row, broken: str | None) -> str:
     return "Rien d’autre de ce qui a été lu n’explique cette panne."
 
 
-def _remedy(walk: Row, broken: str | None) -> str:
+def _remedy(walk: Record, broken: str | None) -> str:
     if walk.get("faults"):
         checks = listing(dict.fromkeys(fault.partition(" ")[0] for fault in walk["faults"]))
         return f"Appliquer le correctif de {checks}, qui nomme la cause, puis demander de nouveau cette adresse."
@@ -150,7 +150,7 @@ def _remedy(walk: Row, broken: str | None) -> str:
         (_ASK,),
     ),
 )
-def predicted_routers(http_probes: pd.DataFrame, probe_walks: pd.DataFrame) -> Iterator[Row]:
+def predicted_routers(http_probes: pd.DataFrame, probe_walks: pd.DataFrame) -> Iterator[Record]:
     """Probes that the access log attributes to another router than the simulation.
 
     What a redirection leads to on the same domain and path cannot be told apart from the probe itself, and a rule
@@ -176,7 +176,7 @@ def predicted_routers(http_probes: pd.DataFrame, probe_walks: pd.DataFrame) -> I
         }
 
 
-def _comes_back(probe: Row) -> bool:
+def _comes_back(probe: Record) -> bool:
     """Whether a redirection of a probe leads to its own domain and path."""
     parts = (urlsplit(location) for location in probe["redirects"] or ())
     return any(one.hostname == probe["domain"] and (one.path or "/") == (probe["path"] or "/") for one in parts)
@@ -194,12 +194,12 @@ def _comes_back(probe: Row) -> bool:
         (_ASK_HEADERS,),
     ),
 )
-def security_headers(http_probes: pd.DataFrame) -> Iterator[Row]:
+def security_headers(http_probes: pd.DataFrame) -> Iterator[Record]:
     """Pages served with TLS without HSTS, nosniff, or for HTML any protection against framing.
 
     Only what was served is judged: redirections, refusals and Traefik's own answers have no page to protect.
     """
-    found: dict[str, dict[str, list[Row]]] = {}
+    found: dict[str, dict[str, list[Record]]] = {}
     for probe in records(http_probes):
         page = probe["status"] is not None and 200 <= probe["status"] < 300 and not probe["own_answer"]
         if page and probe["url"].startswith("https://"):
@@ -239,7 +239,7 @@ _SAID = {
 }
 
 
-def _missing(probe: Row) -> Iterator[str]:
+def _missing(probe: Record) -> Iterator[str]:
     # An age of 0 tells browsers to forget it (RFC 6797, 6.1.1).
     if not probe["hsts"] or re.search(r"max-age\s*=\s*\"?0+\"?\s*(?:;|$)", probe["hsts"], re.IGNORECASE):
         yield "Strict-Transport-Security"
@@ -262,7 +262,7 @@ def _missing(probe: Row) -> Iterator[str]:
         (_ASK,),
     ),
 )
-def clear_redirected(http_probes: pd.DataFrame, traefik_entrypoints: pd.DataFrame | None = None) -> Iterator[Row]:
+def clear_redirected(http_probes: pd.DataFrame, traefik_entrypoints: pd.DataFrame | None = None) -> Iterator[Record]:
     """Domains that answer in clear: a page, or worse a demand for a password, and no way to HTTPS.
 
     Low for a name that no public authority certifies. An entry point that trusts the headers of a relay may stand
@@ -272,7 +272,7 @@ def clear_redirected(http_probes: pd.DataFrame, traefik_entrypoints: pd.DataFram
         row["entrypoint"]: bool(row["trusted"])
         for row in (records(traefik_entrypoints) if traefik_entrypoints is not None else [])
     }
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[Record]] = {}
     # An entry point that serves TLS as well cannot be redirected as a whole.
     secure = {probe["entrypoint"] for probe in records(http_probes) if probe["url"].startswith("https://")}
     for probe in records(http_probes):
@@ -331,7 +331,7 @@ def administration_guarded(
     containers: pd.DataFrame | None = None,
     traefik_middlewares: pd.DataFrame | None = None,
     probe_walks: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Pages of tools that authenticate nobody by themselves, and of Traefik's API, given to a probe without a password.
 
     A redirection to another domain, or to what looks like a page to sign in, is an authentication. The probe comes
@@ -341,7 +341,7 @@ def administration_guarded(
     middlewares = [] if traefik_middlewares is None else records(traefik_middlewares)
     limited = {row["middleware"] for row in middlewares if (row["type"] or "").lower() in _ALLOW_LISTS}
     chains = {row["middleware"]: [*(row["chain"] or ())] for row in middlewares}
-    behind: dict[str, Row] = {row["router"]: row for row in records(routes)}
+    behind: dict[str, Record] = {row["router"]: row for row in records(routes)}
     walks = _walks(probe_walks)
     seen: set[tuple[str, str]] = set()
     for probe in records(http_probes):
@@ -369,7 +369,7 @@ def administration_guarded(
         }
 
 
-def _given(probe: Row) -> bool:
+def _given(probe: Record) -> bool:
     """Whether a page was given without a question: at once, or after redirections of its own."""
     status = probe["final_status"] if probe["redirects"] else probe["status"]
     onward = [urlsplit(location) for location in probe["redirects"] or ()]
@@ -377,7 +377,7 @@ def _given(probe: Row) -> bool:
     return status is not None and 200 <= status < 300 and own and not probe["authentication"] and not probe["loop"]
 
 
-def _tool(route: Row, image: str | None) -> str | None:
+def _tool(route: Record, image: str | None) -> str | None:
     """What an administration interface is, as French words; None for what is none, or asks for a password itself."""
     if route["service"] in _API:
         return "l’API et le tableau de bord de Traefik"
@@ -406,7 +406,7 @@ def _flat(names: Iterable[str], chains: Mapping[str, list[str]]) -> Iterator[str
         (_ASK,),
     ),
 )
-def no_loop(http_probes: pd.DataFrame) -> Iterator[Row]:
+def no_loop(http_probes: pd.DataFrame) -> Iterator[Record]:
     """Redirections that come back to an address already asked, cookies kept, or never end."""
     seen: set[str] = set()
     for probe in records(http_probes):

@@ -7,7 +7,7 @@ from posixpath import join
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
 from auditlib.views.ports import Claim, claim
@@ -26,7 +26,7 @@ class Idle:
     owners: frozenset[tuple[str | None, str | None]]
     active: bool
     chosen: bool
-    rows: tuple[Row, ...]
+    rows: tuple[Record, ...]
 
     @property
     def crowded(self) -> bool:
@@ -82,11 +82,11 @@ def idle(declarations: pd.DataFrame) -> list[Idle]:
     return [_idle(subject, list(group)) for (subject, _), group in groupby(kept, _key)]
 
 
-def _key(row: Row) -> tuple[tuple[str, str], Claim]:
+def _key(row: Record) -> tuple[tuple[str, str], Claim]:
     return _subject(row), _claimed(row)
 
 
-def _idle(subject: tuple[str, str], rows: list[Row]) -> Idle:
+def _idle(subject: tuple[str, str], rows: list[Record]) -> Idle:
     return Idle(
         subject,
         _claimed(rows[0]),
@@ -98,17 +98,17 @@ def _idle(subject: tuple[str, str], rows: list[Row]) -> Idle:
     )
 
 
-def _subject(row: Row) -> tuple[str, str]:
+def _subject(row: Record) -> tuple[str, str]:
     return ("container", row["container"]) if row["container"] else ("compose_file", row["file"] or row["files"])
 
 
-def _claimed(row: Row) -> Claim:
+def _claimed(row: Record) -> Claim:
     found = claim(row)
     assert found is not None  # noqa: S101 - asked of rows that claim
     return found
 
 
-def _port(row: Row) -> tuple[object, ...]:
+def _port(row: Record) -> tuple[object, ...]:
     return row["project"], row["service"], row["protocol"], row["host_port"]
 
 
@@ -122,7 +122,7 @@ def one_family(claims: Iterable[Idle]) -> Iterator[Idle]:
             yield one
 
 
-def commands(one: Idle, containers: dict[str, Row]) -> Row:
+def commands(one: Idle, containers: dict[str, Record]) -> Record:
     """The wording of commands on what claims: `compose` and `service`, as `commands.compose` gives them."""
     kind, name = one.subject
     if kind == "container":

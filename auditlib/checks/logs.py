@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.checks.moments import RECENT, now, start
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.tables import journal
 from auditlib.facts.tables.logs import CAUSES, KINDS, SUBJECTS
 from auditlib.findings.commands import compose
@@ -63,12 +63,12 @@ def certificates_obtained(
     logs: pd.DataFrame | None = None,
     certificates: pd.DataFrame | None = None,
     routes: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Failures of the last days to get or renew a certificate, by domain, each cause with its dates and count.
 
     Not those of a domain that was given one since, nor of one that no router serves any more.
     """
-    failures: dict[tuple[str, str], list[Row]] = {}
+    failures: dict[tuple[str, str], list[Record]] = {}
     for event in records(log_events):
         if event["kind"] not in _ACME or not _recent(event, docker_engine):
             continue
@@ -106,11 +106,11 @@ def certificates_obtained(
         }
 
 
-def _recent(event: Row, docker_engine: pd.DataFrame) -> bool:
+def _recent(event: Record, docker_engine: pd.DataFrame) -> bool:
     return event["last"] is not None and now(docker_engine) - event["last"] <= RECENT
 
 
-def _given_since(domain: str, events: list[Row], certificates: pd.DataFrame | None) -> bool:
+def _given_since(domain: str, events: list[Record], certificates: pd.DataFrame | None) -> bool:
     last = max(event["last"] for event in events)
     held = [] if certificates is None else records(certificates)
     return any(
@@ -125,14 +125,14 @@ def _beside(name: str, live: set[str | None]) -> bool:
     return any(domain is None or domain.startswith("~") or domain.endswith(f".{parent}") for domain in live)
 
 
-def _failure(event: Row) -> str:
+def _failure(event: Record) -> str:
     span = f"le {instant(event['last'])}"
     if event["count"] > 1 and event["first"] is not None and event["first"] != event["last"]:
         span = f"du {instant(event['first'])} au {instant(event['last'])}"
     return f"{_cause(event)} ({number(event['count'])} fois, {span})"
 
 
-def _cause(event: Row) -> str:
+def _cause(event: Record) -> str:
     cause = event["cause"] or "other"
     return "cause non reconnue" if cause == "other" else CAUSES.get(cause, cause)
 
@@ -164,9 +164,9 @@ def unexplained_errors(
     docker_engine: pd.DataFrame,
     traefik: pd.DataFrame | None = None,
     logs: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Errors of the last days, and of this run of Traefik, of kinds that no other check judges from the facts."""
-    started, groups = start(traefik), dict[tuple[str, str, str], list[Row]]()
+    started, groups = start(traefik), dict[tuple[str, str, str], list[Record]]()
     for event in journal.errors(records(log_events)):
         if event["kind"] not in _LEFT or event["level"] not in journal.GRAVE or not _recent(event, docker_engine):
             continue
@@ -215,7 +215,7 @@ def up_to_date(
     traefik: pd.DataFrame | None = None,
     logs: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """A version announced that is above the one that runs. Traefik looks once a day (`version.CheckNewVersion`)."""
     rows = [] if traefik is None else records(traefik)
     running = next((row["version"] for row in rows), None)
@@ -250,9 +250,9 @@ def up_to_date(
         ("docker logs --since 24h {container}",),
     ),
 )
-def few_server_errors(access_stats: pd.DataFrame, routes: pd.DataFrame | None = None) -> Iterator[Row]:
+def few_server_errors(access_stats: pd.DataFrame, routes: pd.DataFrame | None = None) -> Iterator[Record]:
     """Routers with a share of 5xx answers of 5 % or more, of twenty requests at least, in the access log."""
-    stats: dict[str, list[Row]] = {}
+    stats: dict[str, list[Record]] = {}
     for row in records(access_stats):
         if row["router"]:
             stats.setdefault(row["router"], []).append(row)

@@ -4,8 +4,8 @@ import datetime as dt
 
 import pandas as pd
 
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import records
 
 DAY = dt.timedelta(days=1)
 # What a log tells counts for so long: certificates are tried again every day at least, a provider every minute.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, quoted
@@ -34,7 +34,7 @@ def _attachments(container_networks: pd.DataFrame) -> dict[str, list[str]]:
 )
 def designated_network(
     routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Routed containers that are not on the network of their label, else of `providers.docker.network`.
 
     Traefik takes the address on that network; without it, it warns and takes another, at random when there are
@@ -104,7 +104,7 @@ def _prefixed(label: str, networks: list[str]) -> str:
 )
 def shared_network(
     routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Routed containers on none of Traefik's networks. On the host's network, Traefik reaches every bridge."""
     settings, attached = records(proxy)[0], _attachments(container_networks)
     if not settings["container"] or settings["network_mode"] == "host":
@@ -150,7 +150,7 @@ def shared_network(
 )
 def network_chosen(
     routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Routed containers on several networks, without a label or an option that names one.
 
     `getIPAddress` then takes the first of a Go map, whose order is random. `info` when Traefik is on all of them: any
@@ -203,7 +203,7 @@ def network_chosen(
         ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {first} {second}",),
     ),
 )
-def names_distinct(container_networks: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+def names_distinct(container_networks: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
     """DNS names that running containers of different projects have on one network.
 
     Docker's DNS answers with all of them, and compares names without case (libnetwork, `addNameToIP`). It serves no

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.checks.idle import Idle, commands, idle, one_family
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -28,7 +28,7 @@ _UNFILED = "les fichiers compose du disque n’ont pas été lus"
 
 
 def _holders(
-    wanted: Claim, listeners: list[Row], publications: list[Row], v6only: set[tuple[str, int]], claimant: str
+    wanted: Claim, listeners: list[Record], publications: list[Record], v6only: set[tuple[str, int]], claimant: str
 ) -> list[tuple[str, str]]:
     """Who holds what `wanted` claims, as (claim, French name), apart from the claimant itself."""
     held: dict[str, str] = {}
@@ -41,7 +41,7 @@ def _holders(
     return [(place, holder) for holder, place in held.items()]
 
 
-def _holder(row: Row) -> str:
+def _holder(row: Record) -> str:
     if row["container"]:
         return f"le conteneur {quoted(row['container'])}"
     if row.get("unit"):
@@ -67,7 +67,7 @@ def ports_taken(
     publications: pd.DataFrame,
     listeners: pd.DataFrame | None = None,
     declarations: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Starts refused for a port, and processes of the machine on the port of a publication in force.
 
     In the second case one of the two never receives what it should.
@@ -77,7 +77,7 @@ def ports_taken(
     live = [row for row in published if row["live"]]
     known = {row["name"]: row for row in records(containers)}
 
-    def finding(one: Claim, container: Row, effect: str, holders: list[str]) -> Row:
+    def finding(one: Claim, container: Record, effect: str, holders: list[str]) -> Record:
         proposal = free_port(one.first, used)
         return {
             "container": container["name"],
@@ -110,7 +110,7 @@ def ports_taken(
         raise AbsentTable("listeners", _UNHEARD)
 
 
-def _refused(error: str, publications: list[Row]) -> list[Claim]:
+def _refused(error: str, publications: list[Record]) -> list[Claim]:
     """The claims that the engine's message names; all of the container's when it names none."""
     claims = {one.name: one for one in map(claim, publications) if one}
     hit = [one for one in claims.values() if (named := _PORT.search(error)) and _is_named(one, named)]
@@ -141,7 +141,7 @@ def claims_free(
     declarations: pd.DataFrame,
     listeners: pd.DataFrame | None = None,
     compose_ports: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Ports that stopped containers and files claim, and that a listener or publication of another owner holds.
 
     A container of the same compose service is no other owner: it took this one's place.
@@ -195,15 +195,15 @@ def claims_free(
         raise AbsentTable("compose_ports", _UNFILED)
 
 
-def _service(container: Row) -> tuple[str | None, str | None]:
+def _service(container: Record) -> tuple[str | None, str | None]:
     return container["compose_project"], container["compose_service"]
 
 
-def _refused_start(container: Row) -> bool:
+def _refused_start(container: Record) -> bool:
     return bool(_TAKEN.search(container.get("start_error") or ""))
 
 
-def _written(one: Idle) -> Row:
+def _written(one: Idle) -> Record:
     """What a finding tells of claims that a file writes."""
     row = one.rows[0]
     services = list(one.names)
@@ -227,7 +227,7 @@ def claims_distinct(
     declarations: pd.DataFrame,
     listeners: pd.DataFrame | None = None,
     compose_ports: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Ports that several stopped containers or files claim; `info` where a profile that is not active keeps them apart.
 
     Services of one project of which a profile is not active are alternatives, meant to be started in turn.
@@ -287,10 +287,10 @@ def _rivals(one: Idle, other: Idle) -> bool:
         ("docker port {container}", "ss -Hlnt sport = :{host_port}"),
     ),
 )
-def databases_private(publications: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+def databases_private(publications: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
     """Publications in force of a database's own port on every address of a family."""
     known = {row["name"]: row for row in records(containers)}
-    found: dict[tuple[str, int], Row] = {}
+    found: dict[tuple[str, int], Record] = {}
     for row in records(publications):
         container = known[row["container"]]
         kind = database(container["image"], row["container_port"])

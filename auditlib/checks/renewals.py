@@ -8,8 +8,8 @@ import pandas as pd
 from auditlib.addresses import covers
 from auditlib.checks.moments import DAY, now, start
 from auditlib.checks.tls_facts import LOOK, UNSERVED, held, live_domains, longest, look, served_to
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import day, instant, listing, plural
 from auditlib.traefik.fields import Version, version
@@ -37,7 +37,7 @@ def in_date(
     routes: pd.DataFrame,
     tls_probes: pd.DataFrame | None = None,
     acme_storage: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Expired certificates, served or stored, of domains in use. One that is served well has a stored one to spare.
 
     Traefik's default certificate is TLS-003's.
@@ -66,7 +66,7 @@ def _proxy(acme_storage: pd.DataFrame | None) -> str | None:
     return None if acme_storage is None else next((row["container"] for row in records(acme_storage)), None)
 
 
-def _expired(domain: str, row: Row, proxy: str | None, how: str, probe: Row | None) -> Row:
+def _expired(domain: str, row: Record, proxy: str | None, how: str, probe: Record | None) -> Record:
     renewed = "Traefik aurait dû le renouveler : corriger ce que son journal dit de ce domaine, puis le redémarrer."
     return {
         "domain": domain,
@@ -125,7 +125,7 @@ def renewed_in_time(
     traefik: pd.DataFrame,
     traefik_static: pd.DataFrame,
     routes: pd.DataFrame,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Stored certificates of domains in use that have been due for more than a day, with Traefik up meanwhile.
 
     A lifetime of a few days has a window shorter than that: half of it is waited for then. The lifetime that counts
@@ -188,7 +188,7 @@ def useful_certificates(
     acme_storage: pd.DataFrame,
     routes: pd.DataFrame,
     tls_probes: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Stored certificates that cover no domain in use and are served to none.
 
     A router that takes any name, or names that match a pattern, may use any of them: nothing is then said.

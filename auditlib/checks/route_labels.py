@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.commands import asked, compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -80,7 +80,7 @@ def routed_as_asked(
     traefik: pd.DataFrame | None = None,
     provider_differences: pd.DataFrame | None = None,
     predicted_routers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Containers that ask for a route and have no live router, with the first cause in Traefik's own order.
 
     Left to others: names declared twice (ROUTE-003), routers that Traefik's API says are disabled (ROUTE-001), a
@@ -127,12 +127,12 @@ def routed_as_asked(
         }
 
 
-def _service(container: Row) -> tuple[str, str] | None:
+def _service(container: Record) -> tuple[str, str] | None:
     project, service = container["compose_project"], container["compose_service"]
     return (project, service) if project and service else None
 
 
-def _meant_to_run(container: Row, alive: set[str]) -> bool:
+def _meant_to_run(container: Record, alive: set[str]) -> bool:
     """Whether a stopped container is a fault by itself: not with its whole stack, nor a task that ended well."""
     if container["compose_project"]:
         return container["compose_project"] in alive
@@ -141,7 +141,7 @@ def _meant_to_run(container: Row, alive: set[str]) -> bool:
     return container["exit_code"] != 0 or container["restart_policy"] not in (None, "no")
 
 
-def _lost(decision: Row) -> tuple[str, str, str] | None:
+def _lost(decision: Record) -> tuple[str, str, str] | None:
     """The step where the provider gave a container up, or some of its routers: its effect, and why."""
     if decision["step"] == "conflict":
         return None
@@ -166,7 +166,7 @@ def _silent(
             for name in row["containers"] or () if missing else ():
                 found[name] = ("event", f"Traefik n’a pas {quoted(row['name'])}", row["reason"])
     elif predicted_routers is not None:
-        states: dict[str, list[Row]] = {}
+        states: dict[str, list[Record]] = {}
         for row in records(predicted_routers):
             for name in row["containers"] or ():
                 states.setdefault(name, []).append(row)
@@ -194,7 +194,7 @@ def _silent(
 )
 def distinct_names(
     containers: pd.DataFrame, docker_names: pd.DataFrame, traefik: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Names that several containers declare differently. Identical labels on two services differ by their service."""
     known = {row["name"]: row for row in records(containers)}
     for row in records(docker_names):
@@ -235,7 +235,7 @@ def distinct_names(
 )
 def unshared_services(
     containers: pd.DataFrame, docker_names: pd.DataFrame, traefik: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Services whose servers are containers of several projects; a container of no project is one by itself.
 
     Containers of no project that run one image are replicas that somebody started by hand.
@@ -262,7 +262,7 @@ def unshared_services(
         }
 
 
-def _renaming(row: Row, known: Mapping[str, Row]) -> Row:
+def _renaming(row: Record, known: Mapping[str, Record]) -> Record:
     """Wording for the one to rename: the last of those that share a name."""
     last = known[row["containers"][-1]]
     own = row["name"].rpartition("@")[0]
@@ -290,7 +290,7 @@ def understood_labels(
     labels: pd.DataFrame,
     traefik_static: pd.DataFrame,
     traefik: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Labels that look like Traefik's and that it ignores, or that make it drop the container.
 
     Labels that a constraint or the default rule of this Traefik refers to are somebody's own, and left alone.

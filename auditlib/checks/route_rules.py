@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import Declared, asked
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
@@ -28,14 +28,14 @@ def unshadowed_routers(
     traefik: pd.DataFrame,
     predicted_routers: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Routers that never win, or lose a part of their own domain and path, unless that is a carve-out or Traefik's own.
 
     What a TCP router takes is told by ROUTE-017.
     """
     declared = Declared.of(predicted_routers, containers)
     http = {row["router"]: row for row in records(traefik_routers) if row["protocol"] == "http"}
-    losers: dict[tuple[str, str], list[Row]] = {}
+    losers: dict[tuple[str, str], list[Record]] = {}
     for row in records(shadowing):
         told_elsewhere = row["other"] is not None and row["other"] not in http
         if row["verdict"] in ("never", "shadowed") and not row["intended"] and not told_elsewhere:
@@ -64,7 +64,7 @@ def unshadowed_routers(
         }
 
 
-def _loses(row: Row, others: list[str]) -> str:
+def _loses(row: Record, others: list[str]) -> str:
     if row["other"] is None:
         return "ne gagne jamais : aucune requête ne satisfait sa règle"
     shown = f"« {row['method']} {row['url']} »"
@@ -77,7 +77,7 @@ def _loses(row: Row, others: list[str]) -> str:
     return f"perd une partie de son domaine : {taker} prend par exemple {shown}{more}"
 
 
-def _raised(row: Row, declared: Declared, points: tuple[str, ...]) -> Row:
+def _raised(row: Record, declared: Declared, points: tuple[str, ...]) -> Record:
     """Wording of the mend: a priority above the taker's, where there is room for one."""
     if row["other"] is None:
         return {"remedy": "Corriger la règle, ou retirer ce routeur.", "compose": None, "service": None}
@@ -103,7 +103,7 @@ def current_syntax(
     traefik: pd.DataFrame,
     predicted_routers: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """HTTP rules that the running version deprecates, refuses for their old syntax, or takes without meaning them."""
     version = next((row["version"] for row in records(traefik)), None)
     if version is None:
@@ -155,7 +155,7 @@ def no_ties(
     traefik_static: pd.DataFrame | None = None,
     predicted_routers: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Pairs of routers that are tied; `low` when both do the same with the request.
 
     Since 3.7.0, `providers.precedence` decides between two providers, where it is given.
@@ -210,7 +210,7 @@ def no_tcp_capture(
     traefik: pd.DataFrame | None = None,
     predicted_routers: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """TCP routers that take every clear connection of an entry point on which HTTP routers answer too.
 
     Traefik tries TCP routers without TLS before HTTP (`pkg/server/router/tcp/router.go`). An HTTP router that names
@@ -248,7 +248,7 @@ def no_tcp_capture(
             }
 
 
-def _everywhere(router: Row, default: set[str]) -> bool:
+def _everywhere(router: Record, default: set[str]) -> bool:
     """Whether a router seems to name no entry point: it is on all the default ones, of which there are several."""
     split = any(router["router"].startswith(f"{name}-") for name in default)
     return len(default) > 1 and (set(router["entrypoints"] or ()) >= default or split)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import asked, compose
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, plural, quoted
@@ -18,7 +18,7 @@ def _served(
     services: pd.DataFrame | None,
     servers: pd.DataFrame | None,
     predicted: tuple[pd.DataFrame | None, pd.DataFrame | None, pd.DataFrame | None],
-) -> list[Row]:
+) -> list[Record]:
     """The servers of the services that a router in force leads to: of the API, else those that Traefik must have.
 
     Of those that must be, one among several possible addresses is left out.
@@ -37,13 +37,13 @@ def _served(
     return [row for row in records(servers) if (row["protocol"], row["service"]) in used and row.get("certain", True)]
 
 
-def _members(listener: Row) -> list[str]:
+def _members(listener: Record) -> list[str]:
     """The containers in whose network a socket listens."""
     told: str = listener.get("network_of") or listener["container"] or ""
     return told.split(", ")
 
 
-def _transport(row: Row) -> str:
+def _transport(row: Record) -> str:
     return "udp" if row["protocol"] == "udp" else "tcp"
 
 
@@ -70,14 +70,14 @@ def heard_ports(
     predicted_routers: pd.DataFrame | None = None,
     predicted_services: pd.DataFrame | None = None,
     predicted_servers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Servers whose container does not listen to their port, or on its own loopback only.
 
     A container that just starts may not listen yet. One of which no socket at all was seen listens to nothing, or was
     not read: the source's own state tells which.
     """
     predicted = (predicted_routers, predicted_services, predicted_servers)
-    heard: dict[str, list[Row]] = {}
+    heard: dict[str, list[Record]] = {}
     for row in records(container_listeners):
         for name in _members(row):
             heard.setdefault(name, []).append(row)
@@ -113,14 +113,14 @@ def heard_ports(
         }
 
 
-def _applied(server: Row, container: Row, *, here: bool) -> Row:
+def _applied(server: Record, container: Record, *, here: bool) -> Record:
     """How to apply a label; what a file or the program says is applied otherwise."""
     applied = compose(container)
     labels = server["service"].endswith("@docker") and not here
     return {"compose": applied["compose"] if labels else None, "compose_service": applied["service"]}
 
 
-def _judgeable(container: Row, heard: dict[str, list[Row]], *, whole: bool) -> bool:
+def _judgeable(container: Record, heard: dict[str, list[Record]], *, whole: bool) -> bool:
     running = container["state"] == "running" and container["health"] != "starting"
     return running and container["network_mode"] != "host" and (whole or container["name"] in heard)
 
@@ -129,7 +129,7 @@ def _ports(ports: list[int]) -> str:
     return f"ports écoutés : {listing(map(str, ports))}" if ports else "aucun port n’y est écouté"
 
 
-def _port_remedy(server: Row, port: int, others: list[int], *, here: bool) -> str:
+def _port_remedy(server: Record, port: int, others: list[int], *, here: bool) -> str:
     if here:
         return f"Faire écouter le programme sur 0.0.0.0:{port} (ou [::]:{port}) plutôt que sur 127.0.0.1."
     own, _, provider = server["service"].rpartition("@")
@@ -161,9 +161,9 @@ def _loopback(address: str) -> bool:
         ("curl -sS {api}",),
     ),
 )
-def live_servers(traefik_servers: pd.DataFrame, traefik: pd.DataFrame | None = None) -> Iterator[Row]:
+def live_servers(traefik_servers: pd.DataFrame, traefik: pd.DataFrame | None = None) -> Iterator[Record]:
     """Services with servers whose health check fails; without a health check, Traefik knows nothing of them."""
-    services: dict[tuple[str, str], list[Row]] = {}
+    services: dict[tuple[str, str], list[Record]] = {}
     for row in records(traefik_servers):
         services.setdefault((row["protocol"], row["service"]), []).append(row)
     for (protocol, service), rows in services.items():
@@ -211,7 +211,7 @@ def answered_addresses(
     predicted_routers: pd.DataFrame | None = None,
     predicted_services: pd.DataFrame | None = None,
     predicted_servers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Servers that are no container's, on this machine or on Traefik's own loopback, with nothing to answer there.
 
     A publication of Docker answers with or without a listener of its own (userland proxy off).
@@ -255,7 +255,7 @@ def answered_addresses(
 def _answers_itself(
     port: int,
     transport: str,
-    traefik: Row,
+    traefik: Record,
     containers: pd.DataFrame,
     container_listeners: pd.DataFrame | None,
     entrypoints: pd.DataFrame | None,
@@ -278,7 +278,7 @@ _NAME_THE_MACHINE = (
 )
 
 
-def _outside(host: str, port: int, networks: pd.DataFrame, traefik: Row) -> str:
+def _outside(host: str, port: int, networks: pd.DataFrame, traefik: Record) -> str:
     """How Traefik reaches the machine from its container."""
     mine = [row for row in records(networks) if row["name"] in (traefik["networks"] or ())]
     gateway = next((one for row in mine for one in row["gateways"] or () if ":" not in one), None)
@@ -289,7 +289,7 @@ def _outside(host: str, port: int, networks: pd.DataFrame, traefik: Row) -> str:
     )
 
 
-def _bound(listeners: Iterable[Row], publications: Iterable[Row], transport: str, port: int) -> list[str]:
+def _bound(listeners: Iterable[Record], publications: Iterable[Record], transport: str, port: int) -> list[str]:
     """The addresses of this machine where a port is answered."""
     heard = [row["address"] for row in listeners if (row["protocol"], row["port"]) == (transport, port)]
     return heard + [
@@ -343,7 +343,7 @@ def current_addresses(
     traefik: pd.DataFrame | None = None,
     networks: pd.DataFrame | None = None,
     predicted_servers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Addresses of the Docker provider that no container has any more, or that are on a network Traefik is not on.
 
     Elsewhere than in labels, an address of a Docker network that no container has was one's that had another since.

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import pandas as pd
 
 from auditlib.checks.routes import beyond_loopback
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import Declared, asked
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing
@@ -32,7 +32,7 @@ def public(domain: str) -> bool:
     return False
 
 
-def _domains(router: Row) -> list[str]:
+def _domains(router: Record) -> list[str]:
     syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
     try:
         return [one for one in domains(parse(router["rule"] or "", syntax)) if not one.startswith("~")]
@@ -40,7 +40,7 @@ def _domains(router: Row) -> list[str]:
         return []
 
 
-def _expanded(names: Iterable[str], middlewares: Mapping[str, Row]) -> list[str]:
+def _expanded(names: Iterable[str], middlewares: Mapping[str, Record]) -> list[str]:
     """Middlewares with those of their chains, in order; a chain that loops is Traefik's to report."""
     waiting, found = list(names), []
     while waiting:
@@ -73,7 +73,7 @@ def served_with_tls(
     publications: pd.DataFrame,
     predicted_routers: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Routers of public domains on clear entry points that are published beyond this machine.
 
     A router that redirects serves nothing. Behind another proxy, which Traefik is told to trust, TLS may end there.
@@ -136,7 +136,7 @@ def _of(words: str) -> str:
     return f"d’{words}" if words[0] in "ae" else f"de {words}"
 
 
-def _kind(name: str, middlewares: Mapping[str, Row]) -> str | None:
+def _kind(name: str, middlewares: Mapping[str, Record]) -> str | None:
     """The kind of protection of a middleware: None for one that protects nothing, or of which that is not known."""
     type_ = (middlewares.get(name) or {}).get("type")
     if type_ in _BY_TYPE:
@@ -168,7 +168,7 @@ def protected_alike(
     predicted_routers: pd.DataFrame | None = None,
     predicted_middlewares: pd.DataFrame | None = None,
     containers: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Routers without a kind of protection that more than half of their siblings have, of which there are three.
 
     Siblings: the other routers of the same entry point that somebody defined, that Traefik serves and that do not
@@ -181,7 +181,7 @@ def protected_alike(
         raise AbsentTable("traefik_routers", "elle n’a pas été lue")
     declared = Declared.of(predicted_routers, containers)
     middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
-    judged: dict[str, list[tuple[Row, dict[str, str], bool]]] = {}
+    judged: dict[str, list[tuple[Record, dict[str, str], bool]]] = {}
     for row in records(traefik_routers):
         own = _expanded(row["middlewares"] or (), middlewares)
         types = [(middlewares.get(name) or {}).get("type") for name in own]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, plural, quoted
@@ -31,14 +31,14 @@ from auditlib.views.entrypoints import options
 )
 def one_place(
     routes: pd.DataFrame, traefik_services: pd.DataFrame, traefik: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Domains with routers of labels, and of files that labels could declare as well.
 
     A file is needed for what is not a container of this engine and for services made of others, which no label can
     declare. Its middlewares are no routes.
     """
     simple = {row["service"] for row in records(traefik_services) if row["type"] in (None, "loadBalancer")}
-    domains: dict[str, dict[str, list[Row]]] = {}
+    domains: dict[str, dict[str, list[Record]]] = {}
     for row in records(routes):
         if row["domain"] and not row["domain"].startswith("~") and row["status"] != "disabled":
             domains.setdefault(row["domain"], {}).setdefault(row["router"], []).append(row)
@@ -79,7 +79,7 @@ def valid_files(
     traefik_file_routers: pd.DataFrame | None = None,
     traefik_routers: pd.DataFrame | None = None,
     traefik: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Files that Traefik refuses: one, and the provider gives nothing, or keeps what it had read before."""
     declared = records(traefik_file_routers) if traefik_file_routers is not None else []
     api = next((row["url"] for row in records(traefik)), None) if traefik is not None else None
@@ -130,14 +130,14 @@ _ORIGINS = {"file": "le fichier statique", "flags": "les options de lancement", 
         ("docker inspect --format '{{{{json .Args}}}}' {container}",),
     ),
 )
-def effective_options(traefik_static: pd.DataFrame, containers: pd.DataFrame | None = None) -> Iterator[Row]:
+def effective_options(traefik_static: pd.DataFrame, containers: pd.DataFrame | None = None) -> Iterator[Record]:
     """Sources of static options that another one makes void (`cmd/traefik/traefik.go`): `low` when they say the same.
 
     `configfile` only tells where the file is, and is read from the options whatever wins.
     """
     known = {row["name"]: row for row in records(containers)} if containers is not None else {}
-    ignored: dict[tuple[str | None, str], list[Row]] = {}
-    effective: dict[str | None, dict[str, Row]] = {}
+    ignored: dict[tuple[str | None, str], list[Record]] = {}
+    effective: dict[str | None, dict[str, Record]] = {}
     for row in records(traefik_static):
         if row["effective"]:
             effective.setdefault(row["container"], {})[row["key"]] = row
@@ -203,7 +203,7 @@ def engine_answers(
     traefik_services: pd.DataFrame | None = None,
     predicted_services: pd.DataFrame | None = None,
     log_events: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """A Docker provider that gives Traefik nothing, though containers ask for it or its log says that it fails.
 
     With the API read, what Traefik holds decides: a refusal in the log may be over since. Without it, only a refusal
@@ -261,7 +261,7 @@ def _of_docker(services: pd.DataFrame | None) -> list[str] | None:
     return [row["service"] for row in records(services) if row["provider"] == "docker"]
 
 
-def _refusal(log_events: pd.DataFrame | None) -> Row | None:
+def _refusal(log_events: pd.DataFrame | None) -> Record | None:
     """The last refusal of the Docker engine since Traefik's last start, as its log tells."""
     rows = records(log_events) if log_events is not None else []
     started = max((row["last"] for row in rows if row["kind"] == "started" and row["last"] is not None), default=None)
@@ -274,12 +274,12 @@ def _refusal(log_events: pd.DataFrame | None) -> Row | None:
     return max(current, key=lambda row: (row["kind"] == "docker_version", row["last"]), default=None)
 
 
-def _why(event: Row | None) -> str:
+def _why(event: Record | None) -> str:
     words = {"permission": "accès refusé au socket", "connection": "connexion impossible au socket"}
     return words.get((event or {}).get("cause") or "", "rien de ce que les étiquettes déclarent n’est chargé")
 
 
-def _socket(event: Row | None) -> str:
+def _socket(event: Record | None) -> str:
     if event is not None and event["cause"] == "permission":
         return (
             "Donner à Traefik le droit de lire le socket (groupe de /var/run/docker.sock), ou autoriser CONTAINERS, "

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import quoted
 from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
@@ -48,7 +48,7 @@ def loaded(
     traefik_services: pd.DataFrame,
     traefik_middlewares: pd.DataFrame,
     traefik: pd.DataFrame,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Objects that Traefik's API reports as disabled (not served) or in warning (served, but not as asked)."""
     api = records(traefik)[0]["url"] if len(traefik) else None
     kinds = (
@@ -110,7 +110,7 @@ def api_protected(
     traefik_routers: pd.DataFrame | None = None,
     traefik_middlewares: pd.DataFrame | None = None,
     traefik_entrypoints: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Ways to `api@internal` with no authentication, on entry points published beyond the loopback.
 
     `api.insecure` makes such routers by itself on the entry point « traefik », port 8080 unless it is defined
@@ -153,7 +153,7 @@ def api_protected(
         raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
 
 
-def _insecure(address: str) -> Row:
+def _insecure(address: str) -> Record:
     return {
         "cause": "« api.insecure » est activé",
         "mend": "Retirer « api.insecure », et servir l’API par un routeur vers « api@internal » protégé par un "
@@ -162,7 +162,7 @@ def _insecure(address: str) -> Row:
     }
 
 
-def _unguarded(router: str) -> Row:
+def _unguarded(router: str) -> Record:
     return {
         "cause": f"routeur {quoted(router)}, sans middleware d’authentification",
         "mend": f"Ajouter au routeur {quoted(router)} un middleware d’authentification (basicAuth ou forwardAuth).",
@@ -170,7 +170,7 @@ def _unguarded(router: str) -> Row:
     }
 
 
-def _guarded(names: Iterable[str], middlewares: Mapping[str, Row]) -> bool:
+def _guarded(names: Iterable[str], middlewares: Mapping[str, Record]) -> bool:
     """Whether one of these middlewares, or one of their chains, authenticates."""
     waiting, seen = [*names], set()
     while waiting:
@@ -184,7 +184,7 @@ def _guarded(names: Iterable[str], middlewares: Mapping[str, Row]) -> bool:
     return False
 
 
-def beyond_loopback(address: str, traefik: Row, publications: list[Row]) -> list[tuple[str, str]]:
+def beyond_loopback(address: str, traefik: Record, publications: list[Record]) -> list[tuple[str, str]]:
     """Where an entry point of Traefik is reached from other machines, as (subject, host:port)."""
     host, _, port = address.partition("/")[0].rpartition(":")
     host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - compared, never bound

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import day
 
@@ -19,7 +19,7 @@ _WHERE = "Dans le paramètre « waivers », ou le fichier qu’il nomme : "
     message="La dérogation de {author} pour {check} sur « {subject} » a expiré le {day} : {effect}.",
     fix=Fix(_WHERE + "retirer la dérogation si le constat est corrigé, sinon la renouveler avec une nouvelle date."),
 )
-def waivers_in_force(waivers: pd.DataFrame) -> Iterator[Row]:
+def waivers_in_force(waivers: pd.DataFrame) -> Iterator[Record]:
     """Waivers whose last day is past at the time of the snapshot."""
     for row in _given(waivers):
         if row["expired"]:
@@ -42,19 +42,19 @@ def waivers_in_force(waivers: pd.DataFrame) -> Iterator[Row]:
     message="La dérogation pour {check} sur « {subject} » ne désigne aucun constat.",
     fix=Fix(_WHERE + "la retirer si le constat est corrigé, ou corriger le contrôle ou le sujet qu’elle nomme."),
 )
-def waivers_of_use(waivers: pd.DataFrame) -> Iterator[Row]:
+def waivers_of_use(waivers: pd.DataFrame) -> Iterator[Record]:
     """Waivers in force that match no finding."""
     for row in _given(waivers):
         if not row["matches"] and not row["expired"]:
             yield _named(row)
 
 
-def _given(waivers: pd.DataFrame) -> list[Row]:
+def _given(waivers: pd.DataFrame) -> list[Record]:
     rows = records(waivers)
     if not rows:
         raise NotApplicable("aucune dérogation n’est donnée")
     return rows
 
 
-def _named(row: Row) -> Row:
+def _named(row: Record) -> Record:
     return {"source": f"waivers {row['check']} {row['subject']}", "check": row["check"], "subject": row["subject"]}

@@ -34,10 +34,11 @@ from auditlib.collect import (
 )
 from auditlib.collect.attribution import answered_by, attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
-from auditlib.facts.tables import SOURCES, TABLES
-from auditlib.facts.tables.web import CERTIFICATES
+from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.sources import SourceStatus
+from auditlib.facts.tables.web import Certificate
 from auditlib.parameters import Parameters
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ ALL: tuple[Source, ...] = (
     Source(
         "tls",
         "certificats servis",
-        (*_tables("tls"), CERTIFICATES.name),
+        (*_tables("tls"), Certificate.table.name),
         tls.fetch,
         tls.rows,
         # Without the API, what labels and files declare is asked.
@@ -168,7 +169,7 @@ def assemble(
                 outcome.status, outcome.tables = "absent", {}
                 outcome.reason = f"Le moteur Docker audité est sur une autre machine, {elsewhere}."
                 outcome.remedy = "Lancez l’audit sur cette machine."
-    said: dict[str, list[Row]] = {}
+    said: dict[str, list[Record]] = {}
     for outcome in outcomes.values():
         for name, rows in outcome.tables.items():
             # Several sources tell of certificates.
@@ -176,17 +177,17 @@ def assemble(
     if "http_probes" in said and (log := _access_log(outcomes["logs"].payload)):
         said["http_probes"] = answered_by(said["http_probes"], outcomes["probes"].payload["answers"], log)
     read = attribute(said)
-    read[SOURCES.name] = [_record(outcome) for outcome in outcomes.values()]
+    read[SourceStatus.table.name] = [_record(outcome) for outcome in outcomes.values()]
     absent = {
         name: _clause(outcome.reason) or "non lue"
         for outcome in outcomes.values()
         for name in outcome.source.tables
         if name not in read
     }
-    frames = {name: table.frame(read[name]) for name, table in TABLES.items() if name in read}
+    tables = {name: table.rows(read[name]) for name, table in TABLES.items() if name in read}
     names = [row["name"] for row in read.get("host", [])]
     hostname = elsewhere or (names[0] if names else platform.node())
-    return Snapshot(hostname, moment, frames, absent, duration_s=duration_s, zone=zone)
+    return Snapshot(hostname, moment, tables, absent, duration_s=duration_s, zone=zone)
 
 
 def _access_log(payload: Mapping[str, Any] | None) -> str:
@@ -208,7 +209,7 @@ def _engine_host(parameters: Parameters, outcome: Outcome) -> str | None:
     return None if engine.here(url) else urlsplit(url).hostname
 
 
-def _record(outcome: Outcome) -> Row:
+def _record(outcome: Outcome) -> Record:
     return {
         "source": outcome.source.name,
         "status": outcome.status,

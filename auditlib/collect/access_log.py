@@ -15,7 +15,7 @@ from typing import Any
 
 from auditlib.collect.secrets import redact
 from auditlib.collect.traefik_log import MAX_ENTRY, clean, instant, is_access
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 MAX_HOSTS = 50  # rows of `access_unrouted`: anybody may ask for any name
 MAX_ROUTERS = 1_000  # rows of `access_stats`: the log is the administrator's, but its lines are not all his
@@ -177,7 +177,7 @@ class _Figures:
             self.last = max(filter(None, (self.last, request.time)))
 
 
-def statistics(asked: Iterable[Request]) -> tuple[list[Row], list[Row]]:
+def statistics(asked: Iterable[Request]) -> tuple[list[Record], list[Record]]:
     """Rows of `access_stats` and of `access_unrouted`. The audit's own probes are the caller's to leave out."""
     routed: dict[tuple[str | None, str | None], _Figures] = {}
     unrouted: dict[str | None, _Figures] = {}
@@ -211,7 +211,7 @@ def _most_asked(unrouted: dict[str | None, _Figures], count: int) -> list[tuple[
     return sorted(unrouted.items(), key=lambda item: -item[1].statuses.total())[:count]
 
 
-def _row(router: str | None, service: str | None, figures: _Figures) -> Row:
+def _row(router: str | None, service: str | None, figures: _Figures) -> Record:
     durations = sorted(figures.durations)
     return {
         "router": router,

@@ -26,7 +26,7 @@ from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, connection_fault
 from auditlib.collect.traefik_static import bearer
 from auditlib.collect.traefik_static import rows as static_rows
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 
@@ -229,17 +229,17 @@ def rows(payload: dict[str, Any]) -> Reading:
     return Reading({"acme_storage": storages, "certificates": list(stored.values())}, gaps, remedy)
 
 
-def _key(row: Row) -> tuple[Any, ...]:
+def _key(row: Record) -> tuple[Any, ...]:
     """A certificate stored twice counts once, and so do two that cannot be told apart."""
     return row["resolver"], row["domain"], row.get("fingerprint")
 
 
-def _certificate(resolver: str, one: dict[str, Any]) -> Row:
+def _certificate(resolver: str, one: dict[str, Any]) -> Record:
     told = {"valid": False, "cause": one["fault"]} if one["fault"] else certificates.from_pem(one["leaf"].encode())
     return {"origin": "acme", "resolver": redact(resolver), "domain": one["main"], **told}
 
 
-def _row(payload: dict[str, Any], resolver: dict[str, Any]) -> Row:
+def _row(payload: dict[str, Any], resolver: dict[str, Any]) -> Record:
     storage = payload["storages"][resolver["path"]]
     held = storage.get("resolvers")
     known = {key: storage[key] for key in ("kind", "mode", "owner", "group", "size", "modified") if key in storage}
@@ -259,7 +259,7 @@ def _row(payload: dict[str, Any], resolver: dict[str, Any]) -> Row:
     }
 
 
-def _place(mounts: list[dict[str, Any]], path: str) -> Row:
+def _place(mounts: list[dict[str, Any]], path: str) -> Record:
     """Where a path of the container is on the machine: through the mount with the longest destination."""
     covering = [one for one in mounts if f"{path}/".startswith(f"{one['Destination'].rstrip('/')}/")]
     mount = max(covering, key=lambda one: len(one["Destination"]), default=None)

@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from auditlib.collect import access_log
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.software import PORT_HOLDERS
 
-Tables = dict[str, list[Row]]
+Tables = dict[str, list[Record]]
 
 
 def attribute(tables: Tables) -> Tables:
@@ -21,7 +21,7 @@ def attribute(tables: Tables) -> Tables:
     return joined
 
 
-def answered_by(probes: list[Row], answers: list[dict[str, Any]], log: str) -> list[Row]:
+def answered_by(probes: list[Record], answers: list[dict[str, Any]], log: str) -> list[Record]:
     """The probes with the router that answered each, where the access log tells it."""
     sent = {(one["url"], one["entrypoint"]): dt.datetime.fromisoformat(one["sent"]) for one in answers}
     if not sent:
@@ -35,7 +35,7 @@ def answered_by(probes: list[Row], answers: list[dict[str, Any]], log: str) -> l
     ]
 
 
-def _listeners(tables: Tables) -> list[Row]:
+def _listeners(tables: Tables) -> list[Record]:
     """Engine ids become names; a port held by docker-proxy belongs to the container that publishes it."""
     names = {row["id"]: row["name"] for row in tables.get("containers", [])}
     published = {
@@ -53,7 +53,7 @@ def _listeners(tables: Tables) -> list[Row]:
     return rows
 
 
-def _servers(tables: Tables) -> list[Row]:
+def _servers(tables: Tables) -> list[Record]:
     """A server belongs to the container that has its address, or its name on a network that Traefik shares."""
     ends = tables["container_networks"]
     proxy = {row["container"] for row in tables["traefik"]}
@@ -71,12 +71,12 @@ def _servers(tables: Tables) -> list[Row]:
     return rows
 
 
-def _only(ends: list[Row]) -> str | None:
+def _only(ends: list[Record]) -> str | None:
     networks = {end["network"] for end in ends}
     return networks.pop() if len(networks) == 1 else None
 
 
-def _names(end: Row) -> set[str]:
+def _names(end: Record) -> set[str]:
     """What Docker's DNS answers to, whatever the case."""
     return {name.lower() for name in (end["container"], *(end["aliases"] or []))}
 

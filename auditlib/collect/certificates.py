@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from auditlib.collect.secrets import redact
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 DEFAULT_NAME = "TRAEFIK DEFAULT CERT"
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -25,7 +25,7 @@ def leaf(pem: bytes) -> bytes | None:
     return block.group() if block else None
 
 
-def from_pem(pem: bytes) -> Row:
+def from_pem(pem: bytes) -> Record:
     """What the first certificate of a PEM chain says, or why it cannot be read."""
     block = leaf(pem)
     if block is None:
@@ -33,12 +33,12 @@ def from_pem(pem: bytes) -> Row:
     return _described(x509.load_pem_x509_certificate, block)
 
 
-def from_der(der: bytes) -> Row:
+def from_der(der: bytes) -> Record:
     """What a certificate says, as a TLS connection gives it, or why it cannot be read."""
     return _described(x509.load_der_x509_certificate, der)
 
 
-def _described(load: Any, content: bytes) -> Row:
+def _described(load: Any, content: bytes) -> Record:
     # The library reads a certificate as it is asked for its parts: any of them may be malformed.
     try:
         return _row(load(content))
@@ -46,11 +46,11 @@ def _described(load: Any, content: bytes) -> Row:
         return _unreadable("certificat X.509 mal formé")
 
 
-def _unreadable(cause: str) -> Row:
+def _unreadable(cause: str) -> Record:
     return {"valid": False, "cause": cause}
 
 
-def _row(certificate: x509.Certificate) -> Row:
+def _row(certificate: x509.Certificate) -> Record:
     common_name, issuer = _named(certificate.subject), _named(certificate.issuer)
     organisation = _attribute(certificate.issuer, NameOID.ORGANIZATION_NAME)
     hashed = certificate.signature_hash_algorithm
@@ -81,7 +81,7 @@ def _domains(certificate: x509.Certificate) -> list[str]:
     return sorted({*(name.lower() for name in names.get_values_for_type(x509.DNSName)), *addresses})
 
 
-def _key(certificate: x509.Certificate) -> Row:
+def _key(certificate: x509.Certificate) -> Record:
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return {"key_type": "RSA", "key_size": key.key_size}
@@ -100,7 +100,7 @@ def _attribute(name: x509.Name, kind: x509.ObjectIdentifier) -> str | None:
     return redact(values[0]) if values and values[0] else None
 
 
-def of_api(certificate: dict[str, Any]) -> Row:
+def of_api(certificate: dict[str, Any]) -> Record:
     """One certificate as Traefik's API tells it (`/api/certificates`, 3.7.0 and later)."""
     issuer = certificate.get("issuerCN") or certificate.get("issuerOrg") or None
     organisation = certificate.get("issuerOrg") or ""

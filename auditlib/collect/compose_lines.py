@@ -12,7 +12,7 @@ import yaml
 
 from auditlib.collect.containers import label_value
 from auditlib.collect.secrets import redact, secret_name
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import visible
 
 MAX_LINES = 5_000
@@ -46,7 +46,7 @@ _OTHER_BREAKS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 _Path = tuple[str, ...]
 
 
-def lines(content: str) -> Iterator[Row]:
+def lines(content: str) -> Iterator[Record]:
     """Each line of a file: its number, and its text when it can be kept; `ending` tells how it ends.
 
     Nothing for a file that is not YAML, or too long.

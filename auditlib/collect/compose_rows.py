@@ -16,7 +16,7 @@ from auditlib.compose.document import Invalid, Map, Place, Text, place_of
 from auditlib.compose.load import environment
 from auditlib.compose.ports import Port
 from auditlib.compose.project import Project
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.facts.tables import TABLES
 
 Read = Callable[[str], str]
@@ -40,9 +40,9 @@ def shown(text: str) -> str:
     return redact(text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[str, list[Row]]:
+def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[str, list[Record]]:
     """The rows of every project, by table."""
-    makers: dict[str, Callable[[Project, str, Read], Iterator[Row]]] = {
+    makers: dict[str, Callable[[Project, str, Read], Iterator[Record]]] = {
         "compose_files": _files,
         "compose_problems": _problems,
         "compose_services": _services,
@@ -53,7 +53,7 @@ def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[s
         "compose_secrets": _secrets,
         "compose_connections": _connections,
     }
-    made: dict[str, list[Row]] = {"compose_projects": [_project(one, project) for one, project in projects]}
+    made: dict[str, list[Record]] = {"compose_projects": [_project(one, project) for one, project in projects]}
     for table, maker in makers.items():
         made[table] = [
             {"root": one["root"], "files": _set(one), **row, **(_hash(one, row) if table == "compose_services" else {})}
@@ -63,7 +63,7 @@ def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[s
     return made
 
 
-def lines(projects: list[tuple[dict[str, Any], Project]], read: Read) -> list[Row]:
+def lines(projects: list[tuple[dict[str, Any], Project]], read: Read) -> list[Record]:
     """The lines of the compose files that projects are made of, each file once; never of a file of variables."""
     found: dict[tuple[str, str], str] = {}
     for one, project in projects:
@@ -78,15 +78,15 @@ def lines(projects: list[tuple[dict[str, Any], Project]], read: Read) -> list[Ro
     ]
 
 
-def _once(table: str, found: Iterator[Row]) -> list[Row]:
+def _once(table: str, found: Iterator[Record]) -> list[Record]:
     """The rows of one project, the first of those with the same key: `[::]:80:80` beside `80:80` says nothing new."""
-    rows: dict[tuple[Any, ...], Row] = {}
+    rows: dict[tuple[Any, ...], Record] = {}
     for row in found:
         rows.setdefault(tuple(row.get(column) for column in TABLES[table].key), row)
     return list(rows.values())
 
 
-def _hash(one: dict[str, Any], row: Row) -> Row:
+def _hash(one: dict[str, Any], row: Record) -> Record:
     return {"config_hash": ((one.get("told") or {}).get("hashes") or {}).get(row["service"])}
 
 
@@ -94,7 +94,7 @@ def _set(one: dict[str, Any]) -> str:
     return " + ".join(relative(file, one["root"]) for file in one["files"])
 
 
-def _project(one: dict[str, Any], project: Project) -> Row:
+def _project(one: dict[str, Any], project: Project) -> Record:
     return {
         "root": one["root"],
         "files": _set(one),
@@ -112,7 +112,7 @@ def _project(one: dict[str, Any], project: Project) -> Row:
     }
 
 
-def dockerfiles(found: list[dict[str, str]], projects: list[Project]) -> Iterator[Row]:
+def dockerfiles(found: list[dict[str, str]], projects: list[Project]) -> Iterator[Record]:
     """Folders that have a Dockerfile and that no compose project builds or holds: the highest ones."""
     held = {project.folder for project in projects}
     for project in projects:
@@ -150,11 +150,11 @@ def _parents(folder: str, root: str) -> list[str]:
     return [one for one in found if one != root]
 
 
-def _place(place: Place, root: str) -> Row:
+def _place(place: Place, root: str) -> Record:
     return {"file": relative(place.file, root) if place.file else None, "line": place.line or None}
 
 
-def _files(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _files(project: Project, root: str, read: Read) -> Iterator[Record]:
     for path, role in project.read.items():
         told = {"read": True, "missing": False}
         try:
@@ -164,7 +164,7 @@ def _files(project: Project, root: str, read: Read) -> Iterator[Row]:
         yield {"file": relative(path, root), "role": role, **told}
 
 
-def _problems(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _problems(project: Project, root: str, read: Read) -> Iterator[Record]:
     for problem in project.problems:
         yield {
             "project": shown(project.name),
@@ -175,7 +175,7 @@ def _problems(project: Project, root: str, read: Read) -> Iterator[Row]:
         }
 
 
-def _services(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _services(project: Project, root: str, read: Read) -> Iterator[Record]:
     for name, one in project.services.items():
         chosen = one.get("container_name") or None
         health = one.get("healthcheck") or {}
@@ -244,7 +244,7 @@ def _mount(project: Project, mount: Map) -> str:
     return f"{mount.get('type')} {source}:{mount.get('target')}{end}"
 
 
-def _ports(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _ports(project: Project, root: str, read: Read) -> Iterator[Record]:
     for name, one in project.services.items():
         for port in one.get("ports") or ():
             for address in [port.address] if port.address else EVERY_ADDRESS:
@@ -263,7 +263,7 @@ def _ports(project: Project, root: str, read: Read) -> Iterator[Row]:
                 }
 
 
-def _resources(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _resources(project: Project, root: str, read: Read) -> Iterator[Record]:
     active = [one for name, one in project.services.items() if project.active(name)]
     used = {
         "network": {str(key) for one in active for key in one.get("networks") or ()},
@@ -283,7 +283,7 @@ def _resources(project: Project, root: str, read: Read) -> Iterator[Row]:
             }
 
 
-def _labels(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _labels(project: Project, root: str, read: Read) -> Iterator[Record]:
     for name, one in project.services.items():
         for label, value in (one.get("labels") or {}).items():
             yield {
@@ -302,7 +302,7 @@ def _variables(project: Project, service: Map, read: Read) -> list[tuple[str, Te
         return list((service.get("environment") or {}).items())
 
 
-def _environment(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _environment(project: Project, root: str, read: Read) -> Iterator[Record]:
     for name, one in project.services.items():
         for variable, value in _variables(project, one, read):
             kept = variable in DATABASE_NAMES and value is not None and re.fullmatch(r"[\w.-]{1,63}", value)
@@ -314,7 +314,7 @@ def _environment(project: Project, root: str, read: Read) -> Iterator[Row]:
             }
 
 
-def _connections(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _connections(project: Project, root: str, read: Read) -> Iterator[Record]:
     for name, one in project.services.items():
         for variable, value in _variables(project, one, read):
             if value and (found := connection(value)):
@@ -324,7 +324,7 @@ def _connections(project: Project, root: str, read: Read) -> Iterator[Row]:
                 }  # fmt: skip
 
 
-def _secrets(project: Project, root: str, read: Read) -> Iterator[Row]:
+def _secrets(project: Project, root: str, read: Read) -> Iterator[Record]:
     """Secrets written in the compose files themselves, by name and place."""
     for name, one in project.services.items():
         build = one.get("build") or {}
@@ -341,7 +341,7 @@ def _secrets(project: Project, root: str, read: Read) -> Iterator[Row]:
                     yield _row(project, root, str(name), "command", key, part, default=False)
 
 
-def _secret(project: Project, root: str, service: str, kind: str, variable: Any, value: Any) -> Iterator[Row]:
+def _secret(project: Project, root: str, service: str, kind: str, variable: Any, value: Any) -> Iterator[Record]:
     if not isinstance(value, Text) or not value:
         return
     raw = value.raw
@@ -359,7 +359,7 @@ def _literal(value: Text) -> bool:
     return bool(value.raw) and not _VARIABLE.search(value.raw.replace("$$", ""))
 
 
-def _row(project: Project, root: str, service: str, kind: str, name: Any, value: Any, *, default: bool) -> Row:
+def _row(project: Project, root: str, service: str, kind: str, name: Any, value: Any, *, default: bool) -> Record:
     return {
         "project": shown(project.name),
         "service": service,

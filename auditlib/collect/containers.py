@@ -1,5 +1,6 @@
 """Rows of the Docker engine's tables, from its raw answers. Only the fields named here are kept."""
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect.secrets import REMOVED, redact, redact_rule, secret_name
 from auditlib.collect.source import Reading
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 # A published address that names no interface. Docker listens on both families.
 
@@ -37,7 +38,7 @@ _TRAEFIK_SECRET = re.compile(
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of every table of the source « engine ». A part that the engine refused gives no table."""
     containers = payload["containers"]
-    tables: dict[str, list[Row]] = {
+    tables: dict[str, list[Record]] = {
         "docker_engine": [_engine(payload)],
         "containers": [_container(c) for c in containers],
         "container_networks": [row for c in containers for row in _attachments(c)],
@@ -51,7 +52,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     if swarm.get("LocalNodeState") in ("active", "inactive"):
         tables["docker_swarm"] = [*_swarm(tables["docker_engine"][0]["name"], swarm)]
     checked = {one.get("Id"): _checked(one) for one in payload.get("used_images", []) if one is not None}
-    makers: dict[str, Callable[[dict[str, Any]], Row]] = {
+    makers: dict[str, Callable[[dict[str, Any]], Record]] = {
         "networks": _network,
         "volumes": _volume,
         "images": partial(_image, checked),
@@ -73,7 +74,7 @@ def name(container: dict[str, Any]) -> str:
     return str(container["Name"]).removeprefix("/")
 
 
-def _engine(payload: dict[str, Any]) -> Row:
+def _engine(payload: dict[str, Any]) -> Record:
     info, version = payload.get("info", {}), payload["version"]
     return {
         "name": info.get("Name") or payload["endpoint"],
@@ -98,7 +99,7 @@ _MANAGEMENT = 2377
 _DAY = 86_400_000_000_000  # nanoseconds
 
 
-def _swarm(name: str, raw: dict[str, Any]) -> Iterator[Row]:
+def _swarm(name: str, raw: dict[str, Any]) -> Iterator[Record]:
     """The swarm of a node. Its settings are told to managers alone; its tokens and keys are not read."""
     if raw["LocalNodeState"] != "active":
         return
@@ -118,7 +119,7 @@ def _swarm(name: str, raw: dict[str, Any]) -> Iterator[Row]:
     }
 
 
-def _container(raw: dict[str, Any]) -> Row:
+def _container(raw: dict[str, Any]) -> Record:
     state, config, host = raw["State"], raw["Config"], raw["HostConfig"]
     labels = config.get("Labels") or {}
     restart = host.get("RestartPolicy") or {}
@@ -182,7 +183,7 @@ def _checked(raw: dict[str, Any]) -> bool:
     return bool((((raw.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE")
 
 
-def _attachments(raw: dict[str, Any]) -> Iterator[Row]:
+def _attachments(raw: dict[str, Any]) -> Iterator[Record]:
     for network, end in ((raw["NetworkSettings"] or {}).get("Networks") or {}).items():
         # DNSNames (engine 26 and later) is the whole list; before it, Aliases, which held the short id too.
         names = end.get("DNSNames") or [*(end.get("Aliases") or []), name(raw)]
@@ -195,7 +196,7 @@ def _attachments(raw: dict[str, Any]) -> Iterator[Row]:
         }
 
 
-def _mounts(raw: dict[str, Any], folders: dict[str, bool] | None) -> Iterator[Row]:
+def _mounts(raw: dict[str, Any], folders: dict[str, bool] | None) -> Iterator[Record]:
     """What a container mounts; `folders` tells which sources are folders, as far as that was looked at."""
     for mount in raw.get("Mounts") or []:
         yield {
@@ -210,7 +211,7 @@ def _mounts(raw: dict[str, Any], folders: dict[str, bool] | None) -> Iterator[Ro
         }
 
 
-def _labels(containers: list[dict[str, Any]]) -> Iterator[Row]:
+def _labels(containers: list[dict[str, Any]]) -> Iterator[Record]:
     """The labels of all containers.
 
     Traefik compares what two containers declare under one name: values whose secrets are removed are numbered, so that
@@ -221,7 +222,7 @@ def _labels(containers: list[dict[str, Any]]) -> Iterator[Row]:
     for raw in containers:
         for label, value in (raw["Config"].get("Labels") or {}).items():
             kept = redact(value) if label in choosing and not secret_name(label) else label_value(label, value)
-            row: Row = {"container": name(raw), "label": redact(label), "value": kept}
+            row: Record = {"container": name(raw), "label": redact(label), "value": kept}
             if row["value"] is not None and row["value"] != value:
                 known = hidden.setdefault(label.lower(), [])
                 known += [] if value in known else [value]
@@ -245,7 +246,7 @@ def _choosing(containers: list[dict[str, Any]]) -> set[str]:
     return found
 
 
-def _environment(raw: dict[str, Any]) -> Iterator[Row]:
+def _environment(raw: dict[str, Any]) -> Iterator[Record]:
     for variable in sorted({redact(str(line).partition("=")[0]) for line in raw["Config"].get("Env") or []}):
         yield {"container": name(raw), "variable": variable}
 
@@ -266,7 +267,7 @@ def label_value(label: str, value: str) -> str | None:
     return value if label.removeprefix(_COMPOSE) in _COMPOSE_KEPT and label.startswith(_COMPOSE) else None
 
 
-def _publications(raw: dict[str, Any]) -> Iterator[Row]:
+def _publications(raw: dict[str, Any]) -> Iterator[Record]:
     """Publications in force, then those that are only configured.
 
     A publication whose container runs has its own addresses and ports in NetworkSettings; HostConfig keeps what was
@@ -287,7 +288,7 @@ def _publications(raw: dict[str, Any]) -> Iterator[Row]:
                 yield from _binding(raw, port, binding, live=False, chosen=number in ("", "0") or "-" in number)
 
 
-def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: bool, chosen: bool) -> Iterator[Row]:
+def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: bool, chosen: bool) -> Iterator[Record]:
     number, _, protocol = port.partition("/")
     # "" lets the engine choose a free port, "8000-8010" one of a range.
     first, _, last = (binding.get("HostPort") or "").partition("-")
@@ -305,7 +306,7 @@ def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: b
         }
 
 
-def _network(raw: dict[str, Any]) -> Row:
+def _network(raw: dict[str, Any]) -> Record:
     pools = (raw.get("IPAM") or {}).get("Config") or []
     return {
         "name": raw["Name"],
@@ -323,7 +324,7 @@ def _network(raw: dict[str, Any]) -> Row:
     }
 
 
-def _volume(raw: dict[str, Any]) -> Row:
+def _volume(raw: dict[str, Any]) -> Record:
     return {
         "name": raw["Name"],
         "driver": raw["Driver"],
@@ -334,14 +335,14 @@ def _volume(raw: dict[str, Any]) -> Row:
     }
 
 
-def _image(checked: dict[str | None, bool], raw: dict[str, Any]) -> Row:
+def _image(checked: dict[str | None, bool], raw: dict[str, Any]) -> Record:
     """One image; `checked` tells, of the images that were inspected, which have a health check."""
     return {
         "id": raw["Id"],
         "tags": [tag for tag in raw.get("RepoTags") or [] if tag != "<none>:<none>"],
         "size": raw.get("Size"),
         # Seconds; an image that does not tell gives 0 or the year 1.
-        "created": created * 1_000_000_000 if (created := _positive(raw.get("Created"))) else None,
+        "created": dt.datetime.fromtimestamp(created, dt.UTC) if (created := _positive(raw.get("Created"))) else None,
         "healthcheck": checked.get(raw["Id"]),
     }
 

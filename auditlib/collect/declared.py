@@ -14,13 +14,13 @@ from auditlib.collect.secrets import redact_rule
 from auditlib.collect.source import Payloads, Unreadable
 from auditlib.collect.traefik_objects import entrypoints
 from auditlib.collect.traefik_static import TRUE_WORDS
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 _RULE = re.compile(r"(traefik\.(http|tcp)\.routers\.([^.]+))\.rule")
 _HEALTHS = (None, "", "none", "healthy")  # Traefik leaves the others aside
 
 
-def declared(payloads: Payloads) -> dict[str, list[Row]]:
+def declared(payloads: Payloads) -> dict[str, list[Record]]:
     """Rows of `traefik_entrypoints` and `traefik_routers`, from the engine, the options and the files.
 
     Raises Unreadable when the options in force are not known.
@@ -66,7 +66,7 @@ def _points(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
             yield {"name": point, "address": address, "asDefault": default, "http": http}
 
 
-def _of_labels(containers: list[dict[str, Any]], options: Mapping[str, str]) -> Iterator[Row]:
+def _of_labels(containers: list[dict[str, Any]], options: Mapping[str, str]) -> Iterator[Record]:
     docker = any(key == "providers.docker" or key.startswith("providers.docker.") for key in options)
     if not docker or options.get("providers.docker.constraints"):
         return
@@ -93,7 +93,7 @@ def _of_labels(containers: list[dict[str, Any]], options: Mapping[str, str]) -> 
             }
 
 
-def _of_files(payload: dict[str, Any] | None) -> Iterator[Row]:
+def _of_files(payload: dict[str, Any] | None) -> Iterator[Record]:
     rows = [] if payload is None else traefik_files.rows(payload).tables["traefik_file_routers"]
     kept = ("protocol", "rule", "rule_syntax", "entrypoints", "tls")
     for row in rows:

@@ -9,7 +9,7 @@ from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect.listeners import owner
 from auditlib.collect.sockets import plain
 from auditlib.collect.source import Reading, Unreadable
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import listing, number, plural
 from auditlib.software import PORT_HOLDERS, database
 
@@ -125,7 +125,7 @@ class _Spaces:
         return self.published.get((protocol, address, port)) or self.published.get((protocol, everywhere, port))
 
 
-def _listeners(spaces: _Spaces) -> Iterator[Row]:
+def _listeners(spaces: _Spaces) -> Iterator[Record]:
     for space in spaces.all:
         for one in space.sockets if space.names else []:
             if one.peer is None:
@@ -142,7 +142,7 @@ def _listeners(spaces: _Spaces) -> Iterator[Row]:
                 }
 
 
-def _connections(spaces: _Spaces) -> Iterator[Row]:
+def _connections(spaces: _Spaces) -> Iterator[Record]:
     """One row per client, server and port, with the number of sockets: only the client's end of each counts."""
     counted: Counter[tuple[Actor, str | None, str, str, int, Actor, str | None]] = Counter()
     for space in spaces.all:

@@ -13,7 +13,7 @@ from typing import Any
 from auditlib.collect.processes import named
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import Payloads, Reading
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
 
 CONFIG = "/etc/docker/daemon.json"
@@ -57,7 +57,7 @@ def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) ->
     }
 
 
-def _accounts(folder: Path, sockets: list[Row]) -> dict[str, list[Row]] | None:
+def _accounts(folder: Path, sockets: list[Record]) -> dict[str, list[Record]] | None:
     """The local groups and accounts that the sockets concern, and no other; None when their files cannot be read."""
     try:
         passwd = [line.split(":") for line in (folder / "passwd").read_text("utf-8", "replace").splitlines()]
@@ -65,7 +65,7 @@ def _accounts(folder: Path, sockets: list[Row]) -> dict[str, list[Row]] | None:
     except OSError:
         return None
     owners, holders = {str(one["uid"]) for one in sockets}, {str(one["gid"]) for one in sockets}
-    groups: list[Row] = [
+    groups: list[Record] = [
         {"name": name, "gid": int(gid), "members": [*filter(None, members.split(","))]}
         for name, _, gid, members in (fields for fields in group if len(fields) == 4 and fields[2].isdecimal())
         if name == "docker" or gid in holders
@@ -92,7 +92,7 @@ def _daemons(proc: Path) -> Iterator[dict[str, Any]]:
         yield {"pid": pid, "arguments": line.rstrip("\0").split("\0")[1:]}
 
 
-def _sockets(root: Path, daemons: list[dict[str, Any]]) -> Iterator[Row]:
+def _sockets(root: Path, daemons: list[dict[str, Any]]) -> Iterator[Record]:
     """The sockets at the usual places, and where the daemons listen; each file once."""
     wanted = {**_SOCKETS, **{str(path.relative_to(root)): "docker" for path in root.glob(_ROOTLESS)}}
     for daemon in daemons:
@@ -196,7 +196,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     accounts = payload["accounts"]
     users = {one["uid"]: one["name"] for one in accounts["users"]} if accounts else {}
     groups = {one["gid"]: one["name"] for one in accounts["groups"]} if accounts else {}
-    tables: dict[str, list[Row]] = {
+    tables: dict[str, list[Record]] = {
         "docker_sockets": [
             {
                 "path": one["path"],
@@ -218,7 +218,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     return Reading(tables, gaps, "Relancez avec sudo, ou corrigez ces fichiers." if gaps else "")
 
 
-def _members(accounts: dict[str, list[Row]], commanding: set[int]) -> Iterator[Row]:
+def _members(accounts: dict[str, list[Record]], commanding: set[int]) -> Iterator[Record]:
     """The accounts of Docker's groups, root aside: those a group lists, and those whose main group it is."""
     uids = {one["name"]: one["uid"] for one in accounts["users"]}
     for group in accounts["groups"]:
@@ -229,7 +229,7 @@ def _members(accounts: dict[str, list[Row]], commanding: set[int]) -> Iterator[R
             yield {"group": group["name"], "user": user, "uid": uids.get(user), "primary": user in primary}
 
 
-def _daemon_rows(payload: dict[str, Any]) -> Iterator[Row]:
+def _daemon_rows(payload: dict[str, Any]) -> Iterator[Record]:
     files = payload["files"]
     daemons = payload["daemons"] or [{"pid": None, "settings": {}}]
     # JSON makes text of the numbers that name things.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlib.collect.processes import named
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 MAX_OUTPUT = 20_000_000  # characters; Kubernetes and Docker write thousands of rules
 
@@ -76,7 +76,7 @@ def _run(timeout_s: float, *command: str) -> str | None:
     return done.stdout if len(done.stdout) <= MAX_OUTPUT else None
 
 
-def rows(payload: dict[str, Any]) -> Iterator[Row]:
+def rows(payload: dict[str, Any]) -> Iterator[Record]:
     """Rows of `firewalls`: always the same four, so that an unknown state shows."""
     installed = set(payload["installed"])
     enabled = _assigned(payload["ufw_conf"], "ENABLED")

@@ -1,5 +1,6 @@
 """The machine itself: what the kernel and the distribution say of it."""
 
+import datetime as dt
 import os
 import platform
 from pathlib import Path
@@ -39,5 +40,5 @@ def rows(payload: dict[str, Any]) -> Reading:
     """The row of `host`."""
     first, last = payload["ephemeral"] or (None, None)
     told = {name: value for name, value in payload.items() if name != "ephemeral"}
-    booted = int(payload["booted"]) * 1_000_000_000
+    booted = dt.datetime.fromtimestamp(int(payload["booted"]), dt.UTC)
     return Reading({"host": [{**told, "booted": booted, "ephemeral_first": first, "ephemeral_last": last}]})

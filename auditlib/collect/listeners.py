@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from auditlib.collect.source import Payloads, Reading
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import plural
 from auditlib.parameters import Parameters
 
@@ -56,7 +56,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `listeners`. `container` is an engine id here, which the attribution turns into a name."""
     known = {(s.protocol, s.address, s.port): s for s in _parse_ss(payload["ss"] or "")}
     processes = {process["pid"]: process for process in payload["processes"]}
-    found: dict[tuple[Any, ...], Row] = {}
+    found: dict[tuple[Any, ...], Record] = {}
     for one in payload["sockets"]:
         process = processes.get(one["pid"], {})
         told = known.get((one["protocol"], one["address"], one["port"]))

@@ -20,7 +20,7 @@ from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, connect
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import instant, number, os_error
 from auditlib.parameters import Parameters
 
@@ -165,12 +165,12 @@ def rows(payload: dict[str, Any]) -> Reading:
     return reading
 
 
-def _cut(log: str, summary: Row) -> str:
+def _cut(log: str, summary: Record) -> str:
     since = f"lu à partir du {instant(summary['first'])}" if summary["first"] else "aucune date n’y est lisible"
     return f"Début du {TITLES[log]} laissé de côté : {since}"
 
 
-def _own(text: str, names: Mapping[str, str]) -> tuple[Row, dict[str, list[Row]], list[str]]:
+def _own(text: str, names: Mapping[str, str]) -> tuple[Record, dict[str, list[Record]], list[str]]:
     """The log that Traefik keeps of itself."""
     found = list(traefik_log.entries(text))
     table, left_out = traefik_events.events(found, names)
@@ -189,7 +189,7 @@ def _own(text: str, names: Mapping[str, str]) -> tuple[Row, dict[str, list[Row]]
     )
 
 
-def _access(text: str, names: Mapping[str, str]) -> tuple[Row, dict[str, list[Row]], list[str]]:
+def _access(text: str, names: Mapping[str, str]) -> tuple[Record, dict[str, list[Record]], list[str]]:
     """The access log; the audit's own probes are left out as far as it tells them."""
     lines = list(access_log.requests(text))
     asked = [request for request in lines if request is not None]

@@ -16,7 +16,7 @@ from auditlib.collect import containers, processes, sockets
 from auditlib.collect.listeners import own_processes, owner, process_facts
 from auditlib.collect.network import ephemeral_ports, interface_addresses
 from auditlib.collect.source import Payloads, Unreadable
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
 from auditlib.software import PORT_HOLDERS
 
@@ -64,7 +64,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     }
 
 
-def _namespaces(running: list[Row], proc: Path) -> tuple[list[Namespace], list[Row]]:
+def _namespaces(running: list[Record], proc: Path) -> tuple[list[Namespace], list[Record]]:
     """The machine's namespace, then those of the containers, and the containers whose process is not theirs."""
     theirs = [row for row in running if _named(proc / str(row["pid"]), row["id"])]
     lost = [{"container": row["name"], "reason": "process"} for row in running if row not in theirs]
@@ -98,7 +98,7 @@ def _identity(process: Path) -> int | None:
         return None
 
 
-def _owner_by_mode(row: Row, running: Iterable[Row]) -> str:
+def _owner_by_mode(row: Record, running: Iterable[Record]) -> str:
     """Whose namespace a container is in, as its network mode says: an id, or "host"."""
     mode = row["network_mode"] or ""
     if mode == "host" or not mode.startswith("container:"):
@@ -110,7 +110,7 @@ def _owner_by_mode(row: Row, running: Iterable[Row]) -> str:
     return asked
 
 
-def _read_sockets(found: list[Namespace], lost: list[Row], proc: Path) -> bool:
+def _read_sockets(found: list[Namespace], lost: list[Record], proc: Path) -> bool:
     """Put its sockets into each namespace; take away those that are gone. Whether some sockets were left.
 
     The kernel takes some milliseconds for each, outside Python's lock: several at a time cost less.
@@ -170,7 +170,7 @@ def _held(
         yield [*one[:-1], holder]
 
 
-def _told(known: dict[str, list[Row]]) -> dict[str, Any]:
+def _told(known: dict[str, list[Record]]) -> dict[str, Any]:
     """What the resolution of addresses needs of the engine's tables."""
     kept = {
         "containers": ("id", "name", "image"),

@@ -15,7 +15,7 @@ from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect import firewall
 from auditlib.collect.sockets import Order
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import listing
 from auditlib.parameters import Parameters
 
@@ -24,7 +24,7 @@ _LOCAL = 0x80000000  # linux/ipv6_route.h: one of the machine's own addresses
 MAX_ROUTES = 10_000  # a router that holds the whole Internet's has a million
 
 
-def interface_addresses() -> list[Row]:
+def interface_addresses() -> list[Record]:
     """Every address of every interface, with the length of its network's prefix."""
     kinds = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
     return [
@@ -70,7 +70,7 @@ def ephemeral_ports(proc: Path) -> list[int] | None:
         return None
 
 
-def routes(proc: Path) -> list[Row]:
+def routes(proc: Path) -> list[Record]:
     """The routes of the main table in use, and without those to the machine's own addresses.
 
     Raises OSError when the kernel does not show them.
@@ -81,7 +81,7 @@ def routes(proc: Path) -> list[Row]:
     return found[:MAX_ROUTES]
 
 
-def ipv4_routes(text: str, order: Order = sys.byteorder) -> list[Row]:
+def ipv4_routes(text: str, order: Order = sys.byteorder) -> list[Record]:
     """The routes of `/proc/net/route`: addresses are words in the machine's order (`net/ipv4/fib_trie.c`)."""
     found = []
     for line in text.splitlines()[1:]:
@@ -96,7 +96,7 @@ def _ipv4(word: str, order: Order) -> str:
     return socket.inet_ntoa(int(word, 16).to_bytes(4, order))
 
 
-def ipv6_routes(text: str) -> list[Row]:
+def ipv6_routes(text: str) -> list[Record]:
     """The routes of `/proc/net/ipv6_route`: addresses are bytes in the network's order (`net/ipv6/route.c`)."""
     found = []
     for line in text.splitlines():
@@ -111,7 +111,7 @@ def ipv6_routes(text: str) -> list[Row]:
     return found
 
 
-def _route(family: str, destination: str, gateway: str, interface: str, metric: int) -> Row:
+def _route(family: str, destination: str, gateway: str, interface: str, metric: int) -> Record:
     return {
         "family": family,
         "destination": destination,

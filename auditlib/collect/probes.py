@@ -16,7 +16,7 @@ from auditlib.collect.dial import dial, each, fault, shown, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
 from auditlib.version import __version__
 
@@ -214,7 +214,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     return Reading({"http_probes": list(table.values())}, proxy.gaps(payload), note=proxy.note(payload))
 
 
-def _row(answer: dict[str, Any]) -> Row:
+def _row(answer: dict[str, Any]) -> Record:
     headers = answer.get("headers", {})
     kept = ("status", "latency_ms", "error", "tls_version", "fingerprint", "body_bytes", "own_answer")
     return {

@@ -12,7 +12,7 @@ from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Payloads, Unreadable
 from auditlib.collect.traefik_api import addresses, own_host
 from auditlib.collect.traefik_api import rows as api_rows
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import listing, number
 from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
 
@@ -56,7 +56,7 @@ class Proxy:
 
     gates: dict[str, Gate]
     own: frozenset[str]
-    routers: list[Row]
+    routers: list[Record]
     declared: bool = False  # the routers are those that labels and files declare: the API was not read
     skipped: set[str] = field(default_factory=set)  # routers whose rule names nothing that can be asked
 
@@ -77,7 +77,7 @@ class Proxy:
         names = [(gate.entrypoint, place.domain or "") for router, gate, place in alive if router["tls"] or gate.tls]
         return [Target(entrypoint, True, domain, "/") for entrypoint, domain in dict.fromkeys(names)]
 
-    def _alive(self, protocol: str) -> Iterator[tuple[Row, Gate, Place]]:
+    def _alive(self, protocol: str) -> Iterator[tuple[Record, Gate, Place]]:
         for router in self.routers:
             if router["protocol"] != protocol or router["status"] == "disabled":
                 continue
@@ -89,7 +89,7 @@ class Proxy:
                     self.skipped.add(router["router"])
 
 
-def _places(router: Row) -> Iterable[Place]:
+def _places(router: Record) -> Iterable[Place]:
     syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
     try:
         return places(parse(router["rule"] or "", "tcp" if router["protocol"] == "tcp" else syntax))
@@ -163,7 +163,7 @@ def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any
     return next((one for one in containers if joined in (one["Id"], one["Name"][1:])), container)
 
 
-def _addresses(bearer: dict[str, Any] | None, entrypoint: Row) -> Iterator[Address]:
+def _addresses(bearer: dict[str, Any] | None, entrypoint: Record) -> Iterator[Address]:
     port, host = str(entrypoint["port"]), own_host(entrypoint["address"])
     found = addresses(bearer, port, host) if bearer is not None else iter([f"{host}:{port}"])
     for address in found:

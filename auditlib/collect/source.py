@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from auditlib.collect.secrets import redact
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.facts.tables import TABLES
 from auditlib.french import number, os_error, sentence
 from auditlib.parameters import Parameters
@@ -48,7 +48,7 @@ class Reading:
     `note` is said of a source that was read wholly.
     """
 
-    tables: dict[str, list[Row]]
+    tables: dict[str, list[Record]]
     gaps: list[str] = field(default_factory=list)
     remedy: str = ""
     note: str = ""
@@ -76,7 +76,7 @@ class Outcome:
     reason: str = ""
     remedy: str = ""
     duration_s: float = 0.0
-    tables: dict[str, list[Row]] = field(default_factory=dict)
+    tables: dict[str, list[Record]] = field(default_factory=dict)
     payload: Any = None
 
 
@@ -126,7 +126,7 @@ def interpret(source: Source, payload: Any) -> Outcome:
     """
     reading = source.rows(payload)
     for name, rows in reading.tables.items():
-        TABLES[name].frame(rows)
+        TABLES[name].rows(rows)
     status: Status = "partial" if reading.gaps else "ok"
     reason = sentence(reading.gaps) or reading.note
     return Outcome(source, status, reason, reading.remedy, tables=reading.tables, payload=payload)

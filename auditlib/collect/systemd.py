@@ -11,7 +11,7 @@ from typing import Any
 from auditlib.collect import listeners
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import number
 from auditlib.parameters import Parameters
 
@@ -90,7 +90,7 @@ def _listening(payload: Any) -> dict[str, list[str]]:
 
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `units`; a unit that systemd does not know, and that does nothing, is none."""
-    found: dict[str, Row] = {}
+    found: dict[str, Record] = {}
     for properties in parse(payload["show"]):
         # The cgroup of a user's own service names a unit of that user's manager, not of this one.
         if properties.get("LoadState") == "not-found" and properties.get("ActiveState") == "inactive":
@@ -111,7 +111,7 @@ def parse(output: str) -> Iterator[dict[str, str]]:
             yield properties
 
 
-def _unit(told: dict[str, str], listening: dict[str, list[str]]) -> Row:
+def _unit(told: dict[str, str], listening: dict[str, list[str]]) -> Record:
     return {
         "unit": told["Id"],
         "active": told.get("ActiveState") or None,

@@ -9,7 +9,7 @@ from auditlib.collect import certificates, proxy
 from auditlib.collect.dial import Address, dial, each, fault, shown, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
 
 MAX_NAMES = 200
@@ -92,7 +92,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     )
 
 
-def _probe(answer: dict[str, Any], certificate: Row) -> Row:
+def _probe(answer: dict[str, Any], certificate: Record) -> Record:
     answered, code = "tls_version" in answer, answer["untrusted"]
     untrusted = None if code is None else _UNTRUSTED.get(code, f"sa chaîne est refusée (code {code} d’OpenSSL)")
     readable = bool(certificate.get("valid"))

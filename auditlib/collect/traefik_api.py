@@ -22,7 +22,7 @@ from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.collect.traefik_static import proxies
 from auditlib.collect.traefik_static import rows as static_rows
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
 from auditlib.traefik.rules import RuleError, domains, parse
 from auditlib.version import __version__
@@ -280,7 +280,7 @@ def _get(client: httpx.Client, door: Door, path: str, kind: type[Any]) -> Any:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of Traefik's tables. `container` and `network` of a server are left to the attribution."""
     raw, version = payload["rawdata"], payload["version"]["Version"]
-    tables: dict[str, list[Row]] = {
+    tables: dict[str, list[Record]] = {
         "traefik": [
             {
                 "url": payload["url"],

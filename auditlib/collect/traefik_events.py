@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.traefik_log import Entry
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.facts.tables.logs import LEVELS
 
 MAX_EVENTS = 400  # rows of the table: groups beyond (hostile or endless messages) are counted, not kept
@@ -202,7 +202,7 @@ def classify(entry: Entry) -> str | None:
 class _Group:
     """Entries of one kind about one thing."""
 
-    row: Row
+    row: Record
     latest: Entry
     count: int = 0
     first: dt.datetime | None = None
@@ -210,7 +210,7 @@ class _Group:
     level: str | None = None
     containers: dict[str, None] = field(default_factory=dict)
 
-    def add(self, entry: Entry, row: Row) -> None:
+    def add(self, entry: Entry, row: Record) -> None:
         self.row, self.latest = row, entry
         self.merge(1, entry.time, entry.time, entry.level, row["containers"])
 
@@ -230,7 +230,7 @@ class _Group:
         self.level = max(filter(None, (self.level, level)), key=lambda level: _RANKS[level], default=None)
 
 
-def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Row], int]:
+def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Record], int]:
     """Rows of `log_events`, and how many entries were in no row since there were too many sorts.
 
     `names` gives the container of an identifier. Entries are grouped before secrets are taken out, which costs more
@@ -260,8 +260,8 @@ def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Row
     return [_row(group) for group in ordered[:MAX_EVENTS]], left_out
 
 
-def _without_secrets(group: _Group) -> Row:
-    row: Row = {name: _short(value) if isinstance(value, str) else value for name, value in group.row.items()}
+def _without_secrets(group: _Group) -> Record:
+    row: Record = {name: _short(value) if isinstance(value, str) else value for name, value in group.row.items()}
     row["containers"] = [_short(one) for one in group.containers]
     row["domains"] = [_short(one) for one in group.row["domains"]]
     if row["kind"] in _UNKNOWN:
@@ -270,7 +270,7 @@ def _without_secrets(group: _Group) -> Row:
     return row
 
 
-def _row(group: _Group) -> Row:
+def _row(group: _Group) -> Record:
     return {
         **group.row,
         "containers": list(group.containers),
@@ -287,7 +287,7 @@ def _sense(said: str) -> str | None:
     return _VARIABLE.sub("…", " ".join(said.split())) or None
 
 
-def _about(kind: str, entry: Entry, names: Mapping[str, str]) -> Row:
+def _about(kind: str, entry: Entry, names: Mapping[str, str]) -> Record:
     """What an entry is about, as columns of `log_events`; nothing is redacted yet."""
     fields, said = entry.fields, _beginning(entry.said)
     containers = _containers(entry, names)

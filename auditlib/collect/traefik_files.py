@@ -5,6 +5,7 @@ the container's mounts. A directory wins over a file, and is read with its sub-d
 """
 
 import contextlib
+import datetime as dt
 import errno
 import io
 import posixpath
@@ -21,7 +22,7 @@ from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.collect.traefik_static import MAX_LINKS, bearer, fault, file_text, joined
 from auditlib.collect.traefik_static import rows as static_rows
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.traefik.decoding import Tree, json_name
@@ -149,7 +150,7 @@ def _read(file: Path) -> dict[str, Any]:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of the files and of what they declare. Only names, rules, references and addresses are kept."""
     running = version(payload["version"]) or LATEST
-    tables: dict[str, list[Row]] = {
+    tables: dict[str, list[Record]] = {
         "traefik_files": [],
         "traefik_file_routers": [],
         "traefik_file_services": [],
@@ -159,12 +160,12 @@ def rows(payload: dict[str, Any]) -> Reading:
     seen: set[tuple[str, str, str]] = set()
     for position, path in enumerate(sorted(payload["files"], key=_in_order)):
         one = payload["files"][path]
-        row: Row = {
+        row: Record = {
             "container": payload["container"],
             "path": path,
             "location": _located(payload["mounts"], path),
             "position": position,
-            "modified": one["modified"] * 1_000_000_000 if one.get("modified") else None,
+            "modified": dt.datetime.fromtimestamp(one["modified"], dt.UTC) if one.get("modified") else None,
         }
         tree: Tree = {}
         if "error" in one:
@@ -187,7 +188,7 @@ def _in_order(path: str) -> tuple[str, ...]:
     return PurePosixPath(path).parts
 
 
-def _decoded(path: str, text: str, running: Version) -> tuple[Row, Tree]:
+def _decoded(path: str, text: str, running: Version) -> tuple[Record, Tree]:
     try:
         declared = read(path, text, running)
     except FileError as error:
@@ -195,7 +196,7 @@ def _decoded(path: str, text: str, running: Version) -> tuple[Row, Tree]:
     return {"status": "templated" if declared.templated else "read"}, declared.tree
 
 
-def _declared(tables: dict[str, list[Row]], path: str, tree: Tree, seen: set[tuple[str, str, str]]) -> None:
+def _declared(tables: dict[str, list[Record]], path: str, tree: Tree, seen: set[tuple[str, str, str]]) -> None:
     """Add what one file declares."""
     for protocol in ("http", "tcp", "udp"):
         part = tree.get(protocol.upper(), {})
@@ -212,7 +213,7 @@ def _declared(tables: dict[str, list[Row]], path: str, tree: Tree, seen: set[tup
                     ]
 
 
-def _router(one: Tree) -> Row:
+def _router(one: Tree) -> Record:
     rule = one.get("Rule")
     shown = redact_rule(rule) if rule else None
     # Traefik's own priority is the length of the rule: it cannot be computed again from what is left of it.
@@ -231,7 +232,7 @@ def _router(one: Tree) -> Row:
     }
 
 
-def _service(one: Tree) -> Row:
+def _service(one: Tree) -> Record:
     kind = next(iter(one), None)
     body = one.get(kind or "") or {}
     members = [*(body.get("Services") or []), *(body.get("Mirrors") or [])]
@@ -240,7 +241,7 @@ def _service(one: Tree) -> Row:
     return {"type": kind and json_name(kind), "health_check": "HealthCheck" in body, "children": children}
 
 
-def _middleware(one: Tree) -> Row:
+def _middleware(one: Tree) -> Record:
     kind = next(iter(one), None)
     chain = (one.get("Chain") or {}).get("Middlewares") or []
     return {"type": kind and json_name(kind), "chain": chain}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditlib.collect.secrets import redact, redact_rule
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 
 def qualified(reference: str, owner: str) -> str:
@@ -12,7 +12,7 @@ def qualified(reference: str, owner: str) -> str:
     return reference if "@" in reference else f"{reference}@{owner.rpartition('@')[2]}"
 
 
-def entrypoints(raw: list[dict[str, Any]]) -> list[Row]:
+def entrypoints(raw: list[dict[str, Any]]) -> list[Record]:
     """The entry points, each as a row."""
     # v3: if any entry point is marked as default, only those are; else (and in v2) all but the one named « traefik ».
     marked = any(one.get("asDefault") for one in raw)
@@ -62,7 +62,7 @@ def _trusted(forwarded: dict[str, Any]) -> list[str]:
     return ["0.0.0.0/0", "::/0"] if forwarded.get("insecure") else forwarded.get("trustedIPs") or []
 
 
-def router(router: str, one: dict[str, Any]) -> Row:
+def router(router: str, one: dict[str, Any]) -> Record:
     """The row of a router."""
     tls, rule = one.get("tls"), one.get("rule")
     shown = redact_rule(rule) if rule is not None else None
@@ -93,7 +93,7 @@ def _tls_options(options: str | None, router: str) -> str:
 _SERVICE_TYPES = ("loadBalancer", "weighted", "mirroring", "failover", "highestRandomWeight")
 
 
-def service(service: str, one: dict[str, Any]) -> Row:
+def service(service: str, one: dict[str, Any]) -> Record:
     """The row of a service; its servers are apart."""
     kind = next((kind for kind in _SERVICE_TYPES if kind in one), "internal" if service.endswith("@internal") else None)
     body = one.get(kind or "") or {}
@@ -111,7 +111,7 @@ def service(service: str, one: dict[str, Any]) -> Row:
     }
 
 
-def servers(service: str, one: dict[str, Any]) -> Iterator[Row]:
+def servers(service: str, one: dict[str, Any]) -> Iterator[Record]:
     """The rows of the servers of a service, each once."""
     balancer = one.get("loadBalancer") or {}
     checked = "healthCheck" in balancer
@@ -131,7 +131,7 @@ def _server_url(url: str) -> str:
     return redact(url) if "://" in url else redact(f"tcp://{url}").removeprefix("tcp://")
 
 
-def middleware(middleware: str, one: dict[str, Any]) -> Row:
+def middleware(middleware: str, one: dict[str, Any]) -> Record:
     """The row of a middleware; of what it holds, only its chain is kept."""
     kind = next((key for key, value in one.items() if isinstance(value, dict)), None)
     chain = (one.get("chain") or {}).get("middlewares") or []
@@ -145,7 +145,7 @@ def middleware(middleware: str, one: dict[str, Any]) -> Row:
     }
 
 
-def _state(one: dict[str, Any]) -> Row:
+def _state(one: dict[str, Any]) -> Record:
     errors = one.get("error") or []
     return {
         "status": one.get("status"),

@@ -24,7 +24,7 @@ from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, secret_name
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
 
 EXTENSIONS = (".toml", ".yaml", ".yml")  # in the order Traefik tries them
@@ -197,7 +197,7 @@ def rows(payload: dict[str, Any]) -> Reading:
         gaps.append(
             f"un seul Traefik est audité, {payload['container']} ; aussi trouvés : {', '.join(payload['others'])}"
         )
-    table: list[Row] = [
+    table: list[Record] = [
         {
             "container": payload["container"],
             "origin": origin,

@@ -6,7 +6,7 @@ from typing import Any
 
 from auditlib.collect.engine import address, connect, explained
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
 
 # Engine API 1.52 counts by itself, under these names; older ones list the objects.
@@ -48,7 +48,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     df = payload["df"]
     found = [{"kind": kind, **_of_counts(df[name])} for kind, name in _COUNTED.items() if name in df]
     told = {row["kind"] for row in found}
-    makers: dict[str, tuple[str, Callable[[list[Row]], Row]]] = {
+    makers: dict[str, tuple[str, Callable[[list[Record]], Record]]] = {
         "images": ("Images", lambda listed: {**_images(listed), "size": df.get("LayersSize")}),
         "containers": ("Containers", _containers),
         "volumes": ("Volumes", _volumes),
@@ -62,12 +62,12 @@ def rows(payload: dict[str, Any]) -> Reading:
     return Reading({"docker_usage": found}, gaps)
 
 
-def _of_counts(counts: dict[str, int]) -> Row:
+def _of_counts(counts: dict[str, int]) -> Record:
     names = {"count": "TotalCount", "active": "ActiveCount", "size": "TotalSize", "reclaimable": "Reclaimable"}
     return {column: counts.get(name) for column, name in names.items()}
 
 
-def _images(listed: list[Row]) -> Row:
+def _images(listed: list[Record]) -> Record:
     """`docker system df` also calls reclaimable the layers that used images share with one another: not here."""
     unused = [one for one in listed if not one.get("Containers")]
     return {
@@ -77,7 +77,7 @@ def _images(listed: list[Row]) -> Row:
     }
 
 
-def _containers(listed: list[Row]) -> Row:
+def _containers(listed: list[Record]) -> Record:
     stopped = [one for one in listed if one.get("State") not in _UP]
     return {
         "count": len(listed),
@@ -87,7 +87,7 @@ def _containers(listed: list[Row]) -> Row:
     }
 
 
-def _volumes(listed: list[Row]) -> Row:
+def _volumes(listed: list[Record]) -> Record:
     usages = [one.get("UsageData") or {} for one in listed]
     unused = [usage for usage in usages if usage.get("RefCount") == 0]
     return {
@@ -99,7 +99,7 @@ def _volumes(listed: list[Row]) -> Row:
     }
 
 
-def _build_cache(listed: list[Row]) -> Row:
+def _build_cache(listed: list[Record]) -> Record:
     idle = [one for one in listed if not one.get("InUse")]
     return {
         "count": len(listed),

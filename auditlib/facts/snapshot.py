@@ -18,12 +18,14 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 
-from auditlib.facts.table import VIEWS, Row, Table, is_unknown, records
-from auditlib.facts.tables import SOURCES, STATUSES, TABLES
+from auditlib.facts.frames import frame
+from auditlib.facts.table import VIEWS, R, Row, Rows, Table
+from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.sources import STATUSES, SourceStatus
 from auditlib.findings.policy import Policy
 from auditlib.french import instant, listing, os_error, plural, visible
 
@@ -48,18 +50,18 @@ class AbsentTable(AttributeError):  # noqa: N818 - a state of the facts, not a p
 
 
 class Snapshot:
-    """The tables of one machine at one moment.
+    """The tables of one machine at one moment, and the views computed from them, each when it is first asked for.
 
-    Each table is an attribute (`snapshot.listeners`), and so is each computed view (`snapshot.host_ports`): a
-    pandas frame, to be read and never changed. A table that was not read raises `AbsentTable`, which is an
-    `AttributeError`: `getattr(snapshot, "listeners", None)` gives None.
+    `snapshot.rows(Listener)` are the rows of a table or a view; `snapshot.listeners` is the same as a pandas frame, to
+    be read and never changed. A table that was not read raises `AbsentTable`, which is an `AttributeError`:
+    `getattr(snapshot, "listeners", None)` gives None, and so does `snapshot.known(Listener)`.
     """
 
     def __init__(
         self,
         hostname: str,
         collected: dt.datetime,
-        tables: Mapping[str, pd.DataFrame],
+        tables: Mapping[str, Rows[Row]],
         absent: Mapping[str, str] | None = None,
         *,
         duration_s: float = 0.0,
@@ -74,26 +76,45 @@ class Snapshot:
         self.tables = dict(tables)
         self.absent = dict(absent or {})
         self.policy = Policy()
-        self._views: dict[str, pd.DataFrame | AbsentTable] = {}
+        self._views: dict[str, Rows[Row] | AbsentTable] = {}
+        self._frames: dict[str, pd.DataFrame] = {}
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name.startswith("_"):
             raise AttributeError(name)
+        rows = self.named(name)
+        if name not in self._frames:
+            self._frames[name] = frame(TABLES[name] if name in TABLES else VIEWS[name].table, rows)
+        return self._frames[name]
+
+    def rows(self, row: type[R]) -> Rows[R]:
+        """The rows of a table or a view. Raises AbsentTable."""
+        return cast(Rows[R], self.named(row.table.name))
+
+    def known(self, row: type[R]) -> Rows[R] | None:
+        """The rows of a table or a view; None when it is absent."""
+        try:
+            return self.rows(row)
+        except AbsentTable:
+            return None
+
+    def named(self, name: str) -> Rows[Row]:
+        """The rows of the table or view of this name. Raises AbsentTable, or AttributeError for no name of theirs."""
         if name in TABLES:
             return self._table(name)
         if name in VIEWS:
             return self._view(name)
         raise AttributeError(f"Aucune table ni vue « {name} ». Tables : {listing(TABLES)}. Vues : {listing(VIEWS)}.")
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str) -> Rows[Row]:
         if name not in self.tables:
             raise AbsentTable(name, self.absent.get(name, "cet instantané est plus ancien que cette table"))
         return self.tables[name]
 
-    def _view(self, name: str) -> pd.DataFrame:
+    def _view(self, name: str) -> Rows[Row]:
         if name not in self._views:
             try:
-                self._views[name] = VIEWS[name].table.frame(self.call(VIEWS[name].compute))
+                self._views[name] = VIEWS[name].table.rows(self.call(VIEWS[name].compute))
             except AbsentTable as absent:
                 # A view that could do with one of several tables does not know why the one it names is absent.
                 self._views[name] = AbsentTable(absent.table, self.absent.get(absent.table, absent.reason))
@@ -112,22 +133,25 @@ class Snapshot:
         other.policy = policy
         return other
 
-    def changed(self, tables: Mapping[str, Iterable[Row]], absent: Mapping[str, str] | None = None) -> "Snapshot":
+    def changed(
+        self, tables: Mapping[str, Iterable[Row | Mapping[str, Any]]], absent: Mapping[str, str] | None = None
+    ) -> "Snapshot":
         """The facts as they would be with other rows in some tables, and without those of `absent` (name to reason).
 
-        Tables that stay as they are keep their frames, and views that read nothing else are not computed again.
+        Tables that stay as they are keep their rows, and views that read nothing else are not computed again.
         """
-        made = {name: TABLES[name].frame(rows) for name, rows in tables.items()}
-        made = {k: frame for k, frame in made.items() if k not in self.tables or not frame.equals(self.tables[k])}
+        made = {name: TABLES[name].rows(rows) for name, rows in tables.items()}
+        made = {name: rows for name, rows in made.items() if self.tables.get(name) != rows}
         other = copy.copy(self)
-        other.tables = {name: frame for name, frame in {**self.tables, **made}.items() if name not in (absent or {})}
+        other.tables = {name: rows for name, rows in {**self.tables, **made}.items() if name not in (absent or {})}
         other.absent = {**self.absent, **(absent or {})}
         touched = {*made, *(absent or {})}
         other._views = {
             name: known
             for name, known in self._views.items()
-            if isinstance(known, pd.DataFrame) and touched.isdisjoint(_read_by(VIEWS[name].compute))
+            if isinstance(known, Rows) and touched.isdisjoint(_read_by(VIEWS[name].compute))
         }
+        other._frames = {}
         return other
 
     def call(self, function: Callable[..., T]) -> T:
@@ -135,18 +159,19 @@ class Snapshot:
 
         A parameter with a default keeps it when its table is absent; otherwise `AbsentTable` is raised.
         """
-        given = {}
-        for name, optional in _parameters(function).items():
+        given: dict[str, Any] = {}
+        for name, parameter in _parameters(function).items():
             try:
-                given[name] = getattr(self, name)
+                # For the time that some functions read frames still.
+                given[name] = self.named(name) if "Rows" in str(parameter.annotation) else getattr(self, name)
             except AbsentTable:
-                if not optional:
+                if parameter.default is parameter.empty:
                     raise
         return function(**given)
 
     def __repr__(self) -> str:
         lines = [f"Instantané de {visible(self.hostname)}, {instant(self.collected, self.zone)}"]
-        lines += [f"  {name:<22} {plural(len(frame), 'ligne')}" for name, frame in self.tables.items()]
+        lines += [f"  {name:<22} {plural(len(rows), 'ligne')}" for name, rows in self.tables.items()]
         return "\n".join([*lines, *self._unread()])
 
     def _unread(self) -> list[str]:
@@ -173,7 +198,7 @@ class Snapshot:
                     "collected": self.collected.isoformat(),
                     "duration_s": round(self.duration_s, 3),
                     "zone": self.zone,
-                    "tables": {name: _write_table(draft, TABLES[name], frame) for name, frame in self.tables.items()},
+                    "tables": {name: _write_table(draft, TABLES[name], rows) for name, rows in self.tables.items()},
                     "absent": self.absent,
                 }
                 _write_file(draft / MANIFEST, _encoded(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"))
@@ -184,10 +209,9 @@ class Snapshot:
 
 
 @functools.lru_cache(maxsize=512)
-def _parameters(function: Callable[..., Any]) -> Mapping[str, bool]:
-    """The parameters of a function, and whether it can do without each."""
-    parameters = inspect.signature(function).parameters.values()
-    return {one.name: one.default is not inspect.Parameter.empty for one in parameters}
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function, by name."""
+    return inspect.signature(function).parameters
 
 
 @functools.lru_cache(maxsize=512)
@@ -210,10 +234,10 @@ def _beside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _write_table(folder: Path, table: Table, frame: pd.DataFrame) -> dict[str, Any]:
+def _write_table(folder: Path, table: Table, rows: Rows[Row]) -> dict[str, Any]:
     """Write one table; returns its entry in the manifest."""
-    rows = [[_plain(value) for value in row.values()] for row in records(frame[table.names])]
-    content = json.dumps({"columns": table.names, "rows": rows}, ensure_ascii=False, separators=(",", ":"))
+    values = [[_plain(getattr(row, name)) for name in table.names] for row in rows]
+    content = json.dumps({"columns": table.names, "rows": values}, ensure_ascii=False, separators=(",", ":"))
     # mtime=0: the same facts give the same bytes.
     packed = gzip.compress(_encoded(content), mtime=0)
     _write_file(folder / f"{table.name}.json.gz", packed)
@@ -237,14 +261,14 @@ def _decoded(content: bytes) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+    return value.isoformat() if isinstance(value, dt.datetime) else value
 
 
 def unread(facts: Snapshot, required: Iterable[str]) -> list[str]:
     """Of the required sources, those that were not read wholly: « listeners (refusée) »."""
-    states = {row["source"]: row["status"] for row in records(facts.sources)}
+    states = {source.source: source.status for source in facts.rows(SourceStatus)}
     return [
-        f"{name} ({STATUSES[states[name]] if name in states else 'inconnue de cet instantané'})"
+        f"{name} ({STATUSES.get(states[name] or '') if name in states else 'inconnue de cet instantané'})"
         for name in required
         if states.get(name) != "ok"
     ]
@@ -286,7 +310,7 @@ def read(path: Path) -> Snapshot:
         return Snapshot(
             manifest["host"],
             dt.datetime.fromisoformat(manifest["collected"]),
-            {SOURCES.name: tables[SOURCES.name], **tables},
+            {SourceStatus.table.name: tables[SourceStatus.table.name], **tables},
             manifest["absent"],
             duration_s=manifest["duration_s"],
             zone=manifest["zone"],
@@ -299,20 +323,15 @@ def read(path: Path) -> Snapshot:
         ) from error
 
 
-def _read_table(folder: Path, table: Table, digest: str) -> pd.DataFrame:
+def _read_table(folder: Path, table: Table, digest: str) -> Rows[Row]:
     file = folder / f"{table.name}.json.gz"
     packed = file.read_bytes()
     if hashlib.sha256(packed).hexdigest() != digest:
         raise _AlteredError(f"{file.name} a changé depuis son écriture")
     content = json.loads(_decoded(gzip.decompress(packed)))
-    known = [name for name in content["columns"] if name in table.names]
-    return table.frame(
-        {
-            name: value
-            for name, value in zip(content["columns"], row, strict=True)
-            if name in known and not is_unknown(value)
-        }
-        for row in content["rows"]
+    columns, known = content["columns"], {*table.names}
+    return table.rows(
+        {name: value for name, value in zip(columns, row, strict=True) if name in known} for row in content["rows"]
     )
 
 

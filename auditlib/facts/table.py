@@ -1,44 +1,35 @@
-"""How a table is declared, and the frame that a declaration makes.
+"""How a table is declared: a class of rows, whose typed attributes carry their French label and description.
 
-A table is declared once: its name, key and columns. The declaration makes the frame (nullable types, exact
-columns, unique key, sorted rows), documents it, and drives its display. Unknown is `<NA>`, never 0, "" or -1.
+    @table("volumes", "Volumes", "Les volumes du moteur.", key=("name",), source="engine")
+    class Volume(Row):
+        name: str = text("Volume")
+        size: int | None = octets("Taille")
+
+The declaration makes the rows (typed, unique key, sorted), documents them, and drives their display. What makes the key
+may be always known; every other column may be unknown, which is None, never 0, "" or -1.
 """
 
+import dataclasses
+import datetime as dt
 import math
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import pandas as pd
+from typing import Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
 
 Kind = Literal["text", "prose", "integer", "bytes", "seconds", "flag", "instant", "list"]
-Row = dict[str, Any]
 
-# The pandas type of each kind. Text is the machine's own, shown as it is; prose is French; a list is a tuple of text.
-DTYPES: dict[str, str] = {
-    "text": "string",
-    "prose": "string",
-    "integer": "Int64",
-    "bytes": "Int64",
-    "seconds": "Float64",
-    "flag": "boolean",
-    "instant": "datetime64[us, UTC]",
-    "list": "object",
-}
-_DTYPES: dict[str, Any] = {
-    kind: pd.api.types.pandas_dtype(name) for kind, name in DTYPES.items()
-}  # parsed once: frames are many
-
-# What a value of each kind is in Python; instants are whatever pandas reads as one. pandas itself would turn a list
-# into text and text into a number.
-_TYPES: dict[Kind, type | tuple[type, ...]] = {
-    "text": str,
-    "prose": str,
-    "integer": int,
-    "bytes": int,
-    "seconds": (int, float),
-    "flag": bool,
-    "list": (list, tuple),
+# What a value of each kind is in Python, and what may be given for one. Text is the machine's own, shown as it is;
+# prose is French; integers are identifiers or counts, shown without grouping; instants are in UTC.
+_TYPES: dict[Kind, tuple[object, type | tuple[type, ...]]] = {
+    "text": (str, str),
+    "prose": (str, str),
+    "integer": (int, int),
+    "bytes": (int, int),
+    "seconds": (float, (int, float)),
+    "flag": (bool, bool),
+    "instant": (dt.datetime, (str, dt.datetime)),
+    "list": (tuple[str, ...], (list, tuple)),
 }
 
 
@@ -46,7 +37,8 @@ _TYPES: dict[Kind, type | tuple[type, ...]] = {
 class Column:
     """One column: its name in code, its kind, and the French words that show and explain it.
 
-    `words` are French words for the codes it holds, `missing` is what is shown for an unknown value.
+    `words` are French words for the codes it holds, `missing` is what is shown for an unknown value. A column that is
+    not `optional` is always known.
     """
 
     name: str
@@ -55,33 +47,72 @@ class Column:
     description: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
     missing: str = "—"
+    optional: bool = True
 
 
-def _of(kind: Kind) -> Callable[..., Column]:
-    def column(
-        name: str, label: str, description: str = "", *, words: Mapping[str, str] | None = None, missing: str = "—"
-    ) -> Column:
-        return Column(name, kind, label, description, words or {}, missing)
+def _of(kind: Kind) -> Callable[..., Any]:
+    def column(label: str, description: str = "", *, words: Mapping[str, str] | None = None, missing: str = "—") -> Any:
+        return field(default=None, metadata={"column": Column("", kind, label, description, words or {}, missing)})
 
     return column
 
 
-# What a declaration is written with: `integer("port", "Port")`. Integers are identifiers or counts, shown without
-# grouping; sizes are in bytes; durations in seconds; instants in UTC; several is a tuple of text.
-text, prose, integer, size, seconds = _of("text"), _of("prose"), _of("integer"), _of("bytes"), _of("seconds")
+# What a declaration is written with: `port: int | None = integer("Port")`. `octets` is a size in bytes, `seconds`
+# a duration, `several` a tuple of text.
+text, prose, integer, octets, seconds = _of("text"), _of("prose"), _of("integer"), _of("bytes"), _of("seconds")
 flag, instant, several = _of("flag"), _of("instant"), _of("list")
 
 
-@dataclass(frozen=True)
+class Row:
+    """A row of a declared table: immutable, its columns are attributes, unknown is None."""
+
+    __slots__ = ()
+    table: ClassVar["Table"]
+
+
+R = TypeVar("R", bound=Row)
+R_co = TypeVar("R_co", bound=Row, covariant=True)
+K = TypeVar("K")
+
+
+class Rows(tuple[R_co, ...]):
+    """The rows of a table, in the order of its key. Indexes are made once and kept."""
+
+    def by(self, column: K) -> Mapping[K, R_co]:
+        """The rows by a column, named by its class: `containers.by(Container.name)`. Of several rows, the last."""
+        index: Mapping[K, R_co] = self._index("by", column, lambda key: {key(row): row for row in self})
+        return index
+
+    def grouped(self, column: K) -> Mapping[K, "Rows[R_co]"]:
+        """The rows that share each value of a column, named by its class."""
+        index: Mapping[K, Rows[R_co]] = self._index("grouped", column, self._groups)
+        return index
+
+    def _groups(self, key: Callable[[R_co], Any]) -> Mapping[Any, "Rows[R_co]"]:
+        groups: dict[Any, list[R_co]] = {}
+        for row in self:
+            groups.setdefault(key(row), []).append(row)
+        return {value: Rows(rows) for value, rows in groups.items()}
+
+    def _index(self, kind: str, column: Any, make: Callable[[Callable[[R_co], Any]], Mapping[Any, Any]]) -> Any:
+        """An index, made at its first use. On a class, the name of a column is the descriptor that reads it."""
+        name = f"_{kind}_{column.__name__}"
+        if name not in vars(self):
+            vars(self)[name] = make(column.__get__)
+        return vars(self)[name]
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
-    """One declared table. `source` is the collector that reads it, "" for a view computed from other tables."""
+    """A declared table, as data. `source` is the collector that reads it, "" for a view computed from other tables."""
 
     name: str
     title: str
     description: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
-    source: str = ""
+    source: str
+    row: type[Row]
 
     @property
     def names(self) -> list[str]:
@@ -95,94 +126,107 @@ class Table:
                 return column
         raise KeyError(f"{self.name}.{name}")
 
-    def frame(self, rows: Iterable[Row]) -> pd.DataFrame:
-        """Make the frame of `rows`: exact columns, nullable types, sorted by key.
+    def rows(self, items: Iterable[Row | Mapping[str, Any]]) -> Rows[Any]:
+        """The rows of `items`, sorted by key; a column that an item lacks is unknown. Equal items count once.
 
-        A column that a row lacks is `<NA>`. Rows that are wholly equal count once.
-        Raises ValueError for an unknown column, a value of the wrong kind, or two rows with the same key.
+        Raises ValueError for an unknown column, a value of the wrong kind, a key that must be known and is not, or one
+        that is repeated.
         """
-        records = [dict(row) for row in rows]
-        unknown = {name for record in records for name in record} - set(self.names)
-        if unknown:
-            raise ValueError(f"table {self.name}: unknown columns {sorted(unknown)}")
-        columns = [
-            _values([record.get(column.name) for record in records], column, self.name) for column in self.columns
-        ]
-        # Sorted before it is a frame: frames are many and small, and pandas takes longer to sort one than to make it.
-        key = [columns[self.names.index(name)] for name in self.key]
-        keys = [tuple((value is None, value) for value in values) for values in zip(*key, strict=True)]
-        if len(set(keys)) == len(records):
-            order = sorted(range(len(keys)), key=keys.__getitem__)
-            return self._made([[values[place] for place in order] for values in columns])
-        frame = self._made(columns)
-        if self._repeated(frame).any():
-            frame = frame.drop_duplicates(ignore_index=True)
-            if (repeated := self._repeated(frame)).any():
-                at = frame[repeated][list(self.key)].iloc[0].to_dict()
+        keyed: dict[tuple[Any, ...], Row] = {}
+        for row in map(self._row, items):
+            key = tuple((value is None, value) for value in self._key(row))
+            if keyed.setdefault(key, row) != row:
+                at = dict(zip(self.key, self._key(row), strict=True))
                 raise ValueError(f"table {self.name}: key {list(self.key)} repeated: {at}")
-        return frame.sort_values(list(self.key), ignore_index=True) if self.key else frame
+        return Rows(keyed[key] for key in sorted(keyed))
 
-    def _made(self, columns: list[list[Any]]) -> pd.DataFrame:
-        """The frame of these values, by column."""
-        arrays = {
-            column.name: _array(values, column, self.name) for column, values in zip(self.columns, columns, strict=True)
-        }
-        return pd.DataFrame(arrays, copy=False)
+    def _key(self, row: Row) -> tuple[Any, ...]:
+        return tuple(getattr(row, name) for name in self.key)
 
-    def _repeated(self, frame: pd.DataFrame) -> pd.Series:
-        """Of each row, whether an earlier row has its key; a table without a key has one row."""
-        return frame.duplicated(list(self.key)) if self.key else pd.Series(frame.index > 0, frame.index)
+    def _row(self, item: Row | Mapping[str, Any]) -> Row:
+        """One row, each value as its column holds it."""
+        values = asdict(item) if isinstance(item, Row) else item
+        if unknown := values.keys() - set(self.names):
+            raise ValueError(f"table {self.name}: unknown columns {sorted(unknown)}")
+        held = {column.name: self._value(values.get(column.name), column) for column in self.columns}
+        if isinstance(item, self.row) and all(held[name] is value for name, value in values.items()):
+            return item
+        return self.row(**held)
 
-
-def _values(values: list[Any], column: Column, table: str) -> list[Any]:
-    """The values of one column as its kind holds them, unknown as None."""
-    try:
-        if column.kind == "instant":
-            # One value at a time: pandas would infer one format for the whole column, and Docker varies its own.
-            return [None if is_unknown(value) else pd.Timestamp(value) for value in values]
-        return [None if is_unknown(value) else _checked(value, column.kind) for value in values]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"table {table}, column {column.name} ({column.kind}): {error}") from error
-
-
-def _array(values: list[Any], column: Column, table: str) -> Any:
-    """The values of one column as its declared type."""
-    try:
-        if column.kind == "list":
-            return pd.Series([pd.NA if value is None else value for value in values], dtype=_DTYPES["list"])
-        return pd.array(values, dtype=_DTYPES[column.kind])
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"table {table}, column {column.name} ({column.kind}): {error}") from error
+    def _value(self, value: Any, column: Column) -> Any:
+        try:
+            held = None if value is None else _held(value, column.kind)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"table {self.name}, column {column.name} ({column.kind}): {error}") from error
+        if held is None and not column.optional:
+            raise ValueError(f"table {self.name}, column {column.name}: not known, though it always is")
+        return held
 
 
-def _checked(value: Any, kind: Kind) -> Any:
+def _held(value: Any, kind: Kind) -> Any:
     """The value as a column of this kind holds it. Raises TypeError for a value of another kind."""
     # A bool is an int to Python, and no number to us.
-    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool) != (kind == "flag"):
+    if not isinstance(value, _TYPES[kind][1]) or isinstance(value, bool) != (kind == "flag"):
         raise TypeError(f"unexpected {type(value).__name__}")
-    if not isinstance(value, list | tuple):
-        return value
-    if not all(isinstance(item, str) for item in value):
-        raise TypeError("unexpected item that is not text")
-    return tuple(value)
+    match value:
+        case float():
+            return None if math.isnan(value) else value
+        case int() if kind == "seconds":
+            return float(value)
+        case int() if not -(2**63) <= value < 2**63:
+            raise OverflowError("more than 64 bits")
+        case list() | tuple():
+            if not all(isinstance(item, str) for item in value):
+                raise TypeError("unexpected item that is not text")
+            return value if type(value) is tuple else tuple(value)
+        case dt.datetime():
+            return value if value.tzinfo is dt.UTC else _utc(value)
+        case str() if kind == "instant":
+            return _utc(dt.datetime.fromisoformat(value))
+        case _:
+            return value
 
 
-def is_unknown(value: Any) -> bool:
-    """Whether `value` is one of the ways Python and pandas say "not known"."""
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+def _utc(moment: dt.datetime) -> dt.datetime:
+    """An instant in UTC; one that names no zone is in UTC already."""
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
 
 
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame as plain dicts, unknown as None: how pure functions read a table row by row.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def table(
+    name: str, title: str, description: str, *, key: tuple[str, ...], source: str = ""
+) -> Callable[[type[R]], type[R]]:
+    """Declare the decorated class as the rows of a table. Its key is made of the attributes that `key` names.
 
-    A frame is never changed, so its rows are made once and kept with it; each caller has its own copies.
+    Raises TypeError for a key that is no column, a type that is not that of its kind, or a column outside the key that
+    cannot be unknown.
     """
-    kept: list[dict[str, Any]] | None = vars(frame).get("_records")
-    if kept is None:
-        columns = {name: [None if is_unknown(v) else v for v in frame[name].tolist()] for name in frame.columns}
-        kept = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        vars(frame)["_records"] = kept  # not set as an attribute: pandas would take it for a column
-    return [row.copy() for row in kept]
+
+    def declare(cls: type[R]) -> type[R]:
+        row = cast(type[R], dataclass(frozen=True, slots=True, kw_only=True)(cls))
+        columns = tuple(
+            _column(one, typing.get_type_hints(row)[one.name]) for one in dataclasses.fields(cast(Any, row))
+        )
+        names = {column.name for column in columns}
+        if not set(key) <= names or not {column.name for column in columns if not column.optional} <= set(key):
+            raise TypeError(f"table {name}: the key is not made of columns, or a column outside it cannot be unknown")
+        row.table = Table(name, title, description, key, columns, source, row)
+        return row
+
+    return declare
+
+
+def _column(attribute: "dataclasses.Field[Any]", hint: Any) -> Column:
+    declared: Column = attribute.metadata["column"]
+    held = _TYPES[declared.kind][0]
+    if hint != held and hint != held | None:  # type: ignore[operator]
+        raise TypeError(f"column {attribute.name}: {hint} is not {declared.kind}")
+    return dataclasses.replace(declared, name=attribute.name, optional=hint != held)
+
+
+def asdict(row: Row) -> dict[str, Any]:
+    """The columns of a row by name, in order."""
+    return {name: getattr(row, name) for name in row.table.names}
 
 
 @dataclass(frozen=True)
@@ -195,16 +239,18 @@ class View:
 
 VIEWS: dict[str, View] = {}
 
+Compute = TypeVar("Compute", bound=Callable[..., Iterable[Any]])
 
-def view(table: Table) -> Callable[[Callable[..., Iterable[Row]]], Callable[..., Iterable[Row]]]:
-    """Register the decorated function as what computes `table`.
 
-    The function's parameters name tables or other views; it returns rows. A parameter with a default is
-    optional: it keeps its default when its table is absent.
+def view(row: type[Row]) -> Callable[[Compute], Compute]:
+    """Register the decorated function as what computes the table of these rows.
+
+    The function's parameters name tables or other views; it returns rows. A parameter with a default is optional: it
+    keeps its default when its table is absent.
     """
 
-    def register(compute: Callable[..., Iterable[Row]]) -> Callable[..., Iterable[Row]]:
-        VIEWS[table.name] = View(table, compute)
+    def register(compute: Compute) -> Compute:
+        VIEWS[row.table.name] = View(row.table, compute)
         return compute
 
     return register

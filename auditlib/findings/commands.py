@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.findings import Command
 from auditlib.french import listing, quoted
 
 
-def compose(container: Row) -> Row:
+def compose(container: Record) -> Record:
     """Wording for a container's stack: `compose`, its Compose command, `service`, its name there, and `declared`.
 
     The first two are None for a container that no project made; `declared` is where it is written. The version that
@@ -38,8 +38,8 @@ def asked(traefik: pd.DataFrame | None, protocol: str, kind: str, name: str) -> 
 class Declared:
     """Who declares the routers, and so where an option of theirs is written."""
 
-    rows: dict[tuple[str, str], Row]
-    containers: dict[str, Row]
+    rows: dict[tuple[str, str], Record]
+    containers: dict[str, Record]
 
     @classmethod
     def of(cls, predicted_routers: pd.DataFrame | None, containers: pd.DataFrame | None) -> "Declared":
@@ -48,7 +48,7 @@ class Declared:
         known = records(containers) if containers is not None else []
         return cls({(row["protocol"], row["router"]): row for row in rows}, {row["name"]: row for row in known})
 
-    def option(self, protocol: str, router: str, key: str, value: object, entrypoints: Iterable[str] = ()) -> Row:
+    def option(self, protocol: str, router: str, key: str, value: object, entrypoints: Iterable[str] = ()) -> Record:
         """Wording of the change of one option: `where`, with `compose` and `service` to apply it.
 
         A router that Traefik split over `entrypoints` is named after one of them: its own name is what follows.
@@ -67,12 +67,12 @@ class Declared:
         return {"where": f"{quoted(f'{key}: {value}')} au routeur {quoted(own)}{file}", **applied}
 
 
-def _bears(owners: Iterable[Row], own: str) -> bool:
+def _bears(owners: Iterable[Record], own: str) -> bool:
     """Whether containers bear the name of a router themselves, so that no entry point gave it its prefix."""
     return any(own in (row["name"], row["compose_service"]) for row in owners)
 
 
-def compose_on_disk(project: Row) -> Command:
+def compose_on_disk(project: Record) -> Command:
     """The Compose command on the files of a project of the disk, a row of `compose_projects`."""
     paths = [posixpath.join(project["root"], file) for file in project["files"].split(" + ")]
     files = " ".join(f"-f {shlex.quote(path)}" for path in paths)

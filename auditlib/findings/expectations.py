@@ -8,8 +8,8 @@ from textwrap import wrap
 
 import yaml
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.french import instant, visible
 from auditlib.views.ports import Claim
 
@@ -57,19 +57,19 @@ def ports(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
                 yield name, "" if row["kind"] == "inconnu" else row["owner"]
 
 
-def names(host_port: Row) -> list[str]:
+def names(host_port: Record) -> list[str]:
     """The places of a row of the view `host_ports`, as subjects of findings."""
     places = (host_port["port"], host_port["port"])
     return [Claim(host_port["protocol"], address, *places).name for address in host_port["addresses"]]
 
 
-def ephemeral(host: list[Row]) -> tuple[int | None, int | None]:
+def ephemeral(host: list[Record]) -> tuple[int | None, int | None]:
     """The first and last port that the kernel gives to clients; None when it was not read."""
     machine = next(iter(host), {})
     return machine.get("ephemeral_first"), machine.get("ephemeral_last")
 
 
-def is_client(row: Row, first: int | None, last: int | None) -> bool:
+def is_client(row: Record, first: int | None, last: int | None) -> bool:
     """Whether a row of ports is an unconnected UDP socket of the ephemeral range: a client, that listens to nothing."""
     ranged = first is not None and last is not None and first <= row["port"] <= last
     return bool(row["protocol"] == "udp" and ranged and row.get("kind") != "conteneur")
@@ -97,7 +97,7 @@ def certificates(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield row["domain"], row["issuer"] or ""
 
 
-def certifies(certificate: Row) -> bool:
+def certifies(certificate: Record) -> bool:
     """Whether a row of certificates is a domain's own certificate."""
     return bool(certificate["domain"] and certificate["valid"] is not False and not certificate["default"])
 

@@ -5,6 +5,7 @@ sentence, the fix and the identity are all formatted from the offending row, so 
 """
 
 import dataclasses
+import datetime as dt
 import inspect
 import re
 import shlex
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from auditlib.facts.frames import is_unknown
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, Table, is_unknown, prose, text
-from auditlib.facts.tables.policy import WAIVERS
+from auditlib.facts.table import Row, prose, table, text
+from auditlib.facts.tables.policy import WaiverState
 from auditlib.findings.policy import expired, waives
 from auditlib.french import listing, sentence, typography, visible
 from auditlib.parameters import Severity, Waiver
@@ -75,7 +78,7 @@ class Check:
     key: tuple[str, ...]
     message: str
     fix: Fix
-    function: Callable[..., Iterable[Row]]
+    function: Callable[..., Iterable[Record]]
     confidence: Confidence = "certain"
     extra: bool = False  # run only when the whole CIS benchmark is asked for
 
@@ -106,19 +109,15 @@ class Result:
     reason: str | None = None
 
 
-RESULTS = Table(
-    "results",
-    "Contrôles",
-    "Le verdict de chaque contrôle.",
-    ("check",),
-    (
-        text("check", "Contrôle"),
-        prose("title", "Ce qui est vérifié"),
-        text("verdict", "Verdict", words=VERDICTS_FR),
-        text("severity", "Gravité", words=SEVERITIES_FR),
-        prose("reason", "Motif"),
-    ),
-)
+@table("results", "Contrôles", "Le verdict de chaque contrôle.", key=("check",))
+class CheckResult(Row):
+    """The verdict of a check."""
+
+    check: str = text("Contrôle")
+    title: str | None = prose("Ce qui est vérifié")
+    verdict: str | None = text("Verdict", words=VERDICTS_FR)
+    severity: str | None = text("Gravité", words=SEVERITIES_FR)
+    reason: str | None = prose("Motif")
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def check(  # a declaration reads better with its parts named on the spot
     fix: Fix,
     confidence: Confidence = "certain",
     extra: bool = False,
-) -> Callable[[Callable[..., Iterable[Row]]], Callable[..., Iterable[Row]]]:
+) -> Callable[[Callable[..., Iterable[Record]]], Callable[..., Iterable[Record]]]:
     """Register the decorated function as the check `id`.
 
     The function returns offending rows. The fields of a row are the evidence, and fill the templates with those of
@@ -208,7 +207,7 @@ def check(  # a declaration reads better with its parts named on the spot
     that lacks a table only for a part of its work yields what it found, then raises `AbsentTable`.
     """
 
-    def register(function: Callable[..., Iterable[Row]]) -> Callable[..., Iterable[Row]]:
+    def register(function: Callable[..., Iterable[Record]]) -> Callable[..., Iterable[Record]]:
         if id in CHECKS:
             raise ValueError(f"check {id} is declared twice")
         CHECKS[id] = Check(id, severity, title, key, message, fix, function, confidence, extra)
@@ -225,7 +224,7 @@ def run(snapshot: Snapshot, checks: Iterable[Check] | None = None) -> Audit:
     policy = snapshot.policy
     wanted = [one for one in CHECKS.values() if not one.extra or policy.cis == "complet"]
     asked = wanted if checks is None else [*checks]
-    last = [one for one in asked if _reads(one, WAIVERS.name)]
+    last = [one for one in asked if _reads(one, WaiverState.table.name)]
     results, findings = _run(snapshot, [one for one in asked if one not in last])
     if last:
         more, found = _run(with_waivers(snapshot, findings), last)
@@ -250,16 +249,19 @@ def _reads(one: Check, table: str) -> bool:
 
 def with_waivers(snapshot: Snapshot, findings: Sequence[Finding]) -> Snapshot:
     """The snapshot with the table `waivers`, unless it has one: what each waiver of its policy designates."""
-    if WAIVERS.name in snapshot.tables:
+    if WaiverState.table.name in snapshot.tables:
         return snapshot
-    return snapshot.changed({WAIVERS.name: [_waiver(one, findings, snapshot) for one in snapshot.policy.waivers]})
+    return snapshot.changed(
+        {WaiverState.table.name: [_waiver(one, findings, snapshot) for one in snapshot.policy.waivers]}
+    )
 
 
-def _waiver(waiver: Waiver, findings: Sequence[Finding], snapshot: Snapshot) -> Row:
+def _waiver(waiver: Waiver, findings: Sequence[Finding], snapshot: Snapshot) -> Record:
     """A row of the table `waivers`."""
     left = waiver.expires - snapshot.collected.date() if waiver.expires else None
     return {
         **waiver.model_dump(),
+        "expires": dt.datetime.combine(waiver.expires, dt.time(), dt.UTC) if waiver.expires else None,
         "expired": expired(waiver, snapshot.collected.date()),
         "days_left": None if left is None else left.days,
         "matches": sum(waives(waiver, finding.check, finding.subjects) for finding in findings),
@@ -268,7 +270,7 @@ def _waiver(waiver: Waiver, findings: Sequence[Finding], snapshot: Snapshot) -> 
 
 def _judge(snapshot: Snapshot, one: Check, imposed: Severity | None) -> tuple[Result, list[Finding]]:
     severity = imposed or one.severity
-    rows: list[Row] = []
+    rows: list[Record] = []
     try:
         for row in snapshot.call(one.function):
             rows.append(row)
@@ -306,7 +308,7 @@ def identity(check_id: str, subjects: Iterable[tuple[str, str]]) -> str:
 _RESERVED = ("severity", "confidence", "subjects", "wording")
 
 
-def _finding(one: Check, row: Row, imposed: Severity | None) -> Finding:
+def _finding(one: Check, row: Record, imposed: Severity | None) -> Finding:
     subjects = row.get("subjects") or tuple((kind, str(row[kind])) for kind in one.key)
     words = {**row, **row.get("wording", {})}
     evidence = {name: _plain(value) for name, value in row.items() if name not in _RESERVED}
@@ -338,16 +340,16 @@ class _Shell(string.Formatter):
         return value if isinstance(value, Command) else shlex.quote(str(value))
 
 
-def _prose(template: str, row: Row) -> str:
+def _prose(template: str, row: Record) -> str:
     # A clause that does not apply is an empty field: the space before it must go.
     return typography(re.sub(" {2,}", " ", _Prose().vformat(template, (), row)).strip())
 
 
-def _commands(templates: tuple[str, ...], row: Row) -> tuple[str, ...]:
+def _commands(templates: tuple[str, ...], row: Record) -> tuple[str, ...]:
     return tuple(_Shell().vformat(template, (), row) for template in templates if _writable(template, row))
 
 
-def _writable(template: str, row: Row) -> bool:
+def _writable(template: str, row: Record) -> bool:
     """Whether a command can be written: its fields are known, and none hides a control character."""
     values = [row.get(name) for _, name, _, _ in string.Formatter().parse(template) if name]
     return not any(is_unknown(value) or visible(value) != str(value) for value in values)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters, Severity, Waiver
 
 
@@ -24,7 +24,7 @@ class Policy:
         """The decisions among the parameters of a run."""
         return cls(parameters.severities, tuple(parameters.waivers), parameters.expected, parameters.cis)
 
-    def expectations(self) -> list[Row] | None:
+    def expectations(self) -> list[Record] | None:
         """Rows of the table `expected`; None when nothing was said to be expected."""
         if not self.expected:
             return None

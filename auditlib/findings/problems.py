@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
 from auditlib.facts.tables.logs import KINDS
 from auditlib.findings.findings import WEIGHTS, Audit, Finding
 from auditlib.findings.things import THINGS, Scene, things
@@ -262,7 +262,7 @@ def _log(live: Sequence[Finding], known: Scene) -> dict[str, list[str]]:
     return found
 
 
-def _about(event: Row) -> Iterator[tuple[str, str]]:
+def _about(event: Record) -> Iterator[tuple[str, str]]:
     """The subjects of an event, as a finding names them."""
     if event["subject"]:
         yield event["subject_kind"], event["subject"]
@@ -271,7 +271,7 @@ def _about(event: Row) -> Iterator[tuple[str, str]]:
     yield from (("source", name) for name in [event["file"]] if name)
 
 
-def _trace(event: Row, zone: str) -> str:
+def _trace(event: Record, zone: str) -> str:
     named = f" {quoted(event['named'])}" if event["named"] else ""
     last = f", la dernière le {instant(event['last'], zone)}" if event["last"] is not None else ""
     return typography(f"Journal de Traefik : {KINDS[event['kind']]}{named}, {number(event['count'])} fois{last}.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.facts.tables.logs import CAUSES
 from auditlib.findings.findings import Finding
 from auditlib.traefik.rules import RuleError, Syntax, domains, parse
@@ -22,7 +22,7 @@ class Scene(Known):
     """The tables of a snapshot, and what is behind the routers in them."""
 
     @functools.cached_property
-    def ways(self) -> dict[str, list[Row]]:
+    def ways(self) -> dict[str, list[Record]]:
         """The servers behind each router, through services made of others."""
         services = {(row["protocol"], row["service"]): row for row in self.traefik("services") or []}
         return {
@@ -36,9 +36,9 @@ class Scene(Known):
         }
 
     @functools.cached_property
-    def served(self) -> dict[str, list[Row]]:
+    def served(self) -> dict[str, list[Record]]:
         """The servers of each service that has some of its own."""
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[Record]] = {}
         for row in self.traefik("servers") or []:
             found.setdefault(row["service"], []).append(row)
         return found
@@ -58,7 +58,7 @@ class Scene(Known):
         return {row["database"]: row["container"] for row in self.rows("databases") or [] if row["container"]}
 
     @functools.cached_property
-    def routers(self) -> dict[str, Row]:
+    def routers(self) -> dict[str, Record]:
         """The routers by name."""
         return {row["router"]: row for row in self.traefik("routers") or []}
 
@@ -106,7 +106,7 @@ def _routers(finding: Finding, _: Scene) -> Iterable[str]:
     return _of(finding, "router")
 
 
-def _behind(finding: Finding, known: Scene) -> list[Row]:
+def _behind(finding: Finding, known: Scene) -> list[Record]:
     """The servers of what a finding is about: a router's, or a service's."""
     own = [server for router in _of(finding, "router") for server in known.ways.get(router, [])]
     return own + [server for service in _of(finding, "service") for server in known.served.get(service, [])]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Command
 from auditlib.french import visible
@@ -107,13 +107,13 @@ class Stack:
         return self.key[1] if self.key else ""
 
 
-def rows(snapshot: Snapshot, table: str) -> list[Row]:
+def rows(snapshot: Snapshot, table: str) -> list[Record]:
     """The rows of a table or a view; none when it was not read."""
     frame = getattr(snapshot, table, None)
     return [] if frame is None else records(frame)
 
 
-def container(snapshot: Snapshot, name: str | None) -> Row:
+def container(snapshot: Snapshot, name: str | None) -> Record:
     """A container; empty for one that is not known."""
     return next((row for row in rows(snapshot, "containers") if row["name"] == name), {})
 
@@ -154,7 +154,7 @@ def _of_disk(snapshot: Snapshot, root: str, files: str, service: str) -> Stack |
     return Stack(written["project"], command, root, _candidates(written), (root, files, service))
 
 
-def _candidates(service: Row) -> tuple[str, ...]:
+def _candidates(service: Record) -> tuple[str, ...]:
     """What overrides comes first: a file that says a thing last is the one to edit."""
     paths: Iterable[str] = reversed(service["files"].split(" + "))
     return tuple(dict.fromkeys([*paths, *([service["file"]] if service["file"] else [])]))

@@ -8,13 +8,13 @@ from auditlib.addresses import EVERY_ADDRESS
 from auditlib.compose.document import NOWHERE, Invalid
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart, publishes, short
 from auditlib.compose.ports import parse
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
 from auditlib.facts.tables import TABLES
 from auditlib.plan.acts import Act, Create, Mode, Owner, container, rows, stack
 from auditlib.plan.proxy import reloaded
 
-Changed = dict[str, list[Row]]
+Changed = dict[str, list[Record]]
 _API_GONE = "l’API de Traefik n’est plus servie sans mot de passe"
 
 
@@ -36,11 +36,11 @@ def _lost(act: Act) -> dict[str, str]:
     return {name: _API_GONE for name, table in TABLES.items() if api and table.source == "traefik_api"}
 
 
-def _written(snapshot: Snapshot, act: Act, table: str, change: Callable[[Row], Iterable[Row]]) -> list[Row]:
+def _written(snapshot: Snapshot, act: Act, table: str, change: Callable[[Record], Iterable[Record]]) -> list[Record]:
     """The rows of a table of compose files, those of the act's service changed."""
     home = stack(snapshot, act)
     key = home.key if home else None
-    found: list[Row] = []
+    found: list[Record] = []
     for row in rows(snapshot, table):
         found += change(row) if key == (row["root"], row["files"], row["service"]) else [row]
     return found
@@ -50,17 +50,17 @@ def _publish(snapshot: Snapshot, act: Act, one: Publish) -> Changed:
     home = stack(snapshot, act)
     key = home.key if home else None
 
-    def claimed(row: Row) -> bool:
+    def claimed(row: Record) -> bool:
         own = (row["protocol"], row["container_port"], row["host_port"], row["host_port_last"])
         return own == (one.protocol, one.container_port, one.host_port, None)
 
-    def live(row: Row) -> bool:
+    def live(row: Record) -> bool:
         return act.container is not None and row["container"] == act.container
 
-    def heard(row: Row) -> bool:
+    def heard(row: Record) -> bool:
         return live(row) and (row["protocol"], row["port"]) == (one.protocol, one.host_port)
 
-    def written(row: Row) -> bool:
+    def written(row: Record) -> bool:
         return key == (row["root"], row["files"], row["service"]) and claimed(row)
 
     publications = rows(snapshot, "publications")
@@ -79,7 +79,7 @@ def _publish(snapshot: Snapshot, act: Act, one: Publish) -> Changed:
     }
 
 
-def _moved(found: list[Row], same: Callable[[Row], bool], one: Publish, address: str, port: str) -> list[Row]:
+def _moved(found: list[Record], same: Callable[[Record], bool], one: Publish, address: str, port: str) -> list[Record]:
     """The rows, with one for each address where a port is to be in place of those where it is."""
     hits = [row for row in found if same(row)]
     if not hits:
@@ -105,7 +105,7 @@ def _ports(ports: Iterable[str], one: Publish) -> Iterator[str]:
             yield short(one.container_port, one.protocol, *one.wanted)
 
 
-def _reachable(snapshot: Snapshot, own: str | None, publications: list[Row]) -> Iterator[Row]:
+def _reachable(snapshot: Snapshot, own: str | None, publications: list[Record]) -> Iterator[Record]:
     """The databases, that of the container with the addresses where its port is published now."""
     for row in rows(snapshot, "databases"):
         if own is None or row["container"] != own:
@@ -148,11 +148,11 @@ def _join(snapshot: Snapshot, act: Act, one: Join) -> Changed:
     return changed
 
 
-def _on(service: Row, network: str) -> Row:
+def _on(service: Record, network: str) -> Record:
     return {**service, "networks": tuple(sorted({*(service["networks"] or ()), network}))}
 
 
-def _free_address(snapshot: Snapshot, network: str, attached: list[Row]) -> str | None:
+def _free_address(snapshot: Snapshot, network: str, attached: list[Record]) -> str | None:
     """An address that the engine could give on a network; None when its subnets are not known."""
     known = next((row for row in rows(snapshot, "networks") if row["name"] == network), {})
     taken = {row["ipv4"] for row in attached if row["network"] == network} | set(known.get("gateways") or ())
@@ -170,7 +170,7 @@ def _leave(snapshot: Snapshot, act: Act, one: Leave) -> Changed:
         if (row["container"], row["network"]) != (act.container, one.network)
     ]
 
-    def left(row: Row) -> list[Row]:
+    def left(row: Record) -> list[Record]:
         return [{**row, "networks": tuple(name for name in row["networks"] or () if name != one.network)}]
 
     return {
@@ -180,7 +180,7 @@ def _leave(snapshot: Snapshot, act: Act, one: Leave) -> Changed:
     }
 
 
-def _resolved(snapshot: Snapshot, attached: list[Row]) -> Iterator[Row]:
+def _resolved(snapshot: Snapshot, attached: list[Record]) -> Iterator[Record]:
     """The connection strings, with the networks by which a name still leads to its containers."""
     places: dict[str, set[str]] = {}
     for row in attached:
@@ -197,7 +197,7 @@ def _resolved(snapshot: Snapshot, attached: list[Row]) -> Iterator[Row]:
 
 
 def _label(snapshot: Snapshot, act: Act, one: Label) -> Changed:
-    def bears(row: Row) -> bool:
+    def bears(row: Record) -> bool:
         return row["label"] in (one.label, one.instead)
 
     said = {"label": one.label, "value": one.value}
@@ -273,7 +273,7 @@ _BEARERS = {name: columns for name, columns in _BEARERS.items() if columns or na
 
 
 def _mode(snapshot: Snapshot, act: Act, one: Mode) -> Changed:
-    def changed(table: str, column: str) -> list[Row]:
+    def changed(table: str, column: str) -> list[Record]:
         return [{**row, "mode": one.wanted} if row[column] == one.path else row for row in rows(snapshot, table)]
 
     return {"acme_storage": changed("acme_storage", "host_path"), "docker_sockets": changed("docker_sockets", "path")}

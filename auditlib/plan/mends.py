@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from auditlib.checks.compose import own_name
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
 from auditlib.findings.commands import Declared
 from auditlib.findings.findings import Finding
 from auditlib.french import listing, quoted
@@ -39,7 +39,7 @@ def _service(snapshot: Snapshot, name: str) -> str | None:
     return (row["compose_service"] or name) if row else None
 
 
-def _near(snapshot: Snapshot, row: Row) -> Act | None:
+def _near(snapshot: Snapshot, row: Record) -> Act | None:
     """A publication moved to the loopback of the machine."""
     service = _service(snapshot, row["container"])
     if service is None or row["host_port"] is None or row["host_port_last"] is not None:

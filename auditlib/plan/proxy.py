@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
 from auditlib.facts.tables import TABLES
 from auditlib.plan.acts import rows
 
@@ -27,14 +27,14 @@ def reloaded(before: Snapshot, after: Snapshot) -> Snapshot:
     return made.changed({"http_probes": _answers(before, made)}) if "traefik_routers" in changed else made
 
 
-def _by_key(found: list[Row], table: str) -> dict[tuple[object, ...], Row]:
+def _by_key(found: list[Record], table: str) -> dict[tuple[object, ...], Record]:
     columns = TABLES[table].names
     return {tuple(row[name] for name in TABLES[table].key): {name: row.get(name) for name in columns} for row in found}
 
 
 def _told(
-    said: list[Row], table: str, old: Mapping[tuple[object, ...], Row], new: Mapping[tuple[object, ...], Row]
-) -> Iterator[Row]:
+    said: list[Record], table: str, old: Mapping[tuple[object, ...], Record], new: Mapping[tuple[object, ...], Record]
+) -> Iterator[Record]:
     """The rows of the API, those that Traefik must load otherwise changed in what differs."""
     known = _by_key(said, table)
     for key, row in known.items():
@@ -43,7 +43,7 @@ def _told(
     yield from (row for key, row in new.items() if key not in known)
 
 
-def _answers(before: Snapshot, after: Snapshot) -> list[Row]:
+def _answers(before: Snapshot, after: Snapshot) -> list[Record]:
     """The probes, with the headers that a middleware added to their router gives to all who have it already."""
     probes = rows(before, "http_probes")
     earlier = {row["router"]: row["middlewares"] or () for row in rows(before, "traefik_routers")}
@@ -64,6 +64,6 @@ def _answers(before: Snapshot, after: Snapshot) -> list[Row]:
     return found
 
 
-def _page(probe: Row) -> bool:
+def _page(probe: Record) -> bool:
     served = probe["status"] is not None and 200 <= probe["status"] < 300 and not probe["own_answer"]
     return bool(served and probe["url"].startswith("https://"))

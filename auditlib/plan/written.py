@@ -14,8 +14,8 @@ from auditlib.compose.edit import applied as edited
 from auditlib.compose.overrides import Now, override
 from auditlib.compose.unified import diff
 from auditlib.compose.written import Line, Unsafe
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
 from auditlib.plan.acts import Act, Create, Mode, Owner, Stack, container, rows
 
 FOLDER = "correctifs"
@@ -128,7 +128,7 @@ def _ports(snapshot: Snapshot, name: str | None) -> Iterator[str]:
         yield f"{address}{host}{':' if host or address else ''}{row['container_port']}{suffix}"
 
 
-def _range(row: Row) -> str:
+def _range(row: Record) -> str:
     return f"{row['host_port']}-{row['host_port_last']}" if row["host_port_last"] else str(row["host_port"])
 
 

@@ -14,8 +14,9 @@ from functools import partial
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import VIEWS, Row, records
+from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
 from auditlib.findings.findings import Audit, Finding, with_waivers
 from auditlib.french import listing, plural, quoted
@@ -179,7 +180,7 @@ def mended(found: Sequence[Finding], most: int = 3) -> str:
     return " ".join(list(dict.fromkeys(finding.fix.text for finding in found))[:most])
 
 
-def rows(frame: pd.DataFrame | None) -> list[Row]:
+def rows(frame: pd.DataFrame | None) -> list[Record]:
     """The rows of a table; none when it was not read."""
     return [] if frame is None else records(frame)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.findings import Finding
 from auditlib.french import day, listing, quoted
 from auditlib.recommendations import OBSERVABILITY, Advice, facts, names, rows, rule
@@ -26,7 +26,7 @@ def _searched(units: pd.DataFrame | None) -> str:
     return "les conteneurs" if units is None else "les conteneurs et les unités"
 
 
-def _alive(containers: pd.DataFrame) -> list[Row]:
+def _alive(containers: pd.DataFrame) -> list[Record]:
     return [row for row in records(containers) if row["state"] == "running"]
 
 

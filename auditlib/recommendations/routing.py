@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from auditlib.findings.findings import Finding
 from auditlib.french import listing, quoted
 from auditlib.recommendations import ROUTING, Advice, facts, mended, names, rule, told

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
 
-import pandas as pd
-
 from auditlib import french
-from auditlib.facts.table import Column, Row, Table, is_unknown, records
+from auditlib.facts.frames import is_unknown
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Column, Table
 
 
 class Shown(Protocol):
@@ -69,7 +69,7 @@ LAB = (
 class Grid:
     """A table of the audit, with its French headings. Rows that are many can be filtered in the report."""
 
-    frame: pd.DataFrame
+    rows: Any
     table: Table
     columns: tuple[str, ...] = ()
     zone: str = "UTC"
@@ -82,17 +82,17 @@ class Grid:
 
     def _repr_html_(self) -> str:
         caption = f"<caption>{prose(self.table.title)}</caption>"
-        if not len(self.frame):
+        if not len(self.rows):
             return f'<p class="empty"><strong>{prose(self.table.title)}</strong> : {prose(self.empty)}</p>'
         head = "".join(
             f'<th scope="col"{_head_class(column)}{_title(column.description)}>{prose(column.label)}</th>'
             for column in self.shown
         )
-        body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in records(self.frame))
+        body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in records(self.rows))
         table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f'{LAB}<div class="grid">{table}</div>'
 
-    def _html_row(self, row: Row) -> str:
+    def _html_row(self, row: Record) -> str:
         """Cells that carry their heading, for screens too narrow for columns."""
         return "".join(
             f'<{_tag(i)} class="{_class(column)}" data-label="{escape(french.typography(column.label))}">'
@@ -102,15 +102,15 @@ class Grid:
 
     def markdown(self) -> str:
         """A pipe table; every character that Markdown or a table would read is escaped."""
-        if not len(self.frame):
+        if not len(self.rows):
             return french.typography(self.empty)
         head = [french.typography(column.label) for column in self.shown]
-        rows = [[cell(row[column.name], column, self.zone) for column in self.shown] for row in records(self.frame)]
+        rows = [[cell(row[column.name], column, self.zone) for column in self.shown] for row in records(self.rows)]
         lines = [head, ["---"] * len(head), *([markdown_text(text) for text in row] for row in rows)]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def __repr__(self) -> str:
-        return f"{self.table.title} : {french.plural(len(self.frame), 'ligne')}"
+        return f"{self.table.title} : {french.plural(len(self.rows), 'ligne')}"
 
 
 def _class(column: Column) -> str:

@@ -4,8 +4,8 @@ import dataclasses
 import inspect
 
 from auditlib import notebook  # noqa: F401 - registers every check and every view
-from auditlib.facts import table
-from auditlib.facts.table import VIEWS, Row, Table
+from auditlib.facts.legacy import Record
+from auditlib.facts.table import VIEWS, Row, Table, flag, integer, prose, several, table, text
 from auditlib.facts.tables import TABLES
 from auditlib.findings import findings
 from auditlib.findings.findings import CHECKS, CONFIDENCES_FR, SEVERITIES_FR, Check
@@ -30,43 +30,47 @@ FAMILIES = {
     "COLLECT": "La collecte",
 }
 
-DECLARED = Table(
-    "declared",
-    "Contrôles déclarés",
-    "Ce que chaque contrôle vérifie, lit et propose.",
-    ("rank",),
-    (
-        table.integer("rank", "Rang"),
-        table.text("check", "Contrôle"),
-        table.prose("title", "Ce qui est vérifié"),
-        table.text("severity", "Gravité", "Par défaut ; le paramètre « severities » en impose une autre.",
-                    words=SEVERITIES_FR),
-        table.prose("fix", "Correctif", "Les mots entre accolades viennent du constat."),
-        table.several("needs", "Tables nécessaires", "Sans l’une d’elles, le contrôle est non évaluable."),
-        table.several("uses", "Tables utiles", "Lues si elles sont là."),
-        table.several("key", "Clé", "Ce qui identifie un constat d’une exécution à l’autre."),
-        table.text("confidence", "Confiance", words=CONFIDENCES_FR),
-        table.flag("extra", "Sur demande", "Seulement avec le paramètre « cis » à « complet »."),
-    ),
-)  # fmt: skip
 
-COLUMNS = Table(
-    "columns",
-    "Colonnes",
-    "Les colonnes d’une table.",
-    ("rank",),
-    (
-        table.integer("rank", "Rang"),
-        table.text("name", "Colonne"),
-        table.text("kind", "Sorte", words={
-            "text": "texte", "prose": "phrase", "integer": "entier", "bytes": "taille en octets",
-            "seconds": "durée en secondes", "flag": "oui ou non", "instant": "instant UTC", "list": "liste de textes",
-        }),
-        table.prose("label", "Titre"),
-        table.prose("description", "Description"),
-        table.several("words", "Codes", "Ce que disent les codes qu’elle contient."),
-    ),
-)  # fmt: skip
+@table("declared", "Contrôles déclarés", "Ce que chaque contrôle vérifie, lit et propose.", key=("rank",))
+class DeclaredCheck(Row):
+    """A check, as it is declared."""
+
+    rank: int = integer("Rang")
+    check: str | None = text("Contrôle")
+    title: str | None = prose("Ce qui est vérifié")
+    severity: str | None = text(
+        "Gravité", "Par défaut ; le paramètre « severities » en impose une autre.", words=SEVERITIES_FR
+    )
+    fix: str | None = prose("Correctif", "Les mots entre accolades viennent du constat.")
+    needs: tuple[str, ...] | None = several("Tables nécessaires", "Sans l’une d’elles, le contrôle est non évaluable.")
+    uses: tuple[str, ...] | None = several("Tables utiles", "Lues si elles sont là.")
+    key: tuple[str, ...] | None = several("Clé", "Ce qui identifie un constat d’une exécution à l’autre.")
+    confidence: str | None = text("Confiance", words=CONFIDENCES_FR)
+    extra: bool | None = flag("Sur demande", "Seulement avec le paramètre « cis » à « complet ».")
+
+
+@table("columns", "Colonnes", "Les colonnes d’une table.", key=("rank",))
+class DeclaredColumn(Row):
+    """A column of a table, as it is declared."""
+
+    rank: int = integer("Rang")
+    name: str | None = text("Colonne")
+    kind: str | None = text(
+        "Sorte",
+        words={
+            "text": "texte",
+            "prose": "phrase",
+            "integer": "entier",
+            "bytes": "taille en octets",
+            "seconds": "durée en secondes",
+            "flag": "oui ou non",
+            "instant": "instant UTC",
+            "list": "liste de textes",
+        },
+    )
+    label: str | None = prose("Titre")
+    description: str | None = prose("Description")
+    words: tuple[str, ...] | None = several("Codes", "Ce que disent les codes qu’elle contient.")
 
 
 def list_checks() -> Several:
@@ -81,7 +85,7 @@ def list_checks() -> Several:
 def _family(name: str, checks: list[Check]) -> Titled:
     rows = [_check(one) for one in sorted(checks, key=lambda one: _natural(one.id))]
     title = f"{name} : {FAMILIES.get(name, name)}"
-    return Titled(title, Sentences([f"{plural(len(rows), 'contrôle')}."]), _grid(DECLARED, title, rows))
+    return Titled(title, Sentences([f"{plural(len(rows), 'contrôle')}."]), _grid(DeclaredCheck.table, title, rows))
 
 
 def _natural(id_: str) -> tuple[list[int], str]:
@@ -89,7 +93,7 @@ def _natural(id_: str) -> tuple[list[int], str]:
     return [int(number) for number in id_.partition("-")[2].split(".") if number.isdecimal()], id_
 
 
-def _check(one: Check) -> Row:
+def _check(one: Check) -> Record:
     """A check as a row; templates are shown with the spaces of French, their fields as they are written."""
     reads = inspect.signature(one.function).parameters.values()
     return {
@@ -114,11 +118,11 @@ def list_tables() -> Several:
     return Several([_table(source, one) for source, tables in sources.items() for one in tables])
 
 
-def _table(source: str, table: Table) -> Titled:
-    said = [f"{table.description.rstrip('.')}.", f"{source}."]
-    said += [f"Clé : {listing(table.key)}."] if table.key else ["Une seule ligne."]
-    if table.name in VIEWS:
-        said.append(f"Lit {listing(inspect.signature(VIEWS[table.name].compute).parameters)}.")
+def _table(source: str, shown: Table) -> Titled:
+    said = [f"{shown.description.rstrip('.')}.", f"{source}."]
+    said += [f"Clé : {listing(shown.key)}."] if shown.key else ["Une seule ligne."]
+    if shown.name in VIEWS:
+        said.append(f"Lit {listing(inspect.signature(VIEWS[shown.name].compute).parameters)}.")
     columns = [
         {
             "name": column.name,
@@ -127,15 +131,17 @@ def _table(source: str, table: Table) -> Titled:
             "description": column.description or None,
             "words": [f"{code} : {word}" for code, word in column.words.items()],
         }
-        for column in table.columns
+        for column in shown.columns
     ]
     return Titled(
-        f"{table.name} : {table.title}", Sentences(said), _grid(COLUMNS, f"Colonnes de {table.name}", columns)
+        f"{shown.name} : {shown.title}",
+        Sentences(said),
+        _grid(DeclaredColumn.table, f"Colonnes de {shown.name}", columns),
     )
 
 
-def _grid(table: Table, title: str, rows: list[Row]) -> Grid:
+def _grid(declared: Table, title: str, rows: list[Record]) -> Grid:
     """Rows in the order that they are given, under their own title."""
-    titled = dataclasses.replace(table, title=title)
-    frame = titled.frame({"rank": rank, **row} for rank, row in enumerate(rows))
-    return Grid(frame, titled, tuple(table.names[1:]))
+    titled = dataclasses.replace(declared, title=title)
+    ranked = titled.rows({"rank": rank, **row} for rank, row in enumerate(rows))
+    return Grid(ranked, titled, tuple(declared.names[1:]))

@@ -11,8 +11,9 @@ import shlex
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urlsplit
 
+from auditlib.facts.frames import is_unknown
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, is_unknown, records
 from auditlib.french import day, instant, typography, visible
 from auditlib.version import __version__
 from auditlib.views.databases import trial_commands
@@ -256,7 +257,7 @@ def _call(function: str, *words: object) -> str:
     return " ".join([function, *map(shlex.quote, texts)])
 
 
-def _rows(snapshot: Snapshot, name: str) -> list[Row]:
+def _rows(snapshot: Snapshot, name: str) -> list[Record]:
     frame = getattr(snapshot, name, None)
     return [] if frame is None else records(frame)
 

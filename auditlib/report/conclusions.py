@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.facts.tables import journal
 from auditlib.facts.tables.logs import CAUSES, KINDS
 from auditlib.findings import problems as causes
@@ -171,7 +171,7 @@ def journals(
         yield _capital(f"{counted} au journal d’accès{failed}.")
 
 
-def _sorts(events: list[Row]) -> str:
+def _sorts(events: list[Record]) -> str:
     """Kinds of events with what they are about, the first few of each."""
     about: dict[str, dict[str, None]] = {}
     for row in events:
@@ -233,7 +233,7 @@ def certificates(
             yield f"{words} : {listing(sorted({row['domain'] for row in concerned}))}."
 
 
-def _storage(row: Row) -> str:
+def _storage(row: Record) -> str:
     where = f"Stockage ACME du résolveur {quoted(row['resolver'])} : {row['path']}"
     if not row["persistent"]:
         where += ", qui n’est pas sur un montage persistant"
@@ -260,7 +260,7 @@ def probes(http_probes: pd.DataFrame) -> Iterator[str]:
     yield from _told(loops, "Redirection qui tourne en rond", "Redirections qui tournent en rond")
 
 
-def _down(row: Row) -> bool:
+def _down(row: Record) -> bool:
     return row["status"] is None or row["status"] in (502, 503, 504) or row["error"] is not None
 
 
@@ -364,5 +364,5 @@ def _collisions(audit: Audit) -> Iterator[str]:
     yield f"{told}{f' ; collision au prochain démarrage : {listing(later)}' if later else ''}."
 
 
-def _source(row: Row) -> str:
+def _source(row: Record) -> str:
     return f"{row['source']} ({(row['reason'] or '').rstrip('.')})"

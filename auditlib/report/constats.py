@@ -5,8 +5,8 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from auditlib.findings.findings import Audit, Finding
 from auditlib.findings.problems import problems
 from auditlib.version import __version__

@@ -8,8 +8,9 @@ from typing import Any
 
 # `checks` and `views` are imported for what they register: the checks, and the views computed from tables.
 from auditlib import checks, views  # noqa: F401
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, Table, prose, records, text
+from auditlib.facts.table import Row, prose, table, text
 from auditlib.findings import findings
 from auditlib.french import typography, visible
 from auditlib.views.hops import Known, Trace
@@ -123,24 +124,27 @@ def explain(
     return of_trace(trace(Known(snapshot), url, method, headers, client_ip), snapshot)
 
 
-JOURNEYS = Table(
+@table(
     "journeys",
     "Trajets",
     "Une requête vers chaque domaine et chemin connus : où elle arrive, sinon où elle s’arrête.",
-    ("url",),
-    (
-        text("url", "Adresse"),
-        text("verdict", "Verdict", words=VERDICTS),
-        text("router", "Routeur"),
-        text("container", "Conteneur"),
-        text("stop", "S’arrête à", "La première étape rompue.", words=HOPS),
-        prose("reason", "Motif"),
-    ),
+    key=("url",),
 )
+class Journey(Row):
+    """A request to a known domain and path: where it arrives, or where it stops."""
+
+    url: str = text("Adresse")
+    verdict: str | None = text("Verdict", words=VERDICTS)
+    router: str | None = text("Routeur")
+    container: str | None = text("Conteneur")
+    stop: str | None = text("S’arrête à", "La première étape rompue.", words=HOPS)
+    reason: str | None = prose("Motif")
+
+
 MAX_JOURNEYS = 500
 
 
-def journeys(snapshot: Snapshot) -> list[Row]:
+def journeys(snapshot: Snapshot) -> list[Record]:
     """A request to each domain and path of the routes. Raises AbsentTable when there is no telling the routes."""
     known, urls = Known(snapshot), dict[str, None]()
     for row in records(snapshot.routes):
@@ -150,7 +154,7 @@ def journeys(snapshot: Snapshot) -> list[Row]:
     return [made for url in list(urls)[:MAX_JOURNEYS] if (made := _journey(known, url))]
 
 
-def _journey(known: Known, url: str) -> Row | None:
+def _journey(known: Known, url: str) -> Record | None:
     try:
         walked = trace(known, url)
     except RequestError:

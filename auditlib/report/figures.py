@@ -16,7 +16,7 @@ from matplotlib.patches import FancyBboxPatch, Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from auditlib.french import listing, plural, typography, visible
 from auditlib.views.graph import LAYERS, Graph, broken, layers, reached
 from auditlib.views.inventory import PLURALS

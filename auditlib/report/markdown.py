@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from auditlib import notebook
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.facts.tables import databases
 from auditlib.findings.findings import Audit
 from auditlib.findings.problems import problems
@@ -82,18 +82,18 @@ def _disk(snapshot: Snapshot) -> Iterator[str]:
         yield notebook.show(snapshot, "exclusions", "folder", "kind", "count", "example").markdown()
 
 
-def _idle(row: Row) -> str:
+def _idle(row: Record) -> str:
     what = "Dockerfile présent" if row["kind"] == "dockerfile" else "compose présent"
     services = f" ({', '.join(map(markdown_text, row['missing']))})" if row["missing"] else ""
     return typography(f"- **{markdown_text(row['files'])}** : {what}{services}, aucun conteneur en marche")
 
 
-def _problem(row: Row) -> str:
+def _problem(row: Record) -> str:
     place = f"{row['file']}, ligne {row['line']}" if row["line"] else row["file"] or row["files"]
     return f"{place} : {row['reason']}."
 
 
-def _stack(row: Row) -> str:
+def _stack(row: Record) -> str:
     facts = [
         f"Services : {', '.join(map(markdown_text, row['containers']))}",
         f"Arrêtés : {', '.join(map(markdown_text, row['stopped']))}" if row["stopped"] else "",
@@ -173,7 +173,7 @@ def _databases(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     yield from _checked(audit, "PORT-004")
 
 
-def _database(row: Row, place: Row) -> str:
+def _database(row: Record, place: Record) -> str:
     """One database as an operator wants it: where, on which volume, as whom, healthy how, and how to test it."""
     words = databases.AUTHENTICATIONS
     method = f" ({markdown_text(row['method'])})" if row["method"] else ""
@@ -202,7 +202,7 @@ def _database(row: Row, place: Row) -> str:
     return "\n".join([*map(typography, lines), *(["", *block] if block else [])])
 
 
-def _title(row: Row) -> str:
+def _title(row: Record) -> str:
     place = "machine, hors de Docker" if row["place"] == "host" else "conteneur"
     return " ".join(filter(None, [row["product"] or row["kind"], row["version"]])) + f", {place}"
 
@@ -252,7 +252,7 @@ def _procedure(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
     yield markdown_code(script(snapshot))
 
 
-def _rows(snapshot: Snapshot, name: str) -> list[Row]:
+def _rows(snapshot: Snapshot, name: str) -> list[Record]:
     frame = getattr(snapshot, name, None)
     return [] if frame is None else records(frame)
 

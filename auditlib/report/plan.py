@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from auditlib.facts.table import Table, integer, several, text
+from auditlib.facts.table import Row, integer, several, table, text
 from auditlib.facts.table import prose as clause
 from auditlib.findings.findings import SEVERITIES_FR
 from auditlib.french import listing, number, plural, sentence, typography
@@ -13,19 +13,18 @@ from auditlib.plan.words import describe, interruption, outcome, risk, title
 from auditlib.report.blocks import Grid, Notice, Sentences, Shown, markdown_code, markdown_text, plain, prose
 from auditlib.report.shown import FindingList
 
-OVERVIEW = Table(
-    "plan",
-    "Étapes",
-    "Les étapes du plan, dans l’ordre.",
-    ("step",),
-    (
-        integer("step", "Étape"),
-        text("stack", "Ensemble"),
-        several("resolved", "Résout"),
-        text("risk", "Risque"),
-        clause("cut", "Interruption"),
-    ),
-)
+
+@table("plan", "Étapes", "Les étapes du plan, dans l’ordre.", key=("step",))
+class StepOverview(Row):
+    """A step of the plan in one line."""
+
+    step: int = integer("Étape")
+    stack: str | None = text("Ensemble")
+    resolved: tuple[str, ...] | None = several("Résout")
+    risk: str | None = text("Risque")
+    cut: str | None = clause("Interruption")
+
+
 _HOW = (
     "Les commandes se lancent avec bash, dans l’ordre, depuis le dossier de ce rapport.",
     "Pour revenir en arrière : de la dernière étape faite à la première.",
@@ -52,7 +51,7 @@ class PlanShown:
             }
             for step in self.plan.steps
         ]
-        return Grid(OVERVIEW.frame(made), OVERVIEW)
+        return Grid(StepOverview.table.rows(made), StepOverview.table)
 
     def _repr_html_(self) -> str:
         if not self.plan.steps and not self.plan.left:

@@ -16,8 +16,8 @@ from papermill.exceptions import PapermillExecutionError
 
 from auditlib import folders
 from auditlib.facts import snapshot
-from auditlib.facts.table import Row, records
-from auditlib.facts.tables import STATUSES
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.tables.sources import STATUSES
 from auditlib.findings.findings import Audit
 from auditlib.findings.policy import NAMES, Policy
 from auditlib.french import duration, os_error, visible
@@ -196,7 +196,7 @@ def _sources(run_folder: Path) -> Iterator[str]:
         yield f"    {row['source']:<15} {STATUSES[row['status']]}{_detail(row)}"
 
 
-def _detail(row: Row) -> str:
+def _detail(row: Record) -> str:
     if row["status"] == "ok":
         return f" en {duration(row['duration_s'])}"
     return " : " + " ".join(visible(part) for part in (row["reason"], row["remedy"]) if part)

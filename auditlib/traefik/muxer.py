@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from auditlib.traefik.forms import Every, Form, Leaf, form
 from auditlib.traefik.gorilla import Gorilla, refuses_method
 from auditlib.traefik.matchers import Test, UnbuildableError, compiled, named_hosts, reading

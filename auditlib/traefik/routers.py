@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from auditlib.traefik.requests import Handling
 
 

@@ -20,7 +20,8 @@ from typing import Literal
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, flag, integer, several, text, view
+from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.traefik.constraints import UNSATISFIABLE, Conjunction, Solver, alternatives, of_place
 from auditlib.traefik.forms import Form, negated
 from auditlib.traefik.muxer import Decision, Muxer, Route
@@ -58,30 +59,36 @@ RELATIONS = {
     "unknown": "inconnu",
 }
 
-SHADOWING = Table(
+
+@table(
     "shadowing",
     "Masquage des routeurs",
     "Ce que chaque routeur gagne ou perd, par point d’entrée, avec une requête qui le montre.",
-    ("router", "entrypoint", "verdict", "other"),
-    (
-        text("router", "Routeur"),
-        text("entrypoint", "Point d’entrée"),
-        text("verdict", "Verdict", words=VERDICTS),
-        text("other", "L’autre routeur", "Celui qui prend la requête, ou qui est à égalité.", missing="aucun"),
-        text("relation", "L’autre est", "Par le domaine et le chemin, vu du routeur.", words=RELATIONS),
-        flag("intended", "Voulu", "L’autre est plus étroit, ou interne à Traefik : une exception, et non un défaut."),
-        integer("priority", "Priorité"),
-        integer("other_priority", "Priorité de l’autre"),
-        text("method", "Méthode"),
-        text("url", "URL", "Une requête qui le montre."),
-        several("headers", "En-têtes", "Ceux de cette requête."),
-        text("client", "Client", "L’adresse d’où elle vient."),
-    ),
+    key=("router", "entrypoint", "verdict", "other"),
 )
+class Shadowing(Row):
+    """A router that never or only partly answers, and the one that answers instead."""
+
+    router: str = text("Routeur")
+    entrypoint: str = text("Point d’entrée")
+    verdict: str = text("Verdict", words=VERDICTS)
+    other: str | None = text("L’autre routeur", "Celui qui prend la requête, ou qui est à égalité.", missing="aucun")
+    relation: str | None = text("L’autre est", "Par le domaine et le chemin, vu du routeur.", words=RELATIONS)
+    intended: bool | None = flag(
+        "Voulu", "L’autre est plus étroit, ou interne à Traefik : une exception, et non un défaut."
+    )
+    priority: int | None = integer("Priorité")
+    other_priority: int | None = integer("Priorité de l’autre")
+    method: str | None = text("Méthode")
+    url: str | None = text("URL", "Une requête qui le montre.")
+    headers: tuple[str, ...] | None = several("En-têtes", "Ceux de cette requête.")
+    client: str | None = text("Client", "L’adresse d’où elle vient.")
 
 
-@view(SHADOWING)
-def shadowing(traefik: pd.DataFrame, traefik_entrypoints: pd.DataFrame, traefik_routers: pd.DataFrame) -> Iterator[Row]:
+@view(Shadowing)
+def shadowing(
+    traefik: pd.DataFrame, traefik_entrypoints: pd.DataFrame, traefik_routers: pd.DataFrame
+) -> Iterator[Record]:
     """What every HTTP router in force wins and loses on each of its entry points."""
     muxer = Muxer.of(traefik, traefik_entrypoints, traefik_routers)
     for entrypoint in sorted({name for one in muxer.routers.values() for name in one.entrypoints}):
@@ -302,7 +309,7 @@ class _Field:
         return self._rule(route).denied
 
 
-def _row(fate: Fate) -> Row:
+def _row(fate: Fate) -> Record:
     request = fate.request
     shown = (
         {}

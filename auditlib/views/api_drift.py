@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, prose, records, several, text, view
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row, prose, several, table, text, view
 
 SIDES = {"api": "dans Traefik seulement", "predicted": "prévu seulement", "changed": "différent"}
 CAUSES = {
@@ -17,23 +18,25 @@ CAUSES = {
     "provider_silent": "fournisseur muet",
 }
 
-PROVIDER_DIFFERENCES = Table(
+
+@table(
     "provider_differences",
     "Écarts entre Traefik et ses sources",
     "Ce que Traefik a chargé et que les étiquettes et fichiers ne disent pas, et l’inverse, avec l’explication.",
-    ("kind", "protocol", "name", "detail"),
-    (
-        text("kind", "Nature", words={"router": "routeur", "service": "service", "server": "serveur"}),
-        text("protocol", "Protocole"),
-        text("name", "Nom"),
-        text("detail", "Valeur", "L’adresse d’un serveur, ou la propriété qui diffère.", missing=""),
-        text("side", "Où", words=SIDES),
-        text("cause", "Cause", words=CAUSES),
-        prose("reason", "Explication"),
-        several("containers", "Conteneurs"),
-        text("file", "Fichier"),
-    ),
+    key=("kind", "protocol", "name", "detail"),
 )
+class ProviderDifference(Row):
+    """Something that Traefik loaded otherwise than predicted."""
+
+    kind: str = text("Nature", words={"router": "routeur", "service": "service", "server": "serveur"})
+    protocol: str = text("Protocole")
+    name: str = text("Nom")
+    detail: str | None = text("Valeur", "L’adresse d’un serveur, ou la propriété qui diffère.", missing="")
+    side: str | None = text("Où", words=SIDES)
+    cause: str | None = text("Cause", words=CAUSES)
+    reason: str | None = prose("Explication")
+    containers: tuple[str, ...] | None = several("Conteneurs")
+    file: str | None = text("Fichier")
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,11 @@ class _Sources:
     """What explains a difference."""
 
     addresses: frozenset[str]  # those of the containers, now
-    broken: Row | None  # a file that Traefik refuses
+    broken: Record | None  # a file that Traefik refuses
     silent: bool  # Traefik has nothing at all of its Docker provider
 
 
-@view(PROVIDER_DIFFERENCES)
+@view(ProviderDifference)
 def provider_differences(
     traefik_routers: pd.DataFrame,
     traefik_services: pd.DataFrame,
@@ -56,7 +59,7 @@ def provider_differences(
     container_networks: pd.DataFrame,
     entrypoints: pd.DataFrame,
     traefik_files: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row per router, service or server that only one side has, or that differs.
 
     Only what labels and files declare is compared; files are left out when they were not read.
@@ -86,11 +89,16 @@ def provider_differences(
 
 
 def _objects(
-    kind: str, api: list[Row], prediction: list[Row], providers: set[str], prefix: re.Pattern[str], sources: _Sources
-) -> Iterator[Row]:
+    kind: str,
+    api: list[Record],
+    prediction: list[Record],
+    providers: set[str],
+    prefix: re.Pattern[str],
+    sources: _Sources,
+) -> Iterator[Record]:
     """Routers or services that only one side has, and routers whose rule or service differ."""
 
-    def keyed(rows: list[Row]) -> dict[tuple[str, str], Row]:
+    def keyed(rows: list[Record]) -> dict[tuple[str, str], Record]:
         return {(row["protocol"], row[kind]): row for row in rows if row["provider"] in providers}
 
     def stem(key: tuple[str, str]) -> tuple[str, str]:
@@ -109,11 +117,13 @@ def _objects(
                 yield _row(kind, key, column, "changed", made[key], sources)
 
 
-def _servers(api: list[Row], prediction: list[Row], common: set[tuple[str, str]], sources: _Sources) -> Iterator[Row]:
+def _servers(
+    api: list[Record], prediction: list[Record], common: set[tuple[str, str]], sources: _Sources
+) -> Iterator[Record]:
     """Servers of services that both sides have: an address that is no longer anybody's, or one that is missing."""
 
-    def urls(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
-        found: dict[tuple[str, str], list[Row]] = {}
+    def urls(rows: list[Record]) -> dict[tuple[str, str], list[Record]]:
+        found: dict[tuple[str, str], list[Record]] = {}
         for row in rows:
             if (row["protocol"], row["service"]) in common:
                 found.setdefault((row["protocol"], row["service"]), []).append(row)
@@ -131,7 +141,7 @@ def _servers(api: list[Row], prediction: list[Row], common: set[tuple[str, str]]
                 yield _row("server", key, row["url"], "predicted", named, sources)
 
 
-def _row(kind: str, key: tuple[str, str], detail: str, side: str, row: Row, sources: _Sources) -> Row:
+def _row(kind: str, key: tuple[str, str], detail: str, side: str, row: Record, sources: _Sources) -> Record:
     protocol, name = key
     cause, reason = _explained(kind, name, detail, side, sources)
     return {

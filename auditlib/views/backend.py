@@ -1,13 +1,13 @@
 """What is behind a Traefik service: its server, the container or process there, its network and its port."""
 
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import listing
 from auditlib.french import quoted as said
 from auditlib.views.hops import Known, Trace
 from auditlib.views.routes import machine_of, network_of_address, target_of
 
 
-def follow(done: Trace, known: Known, server: Row, *, several: bool) -> bool:
+def follow(done: Trace, known: Known, server: Record, *, several: bool) -> bool:
     """Add a server, the container or the process behind it, and whether Traefik reaches it."""
     done.server, done.container, done.network = server["url"], server["container"], server["network"]
     if server["status"] == "DOWN":
@@ -38,7 +38,7 @@ def follow(done: Trace, known: Known, server: Row, *, several: bool) -> bool:
     return done.add("server", server["url"], "unknown", "Cette adresse n’est ni un conteneur ni la machine.")
 
 
-def _machine(done: Trace, known: Known, found: Row, subject: tuple[str, str]) -> bool:
+def _machine(done: Trace, known: Known, found: Record, subject: tuple[str, str]) -> bool:
     """Add a server that is a process of the machine."""
     service, url = subject
     listeners = known.rows("listeners")

@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from auditlib.addresses import EVERY_ADDRESS
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import quoted
 
 REMOVED = "[secret retiré]"  # in place of what was a secret: it compares with nothing
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # the name of a volume that an image asks for
 _WILDCARDS = {*EVERY_ADDRESS}
 
-Rows = Mapping[str, list[Row]]
+Rows = Mapping[str, list[Record]]
 
 
-def differences(service: Row, written: Rows, container: Row, live: Rows) -> Iterator[str]:
+def differences(service: Record, written: Rows, container: Record, live: Rows) -> Iterator[str]:
     """What differs. `written` holds ports, labels and environment of the file; `live`, those of the container."""
     yield from _image(service, container)
     if not service["network_mode"]:
@@ -34,7 +34,7 @@ def _line(line: int | None) -> str:
     return f" (ligne {line})" if line else ""
 
 
-def _image(service: Row, container: Row) -> Iterator[str]:
+def _image(service: Record, container: Record) -> Iterator[str]:
     # Without a name, Compose gives its own to what it builds.
     wanted, used = service["image"], container["image"]
     if wanted and used and not used.startswith("sha256:") and REMOVED not in wanted and _full(wanted) != _full(used):
@@ -51,7 +51,7 @@ def _full(image: str) -> str:
 Port = tuple[str, int | None, int | None, int]
 
 
-def _ports(written: list[Row], live: list[Row]) -> Iterator[str]:
+def _ports(written: list[Record], live: list[Record]) -> Iterator[str]:
     asked: dict[Port, tuple[set[str], int | None]] = {}
     for row in written:
         for port in _each(row):
@@ -71,7 +71,7 @@ def _ports(written: list[Row], live: list[Row]) -> Iterator[str]:
             yield f"port {_shown(port, addresses)} publié et absent du fichier"
 
 
-def _each(row: Row) -> Iterator[Port]:
+def _each(row: Record) -> Iterator[Port]:
     """The ports of one line: a range for a range is a port for each; a range for one port lets the engine choose."""
     first, last, inside = row["host_port"], row["host_port_last"], row["container_port"]
     inside_last = row["container_port_last"] or inside
@@ -103,7 +103,7 @@ def _shown(port: Port, addresses: set[str]) -> str:
     return f"{where}{host}→{inside}" + ("" if protocol == "tcp" else f"/{protocol}")
 
 
-def _networks(service: Row, live: list[Row]) -> Iterator[str]:
+def _networks(service: Record, live: list[Record]) -> Iterator[str]:
     wanted, attached = set(service["networks"] or ()), {row["network"] for row in live}
     for name in sorted(wanted - attached):
         yield f"réseau {quoted(name)} demandé{_line(service['networks_line'])} et non attaché"
@@ -111,7 +111,7 @@ def _networks(service: Row, live: list[Row]) -> Iterator[str]:
         yield f"réseau {quoted(name)} attaché et absent du fichier"
 
 
-def _labels(written: list[Row], live: list[Row]) -> Iterator[str]:
+def _labels(written: list[Record], live: list[Record]) -> Iterator[str]:
     values = {row["label"]: row["value"] for row in live}
     for row in written:
         label, value = row["label"], row["value"]
@@ -130,7 +130,7 @@ def _alike(one: str | None, other: str | None) -> bool:
     return one is None or other is None or one == other or REMOVED in one + other
 
 
-def _mounts(service: Row, container: Row, live: list[Row]) -> Iterator[str]:
+def _mounts(service: Record, container: Record, live: list[Record]) -> Iterator[str]:
     found = {posixpath.normpath(row["destination"]): row for row in live if row["type"] in ("bind", "volume")}
     asked = [_mount(text) for text in service["mounts"] or ()]
     line = _line(service["mounts_line"])
@@ -157,7 +157,7 @@ def _mount(text: str) -> tuple[str, str, str, bool]:
     return kind, source, target, rest.endswith(":ro")
 
 
-def _same_source(kind: str, source: str, service: Row, container: Row, mount: Row) -> bool:
+def _same_source(kind: str, source: str, service: Record, container: Record, mount: Record) -> bool:
     if kind == "volume":
         return not source or not mount["volume"] or source == mount["volume"]
     if source.startswith("~") or not mount["source"]:
@@ -169,7 +169,7 @@ def _same_source(kind: str, source: str, service: Row, container: Row, mount: Ro
     return used in (posixpath.normpath(source), posixpath.normpath(moved))
 
 
-def _variables(service: Row, written: list[Row], live: list[Row]) -> Iterator[str]:
+def _variables(service: Record, written: list[Record], live: list[Record]) -> Iterator[str]:
     lines: dict[str, Any] = {row["variable"]: row["line"] for row in written}
     present = {row["variable"] for row in live}
     for name in service["environment"] or ():

@@ -5,38 +5,43 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, integer, records, several, text, view
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row, integer, several, table, text, view
 from auditlib.french import visible
 from auditlib.views.ports import exposure
 
 UNPUBLISHED = "réseaux Docker seulement"
 
-DATABASE_REACH = Table(
+
+@table(
     "database_reach",
     "D’où les bases sont joignables",
     "Les adresses de la machine et les réseaux Docker par lesquels une base peut être atteinte, et par qui.",
-    ("database",),
-    (
-        text("database", "Base"),
-        text("kind", "Sorte"),
-        integer("port", "Port"),
-        text("exposure", "Exposition", "Sur la machine ; inconnue si ses adresses le sont."),
-        several("addresses", "Adresses sur la machine"),
-        several("networks", "Réseaux"),
-        several("neighbours", "Voisins", "Les conteneurs en marche qui partagent un de ces réseaux."),
-        several("projects", "Autres projets", "Les projets compose de ces voisins, hors du sien."),
-        several("references", "Désignée par", "Conteneur et variable dont une chaîne de connexion mène à elle."),
-    ),
+    key=("database",),
 )
+class DatabaseReach(Row):
+    """From where a database can be reached."""
+
+    database: str = text("Base")
+    kind: str | None = text("Sorte")
+    port: int | None = integer("Port")
+    exposure: str | None = text("Exposition", "Sur la machine ; inconnue si ses adresses le sont.")
+    addresses: tuple[str, ...] | None = several("Adresses sur la machine")
+    networks: tuple[str, ...] | None = several("Réseaux")
+    neighbours: tuple[str, ...] | None = several("Voisins", "Les conteneurs en marche qui partagent un de ces réseaux.")
+    projects: tuple[str, ...] | None = several("Autres projets", "Les projets compose de ces voisins, hors du sien.")
+    references: tuple[str, ...] | None = several(
+        "Désignée par", "Conteneur et variable dont une chaîne de connexion mène à elle."
+    )
 
 
-@view(DATABASE_REACH)
+@view(DatabaseReach)
 def database_reach(
     databases: pd.DataFrame,
     containers: pd.DataFrame | None = None,
     container_networks: pd.DataFrame | None = None,
     connection_strings: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row per database. Without the engine, only what the machine itself tells."""
     known = {row["name"]: row for row in _rows(containers)}
     ends = _rows(container_networks)
@@ -60,18 +65,18 @@ def database_reach(
         }
 
 
-def _rows(frame: pd.DataFrame | None) -> list[Row]:
+def _rows(frame: pd.DataFrame | None) -> list[Record]:
     return [] if frame is None else records(frame)
 
 
-def _exposure(row: Row) -> str | None:
+def _exposure(row: Record) -> str | None:
     hosts = [address.rpartition(":")[0].strip("[]") for address in row["addresses"] or ()]
     if hosts:
         return exposure(hosts)
     return UNPUBLISHED if row["published"] is False else None
 
 
-def _leads(string: Row, database: Row) -> bool:
+def _leads(string: Record, database: Record) -> bool:
     """Whether a connection string leads to a database: to its container, or to the machine on its port."""
     if string["target"] == "host":
         ports = {int(address.rpartition(":")[2]) for address in database["addresses"] or ()}
@@ -81,7 +86,7 @@ def _leads(string: Row, database: Row) -> bool:
     return inside and string["kind"] in (None, database["kind"])
 
 
-def trial_commands(row: Row) -> list[str]:
+def trial_commands(row: Record) -> list[str]:
     """The commands that show by hand that a database works, as an operator would type them."""
     host, port = _place(row)
     inside = ["docker", "exec", row["container"]] if row["container"] else []
@@ -103,7 +108,7 @@ def trial_commands(row: Row) -> list[str]:
     return [" ".join(shlex.quote(visible(word)) for word in command) for command in words.get(row["kind"], [])]
 
 
-def _place(row: Row) -> tuple[str, str]:
+def _place(row: Record) -> tuple[str, str]:
     """Where this machine reaches a database: as it is published or listens, else where it was asked."""
     place = next(iter(row["addresses"] or ()), None) or row["asked_at"] or f"127.0.0.1:{row['port']}"
     host, _, port = place.rpartition(":")

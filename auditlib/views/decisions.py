@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, flag, prose, records, several, text, view
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row, flag, prose, several, table, text, view
 from auditlib.traefik.decoding import MARK, TRUE, unmarked
 from auditlib.traefik.docker_provider import Container, Decision, Protocol, Said, Settings, decide
 from auditlib.traefik.fields import LATEST, Version
@@ -133,27 +134,32 @@ def _after_merge(decision: Decision, merged: Merged) -> Decision:
     return decision
 
 
-DOCKER_DECISIONS = Table(
+@table(
     "docker_decisions",
     "Décisions du fournisseur Docker",
     "Ce que Traefik fait de chaque conteneur, et à quelle étape il s’arrête.",
-    ("container",),
-    (
-        text("container", "Conteneur"),
-        text("decision", "Décision", words=OUTCOMES),
-        text("step", "Étape", "Code de l’étape de Traefik qui a décidé."),
-        prose("reason", "Motif"),
-        text("log", "Journal", "Ce que Traefik écrit dans son journal ; inconnu s’il n’écrit rien."),
-        text("level", "Niveau", "Celui de cette ligne du journal : « debug » et « info » n’y sont pas par défaut."),
-        several("routers", "Routeurs", "Ceux que Traefik en garde, après fusion."),
-        several("services", "Services"),
-        several("lost", "Routeurs perdus", "Ceux que Traefik abandonne : sans service, sans règle, en conflit."),
-        several("losses", "Motifs des pertes", "Un par routeur perdu."),
-    ),
+    key=("container",),
 )
+class DockerDecision(Row):
+    """What Traefik's Docker provider makes of a container."""
+
+    container: str = text("Conteneur")
+    decision: str | None = text("Décision", words=OUTCOMES)
+    step: str | None = text("Étape", "Code de l’étape de Traefik qui a décidé.")
+    reason: str | None = prose("Motif")
+    log: str | None = text("Journal", "Ce que Traefik écrit dans son journal ; inconnu s’il n’écrit rien.")
+    level: str | None = text(
+        "Niveau", "Celui de cette ligne du journal : « debug » et « info » n’y sont pas par défaut."
+    )
+    routers: tuple[str, ...] | None = several("Routeurs", "Ceux que Traefik en garde, après fusion.")
+    services: tuple[str, ...] | None = several("Services")
+    lost: tuple[str, ...] | None = several(
+        "Routeurs perdus", "Ceux que Traefik abandonne : sans service, sans règle, en conflit."
+    )
+    losses: tuple[str, ...] | None = several("Motifs des pertes", "Un par routeur perdu.")
 
 
-@view(DOCKER_DECISIONS)
+@view(DockerDecision)
 def docker_decisions(
     containers: pd.DataFrame,
     container_networks: pd.DataFrame,
@@ -162,7 +168,7 @@ def docker_decisions(
     traefik_static: pd.DataFrame,
     networks: pd.DataFrame | None = None,
     traefik: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row per container."""
     found = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik)
     if not found.used:
@@ -174,7 +180,7 @@ def docker_decisions(
         yield _decision(decision, conflicts)
 
 
-def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Conflict]) -> Row:
+def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Conflict]) -> Record:
     built = decision.built
     routers = list(built.routers) if built else []
     lost = {
@@ -198,22 +204,23 @@ def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Confl
     }
 
 
-DOCKER_NAMES = Table(
+@table(
     "docker_names",
     "Noms partagés par étiquettes",
     "Les noms de routeurs, services et middlewares que plusieurs conteneurs déclarent.",
-    ("kind", "protocol", "name"),
-    (
-        text("kind", "Nature", words={"router": "routeur", "service": "service", "middleware": "middleware"}),
-        text("protocol", "Protocole"),
-        text("name", "Nom"),
-        several("containers", "Conteneurs"),
-        flag("dropped", "Écarté", "Vrai si les configurations diffèrent : Traefik n’en garde alors aucune."),
-    ),
+    key=("kind", "protocol", "name"),
 )
+class DockerName(Row):
+    """A router, service or middleware that labels name, and the containers that name it."""
+
+    kind: str = text("Nature", words={"router": "routeur", "service": "service", "middleware": "middleware"})
+    protocol: str = text("Protocole")
+    name: str = text("Nom")
+    containers: tuple[str, ...] | None = several("Conteneurs")
+    dropped: bool | None = flag("Écarté", "Vrai si les configurations diffèrent : Traefik n’en garde alors aucune.")
 
 
-@view(DOCKER_NAMES)
+@view(DockerName)
 def docker_names(
     containers: pd.DataFrame,
     container_networks: pd.DataFrame,
@@ -222,7 +229,7 @@ def docker_names(
     traefik_static: pd.DataFrame,
     networks: pd.DataFrame | None = None,
     traefik: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row per name that two containers at least give Traefik."""
     merged = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik).merged
     dropped = {(one.kind, one.name) for one in merged.conflicts}

@@ -5,28 +5,33 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.french import quoted
 from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE, is_up
 
-PROJECTS = Table(
+
+@table(
     "projects",
     "Projets sur le disque",
     "Les projets trouvés sur le disque, rapprochés des conteneurs.",
-    ("root", "files"),
-    (
-        text("project", "Projet"),
-        text("state", "État", "actif, en partie actif ou passif (rien ne tourne)."),
-        text("kind", "Nature", words={"compose": "compose", "dockerfile": "Dockerfile seul"}),
-        text("folder", "Dossier", "Relatif à la racine."),
-        text("files", "Fichiers"),
-        several("running", "En marche", "Services qui tournent."),
-        several("missing", "À l’arrêt", "Services qui devraient démarrer avec le projet et ne tournent pas."),
-        several("inactive", "Hors profil"),
-        flag("refused", "Refusé", "Vrai si Compose refuserait ces fichiers."),
-        text("root", "Racine"),
-    ),
+    key=("root", "files"),
 )
+class Project(Row):
+    """A set of compose files on the disk and what runs of it."""
+
+    project: str | None = text("Projet")
+    state: str | None = text("État", "actif, en partie actif ou passif (rien ne tourne).")
+    kind: str | None = text("Nature", words={"compose": "compose", "dockerfile": "Dockerfile seul"})
+    folder: str | None = text("Dossier", "Relatif à la racine.")
+    files: str = text("Fichiers")
+    running: tuple[str, ...] | None = several("En marche", "Services qui tournent.")
+    missing: tuple[str, ...] | None = several(
+        "À l’arrêt", "Services qui devraient démarrer avec le projet et ne tournent pas."
+    )
+    inactive: tuple[str, ...] | None = several("Hors profil")
+    refused: bool | None = flag("Refusé", "Vrai si Compose refuserait ces fichiers.")
+    root: str = text("Racine")
 
 
 def live_services(containers: pd.DataFrame) -> dict[tuple[str, str], set[str | None]]:
@@ -39,14 +44,14 @@ def live_services(containers: pd.DataFrame) -> dict[tuple[str, str], set[str | N
     return found
 
 
-def runs(live: dict[tuple[str, str], set[str | None]], project: Row, service: str) -> bool:
+def runs(live: dict[tuple[str, str], set[str | None]], project: Record, service: str) -> bool:
     """Whether a service of a project of the disk is up, started with the same file: two files may name it alike."""
     files = live.get((project["project"], service), set())
     return bool(files & {project["path"], None})
 
 
-@view(PROJECTS)
-def projects(compose_projects: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Row]:
+@view(Project)
+def projects(compose_projects: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
     """One row per project on the disk, with what runs of it."""
     live = live_services(containers)
     for row in records(compose_projects):
@@ -63,43 +68,53 @@ def projects(compose_projects: pd.DataFrame, containers: pd.DataFrame) -> Iterat
         }
 
 
-DECLARATIONS = Table(
+@table(
     "declarations",
     "Déclarations",
     "Ce que réclament les fichiers du disque et les conteneurs arrêtés : ports, noms, réseaux et volumes.",
-    (
-        *("origin", "kind", "root", "files", "project", "service", "container"),
-        *("name", "protocol", "host_ip", "host_port", "host_port_last", "container_port"),
-    ),
-    (
-        text("origin", "Origine", words={"file": "fichier", "container": "conteneur"}),
-        text(
-            "kind",
-            "Nature",
-            words={"port": "port", "container_name": "nom de conteneur", "network": "réseau", "volume": "volume"},
-        ),
-        text("project", "Projet"),
-        text("service", "Service"),
-        text("container", "Conteneur", "Le conteneur arrêté qui réclame."),
-        text("name", "Nom", "Du conteneur, du réseau ou du volume, tel que le moteur le porterait."),
-        text("protocol", "Protocole"),
-        text("host_ip", "Adresse"),
-        integer("host_port", "Port", "Inconnu : choisi par le moteur au démarrage."),
-        integer("host_port_last", "Dernier port"),
-        integer("container_port", "Port interne"),
-        flag("chosen", "Choisi", "Vrai si le moteur choisit le port, parmi tous ou dans la plage."),
-        flag("external", "Externe", "Vrai si le projet ne crée pas ce réseau ou ce volume."),
-        flag("active", "Profil actif", "Faux si le service ne démarre pas avec le projet."),
-        flag("running", "En marche", "Vrai si le service qui réclame tourne."),
-        text("file", "Fichier", "Relatif à la racine."),
-        integer("line", "Ligne"),
-        text("files", "Jeu de fichiers"),
-        text("root", "Racine"),
+    key=(
+        "origin",
+        "kind",
+        "root",
+        "files",
+        "project",
+        "service",
+        "container",
+        "name",
+        "protocol",
+        "host_ip",
+        "host_port",
+        "host_port_last",
+        "container_port",
     ),
 )
+class Declaration(Row):
+    """A claim on a port or a name by a file or a stopped container."""
+
+    origin: str = text("Origine", words={"file": "fichier", "container": "conteneur"})
+    kind: str = text(
+        "Nature", words={"port": "port", "container_name": "nom de conteneur", "network": "réseau", "volume": "volume"}
+    )
+    project: str | None = text("Projet")
+    service: str | None = text("Service")
+    container: str | None = text("Conteneur", "Le conteneur arrêté qui réclame.")
+    name: str | None = text("Nom", "Du conteneur, du réseau ou du volume, tel que le moteur le porterait.")
+    protocol: str | None = text("Protocole")
+    host_ip: str | None = text("Adresse")
+    host_port: int | None = integer("Port", "Inconnu : choisi par le moteur au démarrage.")
+    host_port_last: int | None = integer("Dernier port")
+    container_port: int | None = integer("Port interne")
+    chosen: bool | None = flag("Choisi", "Vrai si le moteur choisit le port, parmi tous ou dans la plage.")
+    external: bool | None = flag("Externe", "Vrai si le projet ne crée pas ce réseau ou ce volume.")
+    active: bool | None = flag("Profil actif", "Faux si le service ne démarre pas avec le projet.")
+    running: bool | None = flag("En marche", "Vrai si le service qui réclame tourne.")
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
+    files: str | None = text("Jeu de fichiers")
+    root: str | None = text("Racine")
 
 
-@view(DECLARATIONS)
+@view(Declaration)
 def declarations(
     containers: pd.DataFrame,
     publications: pd.DataFrame,
@@ -109,7 +124,7 @@ def declarations(
     compose_services: pd.DataFrame | None = None,
     compose_ports: pd.DataFrame | None = None,
     compose_resources: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row per claim. Without the files of the disk, the claims of stopped containers alone."""
     yield from _of_containers(containers, publications, container_networks, mounts)
     tables = (compose_projects, compose_services, compose_ports, compose_resources)
@@ -119,10 +134,10 @@ def declarations(
 
 def _of_containers(
     containers: pd.DataFrame, publications: pd.DataFrame, container_networks: pd.DataFrame, mounts: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     stopped = {row["name"]: row for row in records(containers) if not is_up(row["state"])}
 
-    def claim(container: str, kind: str, **facts: object) -> Row:
+    def claim(container: str, kind: str, **facts: object) -> Record:
         row = stopped[container]
         owner = {"project": row["compose_project"], "service": row["compose_service"], "container": container}
         return {"origin": "container", "kind": kind, **owner, "active": True, "running": False, **facts}
@@ -145,11 +160,11 @@ def _of_containers(
 
 def _of_files(
     live: dict[tuple[str, str], set[str | None]],
-    projects: list[Row],
-    services: list[Row],
-    ports: list[Row],
-    resources: list[Row],
-) -> Iterator[Row]:
+    projects: list[Record],
+    services: list[Record],
+    ports: list[Record],
+    resources: list[Record],
+) -> Iterator[Record]:
     known = {(row["root"], row["files"]): row for row in projects}
     states = {
         (row["root"], row["files"], row["service"]): {
@@ -186,7 +201,7 @@ def _of_files(
         }
 
 
-def _owner(row: Row, kind: str) -> Row:
+def _owner(row: Record, kind: str) -> Record:
     return {
         "origin": "file",
         "kind": kind,
@@ -197,28 +212,29 @@ def _owner(row: Row, kind: str) -> Row:
     }
 
 
-IDLE_PORTS = Table(
+@table(
     "idle_ports",
     "Ports réclamés",
     "Les ports que rien ne publie encore, et que réclament un fichier du disque ou un conteneur arrêté.",
-    ("host_port", "protocol", "claimant", "container_port", "host_port_last", "active", "place"),
-    (
-        integer("host_port", "Port"),
-        integer("host_port_last", "Dernier port"),
-        text("protocol", "Protocole"),
-        several("addresses", "Adresses"),
-        text("claimant", "Réclamé par"),
-        integer("container_port", "Port interne"),
-        flag("active", "Profil actif"),
-        text("place", "Fichier", "Avec la ligne ; inconnu pour un conteneur arrêté."),
-    ),
+    key=("host_port", "protocol", "claimant", "container_port", "host_port_last", "active", "place"),
 )
+class IdlePort(Row):
+    """A port claimed by what does not run."""
+
+    host_port: int = integer("Port")
+    host_port_last: int | None = integer("Dernier port")
+    protocol: str = text("Protocole")
+    addresses: tuple[str, ...] | None = several("Adresses")
+    claimant: str = text("Réclamé par")
+    container_port: int = integer("Port interne")
+    active: bool = flag("Profil actif")
+    place: str = text("Fichier", "Avec la ligne ; inconnu pour un conteneur arrêté.")
 
 
-@view(IDLE_PORTS)
-def idle_ports(declarations: pd.DataFrame) -> Iterator[Row]:
+@view(IdlePort)
+def idle_ports(declarations: pd.DataFrame) -> Iterator[Record]:
     """One row per port that a claimant which does not run asks for, its addresses together."""
-    merged: dict[tuple[object, ...], Row] = {}
+    merged: dict[tuple[object, ...], Record] = {}
     for row in records(declarations):
         if row["kind"] == "port" and not row["running"] and row["host_port"] is not None:
             place = f"{row['file']}:{row['line']}" if row["file"] else None
@@ -236,12 +252,12 @@ def idle_ports(declarations: pd.DataFrame) -> Iterator[Row]:
 Origin = tuple[str | None, str | None, int, str | None]
 
 
-def on_disk(compose_projects: pd.DataFrame | None, compose_services: pd.DataFrame | None) -> dict[Origin, Row]:
+def on_disk(compose_projects: pd.DataFrame | None, compose_services: pd.DataFrame | None) -> dict[Origin, Record]:
     """The services of files that Compose takes, by (project, path of the first file, service)."""
     if compose_projects is None or compose_services is None:
         return {}
     projects = {(row["root"], row["files"]): row for row in records(compose_projects) if not row["refused"]}
-    found: dict[Origin, Row] = {}
+    found: dict[Origin, Record] = {}
     for row in records(compose_services):
         if project := projects.get((row["root"], row["files"])):
             count = row["files"].count(" + ") + 1
@@ -249,18 +265,18 @@ def on_disk(compose_projects: pd.DataFrame | None, compose_services: pd.DataFram
     return found
 
 
-def origin(container: Row) -> Origin:
+def origin(container: Record) -> Origin:
     """What a container was made from, as `on_disk` names it."""
     files = container["compose_files"] or ()
     return container["compose_project"], next(iter(files), None), len(files), container["compose_service"]
 
 
-def _folder(project: Row) -> str:
+def _folder(project: Record) -> str:
     """The whole path of a project's folder."""
     return posixpath.normpath(posixpath.join(str(project["root"]), str(project["folder"])))
 
 
-def place(row: Row | None) -> str:
+def place(row: Record | None) -> str:
     """Where a thing is written: « multimedia/compose.yml » (ligne 12); "" when it is not known."""
     if row is None or not row["file"]:
         return ""

@@ -5,41 +5,50 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
+from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.traefik.decoding import TRUE
 
-ENTRYPOINTS = Table(
+
+@table(
     "entrypoints",
     "Points d’entrée en vigueur",
     "Ceux de l’API de Traefik, sinon ceux de sa configuration statique.",
-    ("entrypoint",),
-    (
-        text("entrypoint", "Point d’entrée"),
-        text("protocol", "Protocole"),
-        integer("port", "Port", "Dans l’espace réseau de Traefik."),
-        flag("default", "Par défaut"),
-        flag("tls", "TLS"),
-        text("redirect_to", "Redirige vers"),
-        several("middlewares", "Middlewares"),
-        flag("sanitizes_path", "Nettoie les chemins"),
-        several("refused_characters", "Caractères refusés", "Encodés ; inconnu : ce que fait la version."),
-        flag("encodes_semicolons", "Encode les points-virgules"),
-        several("trusted", "Relais de confiance", "Réseaux dont les en-têtes X-Forwarded sont gardés."),
-        flag("model", "Modèle", "Vrai s’il donne des options à ses routeurs, qui prennent alors son nom en préfixe."),
-    ),
+    key=("entrypoint",),
 )
+class Entrypoint(Row):
+    """An entry point of Traefik, from its API or from its static configuration."""
+
+    entrypoint: str = text("Point d’entrée")
+    protocol: str | None = text("Protocole")
+    port: int | None = integer("Port", "Dans l’espace réseau de Traefik.")
+    default: bool | None = flag("Par défaut")
+    tls: bool | None = flag("TLS")
+    redirect_to: str | None = text("Redirige vers")
+    middlewares: tuple[str, ...] | None = several("Middlewares")
+    sanitizes_path: bool | None = flag("Nettoie les chemins")
+    refused_characters: tuple[str, ...] | None = several(
+        "Caractères refusés", "Encodés ; inconnu : ce que fait la version."
+    )
+    encodes_semicolons: bool | None = flag("Encode les points-virgules")
+    trusted: tuple[str, ...] | None = several(
+        "Relais de confiance", "Réseaux dont les en-têtes X-Forwarded sont gardés."
+    )
+    model: bool | None = flag(
+        "Modèle", "Vrai s’il donne des options à ses routeurs, qui prennent alors son nom en préfixe."
+    )
 
 
-@view(ENTRYPOINTS)
+@view(Entrypoint)
 def entrypoints(
     traefik_static: pd.DataFrame | None = None, traefik_entrypoints: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Entry points, from the API when it was read. Raises AbsentTable when neither tells them."""
     static = options(traefik_static) if traefik_static is not None else {}
     if traefik_entrypoints is not None:
         for row in records(traefik_entrypoints):
-            kept = {name: row[name] for name in ENTRYPOINTS.names if name in row}
+            kept = {name: row[name] for name in Entrypoint.table.names if name in row}
             yield kept | {"model": _modelled(row["entrypoint"], row, static)}
         return
     if traefik_static is None:
@@ -47,12 +56,12 @@ def entrypoints(
     yield from _static(static)
 
 
-def _modelled(name: str, row: Row, static: Mapping[str, str]) -> bool:
+def _modelled(name: str, row: Record, static: Mapping[str, str]) -> bool:
     own = (f"entrypoints.{name}.observability", f"entrypoints.{name}.http.encodedcharacters", "core.defaultrulesyntax")
     return bool(row["tls"] or row["middlewares"] or any(key.startswith(own) for key in static))
 
 
-def _static(static: Mapping[str, str]) -> Iterator[Row]:
+def _static(static: Mapping[str, str]) -> Iterator[Record]:
     """Entry points of the static configuration; without any, one named « http »; `api.insecure` makes its own."""
     addresses = {key.split(".")[1]: "" for key in static if re.match(r"entrypoints\.[^.]+(?:\.|$)", key)}
     addresses |= {
@@ -67,7 +76,7 @@ def _static(static: Mapping[str, str]) -> Iterator[Row]:
         place, _, protocol = address.partition("/")
         port = place.rpartition(":")[2]
         listed = [value for key, value in static.items() if re.fullmatch(rf"{re.escape(prefix)}\.middlewares.*", key)]
-        row: Row = {
+        row: Record = {
             "entrypoint": name,
             "protocol": protocol or "tcp",
             "port": int(port) if port.isdecimal() else None,
@@ -90,7 +99,7 @@ _ENCODED = {
 }
 
 
-def _handling(prefix: str, static: Mapping[str, str]) -> Row:
+def _handling(prefix: str, static: Mapping[str, str]) -> Record:
     """How an entry point handles requests before any rule; unknown: as its version does."""
     sanitizes = static.get(f"{prefix}.http.sanitizepath")
     allowed = f"{prefix}.http.encodedcharacters"

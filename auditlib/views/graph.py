@@ -9,7 +9,7 @@ from typing import TypeAlias
 import networkx as nx
 import pandas as pd
 
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.french import visible
 
 Graph: TypeAlias = "nx.DiGraph[str]"
@@ -53,7 +53,7 @@ def graph(
     return tree
 
 
-def _add(tree: Graph, row: Row, attached: dict[str, list[str]], settings: Row) -> None:
+def _add(tree: Graph, row: Record, attached: dict[str, list[str]], settings: Record) -> None:
     """Add the chain of one route."""
     state = {"disabled": "broken", "warning": "warning"}.get(row["status"], "ok")
     domain = _node(tree, "domain", row["domain"] or ANY_DOMAIN)
@@ -78,7 +78,7 @@ def _add(tree: Graph, row: Row, attached: dict[str, list[str]], settings: Row) -
         _edge(tree, service, server, "warning" if missing else "ok")
 
 
-def _attachment(row: Row, network: str, networks: list[str], settings: Row) -> str:
+def _attachment(row: Record, network: str, networks: list[str], settings: Record) -> str:
     """The state of a container's attachment to one of its networks, seen from a route that leads to the container."""
     if row["network"] not in (None, network):
         return "unused"

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.traefik.muxer import Candidate, Muxer
 from auditlib.traefik.routers import Router, entrypoints, routers
 
@@ -60,9 +60,9 @@ class Known:
     """The tables that a walk reads, None for those that were not read. Many walks may share one."""
 
     snapshot: Snapshot
-    _rows: dict[str, list[Row] | None] = field(default_factory=dict)
+    _rows: dict[str, list[Record] | None] = field(default_factory=dict)
 
-    def rows(self, name: str) -> list[Row] | None:
+    def rows(self, name: str) -> list[Record] | None:
         """The rows of a table."""
         if name not in self._rows:
             frame = self.frame(name)
@@ -90,12 +90,12 @@ class Known:
         inner = [] if self.live else list(_internal(records(points)))
         return Muxer(version, entrypoints(points), [*routers(frame), *inner])
 
-    def traefik(self, kind: str) -> list[Row] | None:
+    def traefik(self, kind: str) -> list[Record] | None:
         """The routers, services, servers or middlewares of Traefik, else those that it must have."""
         return self.rows(f"{'traefik' if self.live else 'predicted'}_{kind}")
 
 
-def _internal(points: list[Row]) -> Iterator[Router]:
+def _internal(points: list[Record]) -> Iterator[Router]:
     """The redirections that Traefik makes for entry points (`pkg/provider/traefik/internal.go`)."""
     for row in points:
         if row["redirect_to"]:

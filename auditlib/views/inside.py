@@ -4,36 +4,41 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.views.ports import LOOPBACK, exposure
 
 ITSELF, NETWORKS = "le conteneur seulement", "ses réseaux"
 
-CONTAINER_PORTS = Table(
+
+@table(
     "container_ports",
     "Ports dans les conteneurs",
     "Les ports que chaque conteneur en marche écoute, déclare (EXPOSE) ou publie. Un port déclaré ou publié sans "
     "écoute ne répond à personne.",
-    ("container", "port", "protocol"),
-    (
-        text("container", "Conteneur"),
-        integer("port", "Port interne"),
-        text("protocol", "Protocole"),
-        flag("listening", "Écouté", "Inconnu si les sockets de ce conteneur n’ont pas été lus."),
-        several("processes", "Processus"),
-        text("reach", "Joignable par", "Ses réseaux, ou le conteneur seul s’il n’écoute que sur sa boucle locale."),
-        flag("declared", "Déclaré"),
-        several("published", "Publié sur", "Ports de la machine."),
-    ),
+    key=("container", "port", "protocol"),
 )
+class ContainerPort(Row):
+    """A port inside a running container."""
+
+    container: str = text("Conteneur")
+    port: int = integer("Port interne")
+    protocol: str = text("Protocole")
+    listening: bool | None = flag("Écouté", "Inconnu si les sockets de ce conteneur n’ont pas été lus.")
+    processes: tuple[str, ...] | None = several("Processus")
+    reach: str | None = text(
+        "Joignable par", "Ses réseaux, ou le conteneur seul s’il n’écoute que sur sa boucle locale."
+    )
+    declared: bool | None = flag("Déclaré")
+    published: tuple[str, ...] | None = several("Publié sur", "Ports de la machine.")
 
 
-@view(CONTAINER_PORTS)
+@view(ContainerPort)
 def container_ports(
     containers: pd.DataFrame, container_listeners: pd.DataFrame, publications: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row per port inside a running container that has a network of its own."""
-    heard: dict[tuple[str, int, str], list[Row]] = {}
+    heard: dict[tuple[str, int, str], list[Record]] = {}
     for row in records(container_listeners):
         # Of a network that several share, it is not always known which one listens: all are named.
         place = (row["container"] or row["network_of"], row["port"], row["protocol"])
@@ -72,7 +77,7 @@ def silent_ports(container_ports: pd.DataFrame) -> list[str]:
     ]
 
 
-def _declared(container: Row) -> Iterator[tuple[str, int, str]]:
+def _declared(container: Record) -> Iterator[tuple[str, int, str]]:
     mode = container["network_mode"] or ""
     if container["state"] != "running" or mode == "host" or mode.startswith("container:"):
         return
@@ -83,7 +88,7 @@ def _declared(container: Row) -> Iterator[tuple[str, int, str]]:
             yield container["name"], port, protocol or "tcp"
 
 
-def _reach(rows: list[Row]) -> str | None:
+def _reach(rows: list[Record]) -> str | None:
     if not rows:
         return None
     return ITSELF if exposure(row["address"] for row in rows) == LOOPBACK else NETWORKS

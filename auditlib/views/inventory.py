@@ -4,37 +4,40 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.french import listing
 from auditlib.views.ports import exposure
 
 ACTIVE, PARTLY, PASSIVE = "actif", "en partie actif", "passif"
 PLURALS = {ACTIVE: "actifs", PARTLY: "en partie actifs", PASSIVE: "passifs"}
 
-STACKS = Table(
+
+@table(
     "stacks",
     "Ensembles de conteneurs",
     "Les projets compose, et les conteneurs lancés seuls.",
-    ("stack", "compose"),
-    (
-        text("stack", "Ensemble"),
-        flag("compose", "Projet compose"),
-        text("state", "État", "actif, en partie actif ou passif (rien ne tourne)."),
-        integer("running", "En marche"),
-        integer("total", "Conteneurs"),
-        several("containers", "Noms"),
-        several("stopped", "Arrêtés"),
-        several("networks", "Réseaux"),
-        several("ports", "Ports publiés"),
-        text("folder", "Dossier"),
-    ),
+    key=("stack", "compose"),
 )
+class Stack(Row):
+    """What runs of a Compose project, or a container without one."""
+
+    stack: str = text("Ensemble")
+    compose: bool = flag("Projet compose")
+    state: str | None = text("État", "actif, en partie actif ou passif (rien ne tourne).")
+    running: int | None = integer("En marche")
+    total: int | None = integer("Conteneurs")
+    containers: tuple[str, ...] | None = several("Noms")
+    stopped: tuple[str, ...] | None = several("Arrêtés")
+    networks: tuple[str, ...] | None = several("Réseaux")
+    ports: tuple[str, ...] | None = several("Ports publiés")
+    folder: str | None = text("Dossier")
 
 
-@view(STACKS)
-def stacks(containers: pd.DataFrame, container_networks: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Row]:
+@view(Stack)
+def stacks(containers: pd.DataFrame, container_networks: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Record]:
     """One row per compose project, and one per container that belongs to none."""
-    groups: dict[tuple[str, bool], list[Row]] = {}
+    groups: dict[tuple[str, bool], list[Record]] = {}
     for row in records(containers):
         project = row["compose_project"]
         groups.setdefault((project or row["name"], bool(project)), []).append(row)
@@ -77,26 +80,27 @@ def _port_order(published: str) -> tuple[int, str]:
     return int(published.partition("→")[0]), published
 
 
-HOST_SERVICES = Table(
+@table(
     "host_services",
     "Services de la machine",
     "Ce qui écoute sur la machine hors des conteneurs, par unité systemd ou par processus.",
-    ("service", "process"),
-    (
-        text("service", "Service", "L’unité systemd, sinon le processus."),
-        text("unit", "Unité systemd"),
-        text("process", "Processus"),
-        text("user", "Utilisateur"),
-        several("addresses", "Écoutes"),
-        text("exposure", "Exposition"),
-    ),
+    key=("service", "process"),
 )
+class HostService(Row):
+    """A service of the machine that listens."""
+
+    service: str = text("Service", "L’unité systemd, sinon le processus.")
+    unit: str | None = text("Unité systemd")
+    process: str | None = text("Processus")
+    user: str | None = text("Utilisateur")
+    addresses: tuple[str, ...] | None = several("Écoutes")
+    exposure: str | None = text("Exposition")
 
 
-@view(HOST_SERVICES)
-def host_services(listeners: pd.DataFrame) -> Iterator[Row]:
+@view(HostService)
+def host_services(listeners: pd.DataFrame) -> Iterator[Record]:
     """One row per unit and process that listens, containers and their port proxies aside."""
-    groups: dict[tuple[str, str | None], list[Row]] = {}
+    groups: dict[tuple[str, str | None], list[Record]] = {}
     for row in records(listeners):
         if not row["container"]:
             groups.setdefault((row["unit"] or row["process"] or "inconnu", row["process"]), []).append(row)
@@ -112,6 +116,6 @@ def host_services(listeners: pd.DataFrame) -> Iterator[Row]:
         }
 
 
-def _address(row: Row) -> str:
+def _address(row: Record) -> str:
     host = f"[{row['address']}]" if row["family"] == "ipv6" else row["address"]
     return f"{host}:{row['port']}" + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from auditlib.addresses import EVERY_ADDRESS
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, Table, integer, records, several, text, view
+from auditlib.facts.table import Row, integer, several, table, text, view
 from auditlib.software import PORT_HOLDERS
 
 EVERYWHERE = "toutes les interfaces"
@@ -55,7 +56,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return address if address.version == 4 else address.ipv4_mapped or address
 
 
-def claim(row: Row) -> Claim | None:
+def claim(row: Record) -> Claim | None:
     """What a row of publications or listeners claims; None when the engine chooses the port."""
     if "host_port" not in row:
         return Claim(row["protocol"], row["address"], row["port"], row["port"])
@@ -64,7 +65,7 @@ def claim(row: Row) -> Claim | None:
     return Claim(row["protocol"], row["host_ip"], row["host_port"], row["host_port_last"] or row["host_port"])
 
 
-def v6only_ports(listeners: Iterable[Row]) -> set[tuple[str, int]]:
+def v6only_ports(listeners: Iterable[Record]) -> set[tuple[str, int]]:
     """The (protocol, port) where a `::` socket leaves IPv4 alone: a separate IPv4 wildcard proves it."""
     found: dict[tuple[str, int], set[str]] = {}
     for row in listeners:
@@ -96,7 +97,7 @@ def exposure(addresses: Iterable[str]) -> str:
     return LOOPBACK if all(address.is_loopback for address in parsed) else SPECIFIC
 
 
-def apart(listeners: list[Row], publications: Iterable[Row]) -> list[Row]:
+def apart(listeners: list[Record], publications: Iterable[Record]) -> list[Record]:
     """The listeners that are not, as far as is known, the sockets of these publications.
 
     Without root the process of docker-proxy is not seen: what listens at the very address of a publication is its own.
@@ -107,36 +108,37 @@ def apart(listeners: list[Row], publications: Iterable[Row]) -> list[Row]:
     return [row for row in listeners if id(row) not in own]
 
 
-HOST_PORTS = Table(
+@table(
     "host_ports",
     "Ports de la machine",
     "Un port de la machine et celui qui le tient : conteneur, unité systemd ou processus.",
-    ("port", "protocol", "owner", "container_port"),
-    (
-        integer("port", "Port"),
-        text("protocol", "Protocole"),
-        text("owner", "Tenu par"),
-        text("kind", "Nature", "conteneur, unité, processus ou inconnu."),
-        integer("container_port", "Port interne"),
-        text("exposure", "Exposition"),
-        several("addresses", "Adresses"),
-        text("process", "Processus"),
-        text("user", "Utilisateur"),
-    ),
+    key=("port", "protocol", "owner", "container_port"),
 )
+class HostPort(Row):
+    """A port of the machine and who holds it."""
+
+    port: int = integer("Port")
+    protocol: str = text("Protocole")
+    owner: str = text("Tenu par")
+    kind: str | None = text("Nature", "conteneur, unité, processus ou inconnu.")
+    container_port: int | None = integer("Port interne")
+    exposure: str | None = text("Exposition")
+    addresses: tuple[str, ...] | None = several("Adresses")
+    process: str | None = text("Processus")
+    user: str | None = text("Utilisateur")
 
 
-@view(HOST_PORTS)
-def host_ports(publications: pd.DataFrame | None = None, listeners: pd.DataFrame | None = None) -> Iterator[Row]:
+@view(HostPort)
+def host_ports(publications: pd.DataFrame | None = None, listeners: pd.DataFrame | None = None) -> Iterator[Record]:
     """One row per port and owner: publications in force, then the listeners that are not theirs.
 
     Either alone tells of ports: a machine may have no Docker, and an engine may be elsewhere.
     """
     if publications is None and listeners is None:
         raise AbsentTable("listeners", "ni les écoutes de la machine ni les ports publiés n’ont été lus")
-    merged: dict[tuple[int, str, str, int | None], Row] = {}
+    merged: dict[tuple[int, str, str, int | None], Record] = {}
 
-    def add(row: Row, address: str) -> None:
+    def add(row: Record, address: str) -> None:
         known = merged.setdefault(
             (row["port"], row["protocol"], row["owner"], row.get("container_port")), {**row, "addresses": ()}
         )
@@ -162,31 +164,32 @@ def host_ports(publications: pd.DataFrame | None = None, listeners: pd.DataFrame
         yield {**row, "exposure": exposure(row["addresses"])}
 
 
-def _owner(listener: Row) -> Row:
+def _owner(listener: Record) -> Record:
     for kind, name in (("conteneur", "container"), ("unité", "unit"), ("processus", "process")):
         if listener[name]:
             return {"kind": kind, "owner": listener[name]}
     return {"kind": "inconnu", "owner": "inconnu"}
 
 
-INTERNAL_PORTS = Table(
+@table(
     "internal_ports",
     "Ports internes",
     "Ports qu’un conteneur en marche déclare sans les publier : joignables par ses réseaux Docker seulement.",
-    ("container", "container_port", "protocol"),
-    (
-        text("container", "Conteneur"),
-        integer("container_port", "Port interne"),
-        text("protocol", "Protocole"),
-        several("networks", "Réseaux"),
-    ),
+    key=("container", "container_port", "protocol"),
 )
+class InternalPort(Row):
+    """A port that a running container declares and does not publish."""
+
+    container: str = text("Conteneur")
+    container_port: int = integer("Port interne")
+    protocol: str = text("Protocole")
+    networks: tuple[str, ...] | None = several("Réseaux")
 
 
-@view(INTERNAL_PORTS)
+@view(InternalPort)
 def internal_ports(
     containers: pd.DataFrame, container_networks: pd.DataFrame, publications: pd.DataFrame
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Ports of running containers that are exposed to their networks and not published."""
     published = {
         (row["container"], row["container_port"], row["protocol"]) for row in records(publications) if row["live"]

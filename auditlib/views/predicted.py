@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
-from auditlib.facts.tables import LOADED
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row, flag, integer, several, table, text, view
+from auditlib.facts.tables.traefik import LOADED
 from auditlib.traefik.decoding import HIDDEN, json_name, quoted, unmarked
 from auditlib.traefik.merge import Merged
 from auditlib.traefik.routers import Router
@@ -20,96 +21,101 @@ from auditlib.traefik.statuses import Asked, Known, qualified, states
 from auditlib.traefik.versions import features
 from auditlib.views.decisions import Prediction, predict
 
-_ORIGINS = (
-    several("containers", "Conteneurs", "Ceux dont les étiquettes le déclarent."),
-    text("file", "Fichier", "Celui qui le déclare."),
-)
-_STATE = (text("status", "État", "Prévu.", words=LOADED), several("errors", "Erreurs", "Celles que l’API doit dire."))
 
-PREDICTED_ROUTERS = Table(
+@table(
     "predicted_routers",
     "Routeurs prévus",
     "Les routeurs que Traefik doit avoir chargés, selon les étiquettes et les fichiers.",
-    ("protocol", "router"),
-    (
-        text("router", "Routeur"),
-        text("provider", "Fournisseur"),
-        text("protocol", "Protocole", "http, tcp ou udp."),
-        text("rule", "Règle", "Inconnue si elle vient d’un gabarit que l’audit n’évalue pas."),
-        text("rule_syntax", "Syntaxe"),
-        integer("priority", "Priorité"),
-        several("entrypoints", "Points d’entrée"),
-        flag("tls", "TLS"),
-        text("cert_resolver", "Résolveur ACME"),
-        text("tls_options", "Options TLS"),
-        several("parents", "Routeurs parents"),
-        text("service", "Service"),
-        several("middlewares", "Middlewares"),
-        *_STATE,
-        *_ORIGINS,
-    ),
+    key=("protocol", "router"),
 )
+class PredictedRouter(Row):
+    """A router that Traefik must have loaded."""
 
-PREDICTED_SERVICES = Table(
-    "predicted_services",
-    "Services prévus",
-    "Les services que Traefik doit avoir chargés.",
-    ("protocol", "service"),
-    (
-        text("service", "Service"),
-        text("provider", "Fournisseur"),
-        text("protocol", "Protocole"),
-        text("type", "Type"),
-        flag("health_check", "Contrôle de santé"),
-        several("children", "Services composés"),
-        several("used_by", "Utilisé par"),
-        *_STATE,
-        *_ORIGINS,
-    ),
+    router: str = text("Routeur")
+    provider: str | None = text("Fournisseur")
+    protocol: str = text("Protocole", "http, tcp ou udp.")
+    rule: str | None = text("Règle", "Inconnue si elle vient d’un gabarit que l’audit n’évalue pas.")
+    rule_syntax: str | None = text("Syntaxe")
+    priority: int | None = integer("Priorité")
+    entrypoints: tuple[str, ...] | None = several("Points d’entrée")
+    tls: bool | None = flag("TLS")
+    cert_resolver: str | None = text("Résolveur ACME")
+    tls_options: str | None = text("Options TLS")
+    parents: tuple[str, ...] | None = several("Routeurs parents")
+    service: str | None = text("Service")
+    middlewares: tuple[str, ...] | None = several("Middlewares")
+    status: str | None = text("État", "Prévu.", words=LOADED)
+    errors: tuple[str, ...] | None = several("Erreurs", "Celles que l’API doit dire.")
+    containers: tuple[str, ...] | None = several("Conteneurs", "Ceux dont les étiquettes le déclarent.")
+    file: str | None = text("Fichier", "Celui qui le déclare.")
+
+
+@table(
+    "predicted_services", "Services prévus", "Les services que Traefik doit avoir chargés.", key=("protocol", "service")
 )
+class PredictedService(Row):
+    """A service that Traefik must have loaded."""
 
-PREDICTED_SERVERS = Table(
+    service: str = text("Service")
+    provider: str | None = text("Fournisseur")
+    protocol: str = text("Protocole")
+    type: str | None = text("Type")
+    health_check: bool | None = flag("Contrôle de santé")
+    children: tuple[str, ...] | None = several("Services composés")
+    used_by: tuple[str, ...] | None = several("Utilisé par")
+    status: str | None = text("État", "Prévu.", words=LOADED)
+    errors: tuple[str, ...] | None = several("Erreurs", "Celles que l’API doit dire.")
+    containers: tuple[str, ...] | None = several("Conteneurs", "Ceux dont les étiquettes le déclarent.")
+    file: str | None = text("Fichier", "Celui qui le déclare.")
+
+
+@table(
     "predicted_servers",
     "Serveurs prévus",
     "Les serveurs que Traefik doit avoir. Là où il choisit au hasard, chaque choix est une ligne.",
-    ("protocol", "service", "url", "container", "network"),
-    (
-        text("service", "Service"),
-        text("protocol", "Protocole"),
-        text("url", "Adresse"),
-        text("container", "Conteneur"),
-        text("network", "Réseau"),
-        flag("certain", "Certain", "Faux : une parmi plusieurs adresses, Traefik en prend une au hasard."),
-        text("status", "État", "Inconnu : seul Traefik le sait."),
-    ),
+    key=("protocol", "service", "url", "container", "network"),
 )
+class PredictedServer(Row):
+    """A server that Traefik must have; each possible choice is a row."""
 
-PREDICTED_MIDDLEWARES = Table(
+    service: str = text("Service")
+    protocol: str = text("Protocole")
+    url: str = text("Adresse")
+    container: str | None = text("Conteneur")
+    network: str | None = text("Réseau")
+    certain: bool | None = flag("Certain", "Faux : une parmi plusieurs adresses, Traefik en prend une au hasard.")
+    status: str | None = text("État", "Inconnu : seul Traefik le sait.")
+
+
+@table(
     "predicted_middlewares",
     "Middlewares prévus",
     "Les middlewares que Traefik doit avoir chargés.",
-    ("protocol", "middleware"),
-    (
-        text("middleware", "Middleware"),
-        text("provider", "Fournisseur"),
-        text("protocol", "Protocole"),
-        text("type", "Type"),
-        several("chain", "Chaîne"),
-        several("used_by", "Utilisé par"),
-        *_STATE,
-        *_ORIGINS,
-    ),
+    key=("protocol", "middleware"),
 )
+class PredictedMiddleware(Row):
+    """A middleware that Traefik must have loaded."""
+
+    middleware: str = text("Middleware")
+    provider: str | None = text("Fournisseur")
+    protocol: str = text("Protocole")
+    type: str | None = text("Type")
+    chain: tuple[str, ...] | None = several("Chaîne")
+    used_by: tuple[str, ...] | None = several("Utilisé par")
+    status: str | None = text("État", "Prévu.", words=LOADED)
+    errors: tuple[str, ...] | None = several("Erreurs", "Celles que l’API doit dire.")
+    containers: tuple[str, ...] | None = several("Conteneurs", "Ceux dont les étiquettes le déclarent.")
+    file: str | None = text("Fichier", "Celui qui le déclare.")
 
 
 @dataclass
 class _Loaded:
     """All that Traefik must have, before it checks references: rows by protocol and qualified name."""
 
-    routers: dict[tuple[str, str], Row]
-    services: dict[tuple[str, str], Row]
-    servers: list[Row]
-    middlewares: dict[tuple[str, str], Row]
+    routers: dict[tuple[str, str], Record]
+    services: dict[tuple[str, str], Record]
+    servers: list[Record]
+    middlewares: dict[tuple[str, str], Record]
 
 
 def _loaded(found: Prediction, files: Mapping[str, pd.DataFrame | None]) -> _Loaded:
@@ -171,7 +177,7 @@ def _from_labels(loaded: _Loaded, merged: Merged) -> None:
         }
 
 
-def _from_files(loaded: _Loaded, files: Mapping[str, list[Row]]) -> None:
+def _from_files(loaded: _Loaded, files: Mapping[str, list[Record]]) -> None:
     """Add what the files declare: nothing at all when one of them is broken, since Traefik then takes none."""
     if any(row["status"] == "broken" for row in files["traefik_files"]):
         return
@@ -195,9 +201,9 @@ def _qualified(own: str, provider: str) -> str:
     return f"{own}@{provider}"
 
 
-def _finish(loaded: _Loaded, points: list[Row], found: Prediction, *, files_known: bool) -> None:
+def _finish(loaded: _Loaded, points: list[Record], found: Prediction, *, files_known: bool) -> None:
     """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object."""
-    split: dict[tuple[str, str], Row] = {}
+    split: dict[tuple[str, str], Record] = {}
     named: set[tuple[str, str]] = set()
     copies: dict[tuple[str, str], list[str]] = {}
     for (protocol, own), one in loaded.routers.items():
@@ -243,7 +249,7 @@ def _finish(loaded: _Loaded, points: list[Row], found: Prediction, *, files_know
             service |= {"status": "disabled", "errors": [fault]}
 
 
-def _use(used: Row | None, name: str) -> None:
+def _use(used: Record | None, name: str) -> None:
     if used is not None:
         used["used_by"] = [*used["used_by"], name]
 
@@ -255,7 +261,7 @@ def rule_length(rule: str, protocol: str) -> int:
     return len(rule.encode("utf-8", "surrogatepass"))
 
 
-def _defaults(row: Row, points: list[Row]) -> Row:
+def _defaults(row: Record, points: list[Record]) -> Record:
     """The router, on the default entry points when it names none (a child and an udp router get none)."""
     if row["entrypoints"] or row["parents"] or row["protocol"] == "udp":
         return row
@@ -263,7 +269,7 @@ def _defaults(row: Row, points: list[Row]) -> Row:
     return {**row, "entrypoints": named}
 
 
-def _modelled(own: str, row: Row, points: list[Row]) -> Iterator[tuple[str, Row]]:
+def _modelled(own: str, row: Record, points: list[Record]) -> Iterator[tuple[str, Record]]:
     """The router as the entry points' own options split it (`pkg/server/aggregator.go`, applyModel)."""
     models = {point["entrypoint"]: point for point in points if point["model"]}
     if row["protocol"] != "http" or row["parents"] or not any(one in models for one in row["entrypoints"]):
@@ -294,7 +300,7 @@ def _known(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> 
     }
 
 
-def _asked(row: Row, *, named: bool) -> Asked:
+def _asked(row: Record, *, named: bool) -> Asked:
     router = Router(
         row["router"],
         row["rule"] or "",
@@ -310,7 +316,7 @@ def _asked(row: Row, *, named: bool) -> Asked:
     return Asked(router, row["service"], row["middlewares"], named=named, whole=whole)
 
 
-def _faults(servers: Iterable[Row]) -> dict[str, str]:
+def _faults(servers: Iterable[Record]) -> dict[str, str]:
     """What Go's url.Parse refuses in the addresses of HTTP services, by service."""
     found: dict[str, str] = {}
     for row in servers:
@@ -354,17 +360,17 @@ def _all(
     return loaded
 
 
-def _part(pick: Callable[[_Loaded], Iterable[Row]]) -> Callable[..., Iterable[Row]]:
+def _part(pick: Callable[[_Loaded], Iterable[Record]]) -> Callable[..., Iterable[Record]]:
     """A view's function, which asks for the tables that `_all` does."""
 
     @functools.wraps(_all)
-    def compute(**tables: pd.DataFrame) -> Iterable[Row]:
+    def compute(**tables: pd.DataFrame) -> Iterable[Record]:
         return pick(_all(**tables))
 
     return compute
 
 
-view(PREDICTED_ROUTERS)(_part(lambda loaded: loaded.routers.values()))
-view(PREDICTED_SERVICES)(_part(lambda loaded: loaded.services.values()))
-view(PREDICTED_SERVERS)(_part(lambda loaded: loaded.servers))
-view(PREDICTED_MIDDLEWARES)(_part(lambda loaded: loaded.middlewares.values()))
+view(PredictedRouter)(_part(lambda loaded: loaded.routers.values()))
+view(PredictedService)(_part(lambda loaded: loaded.services.values()))
+view(PredictedServer)(_part(lambda loaded: loaded.servers))
+view(PredictedMiddleware)(_part(lambda loaded: loaded.middlewares.values()))

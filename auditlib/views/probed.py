@@ -6,31 +6,40 @@ from typing import Any
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, Table, flag, prose, records, several, text, view
+from auditlib.facts.table import Row, flag, prose, several, table, text, view
+from auditlib.facts.tables import TABLES
 from auditlib.traefik.rules import RuleError, Syntax, parse, places
 from auditlib.views.hops import Known, Trace
 from auditlib.views.trace import RequestError, trace
 
-PROBE_WALKS = Table(
+
+@table(
     "probe_walks",
     "Trajets des sondes",
     "Le trajet que chaque sonde devait faire, et la première étape rompue.",
-    ("url", "entrypoint"),
-    (
-        text("url", "URL"),
-        text("entrypoint", "Point d’entrée"),
-        several("routers", "Routeurs prévus", "Plusieurs : à égalité."),
-        flag("certain", "Certain", "Faux si une règle dépend de ce que la sonde ne dit pas, ou qui a été masqué."),
-        text("service", "Service"),
-        text("server", "Serveur"),
-        text("container", "Conteneur"),
-        text("stop", "S’arrête à", "La première étape rompue, celle de la sonde mise à part."),
-        text("stop_name", "Étape", "Le nom de cette étape."),
-        prose("reason", "Motif"),
-        several("faults", "Contrôles", "Ceux qui en disent plus, avec leur sujet : NET-002 container app."),
-    ),
+    key=("url", "entrypoint"),
 )
+class ProbeWalk(Row):
+    """A probe and the walk of its request through what was read."""
+
+    url: str = text("URL")
+    entrypoint: str = text("Point d’entrée")
+    routers: tuple[str, ...] | None = several("Routeurs prévus", "Plusieurs : à égalité.")
+    certain: bool | None = flag(
+        "Certain", "Faux si une règle dépend de ce que la sonde ne dit pas, ou qui a été masqué."
+    )
+    service: str | None = text("Service")
+    server: str | None = text("Serveur")
+    container: str | None = text("Conteneur")
+    stop: str | None = text("S’arrête à", "La première étape rompue, celle de la sonde mise à part.")
+    stop_name: str | None = text("Étape", "Le nom de cette étape.")
+    reason: str | None = prose("Motif")
+    faults: tuple[str, ...] | None = several(
+        "Contrôles", "Ceux qui en disent plus, avec leur sujet : NET-002 container app."
+    )
+
 
 # The address that Traefik sees of a probe depends on the engine; what was a secret in a rule is not known any more.
 _UNSURE = ("clientip", "[secret retiré]")
@@ -38,7 +47,7 @@ _UNSURE = ("clientip", "[secret retiré]")
 _NO_TIME = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
-@view(PROBE_WALKS)
+@view(ProbeWalk)
 def probe_walks(
     http_probes: pd.DataFrame,
     containers: pd.DataFrame | None = None,
@@ -60,7 +69,7 @@ def probe_walks(
     traefik_file_services: pd.DataFrame | None = None,
     traefik_file_servers: pd.DataFrame | None = None,
     traefik_file_middlewares: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row for each probe whose address can be asked at all."""
     given: Mapping[str, Any] = {
         "containers": containers,
@@ -83,7 +92,11 @@ def probe_walks(
         "traefik_file_servers": traefik_file_servers,
         "traefik_file_middlewares": traefik_file_middlewares,
     }
-    known = Known(Snapshot("", _NO_TIME, {name: frame for name, frame in given.items() if frame is not None}))
+    known = Known(
+        Snapshot(
+            "", _NO_TIME, {name: TABLES[name].rows(records(rows)) for name, rows in given.items() if rows is not None}
+        )
+    )
     rules = {row["router"]: row for row in known.traefik("routers") or []}
     for probe in records(http_probes):
         try:
@@ -107,7 +120,7 @@ def probe_walks(
         }
 
 
-def _certain(walked: Trace, rules: Mapping[str, Row], probe: Row) -> bool:
+def _certain(walked: Trace, rules: Mapping[str, Record], probe: Record) -> bool:
     """Whether no router that is tried before the winner, and may answer to this probe, has a rule of unsure effect."""
     for candidate in walked.candidates:
         row = rules.get(candidate.router)
@@ -119,7 +132,7 @@ def _certain(walked: Trace, rules: Mapping[str, Row], probe: Row) -> bool:
     return True
 
 
-def _concerns(router: Row, probe: Row) -> bool:
+def _concerns(router: Record, probe: Record) -> bool:
     syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
     try:
         found = places(parse(router["rule"] or "", syntax))

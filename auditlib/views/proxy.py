@@ -4,37 +4,40 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, Table, flag, records, several, text, view
+from auditlib.facts.table import Row, flag, several, table, text, view
 from auditlib.views.inventory import is_up
 
 # What Go's strconv.ParseBool takes for true. What it takes for neither true nor false is an error to Traefik, which
 # then drops the container or does not start.
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
-PROXY = Table(
+
+@table(
     "proxy",
     "Traefik et son fournisseur Docker",
     "Le conteneur Traefik et ce que ses options disent des autres conteneurs, une ligne.",
-    (),
-    (
-        text("container", "Conteneur", "Inconnu si Traefik n’est pas dans un conteneur."),
-        text("network_container", "Porteur du réseau", "Lui-même, ou le conteneur dont il a rejoint le réseau."),
-        text("network_mode", "Mode réseau", "Du porteur du réseau."),
-        several("networks", "Réseaux"),
-        text("designated", "Réseau désigné", "providers.docker.network ; inconnu si l’option n’est pas donnée."),
-        flag("exposed_by_default", "Exposés par défaut"),
-    ),
+    key=(),
 )
+class Proxy(Row):
+    """The Traefik container and the options of its Docker provider; one row."""
+
+    container: str | None = text("Conteneur", "Inconnu si Traefik n’est pas dans un conteneur.")
+    network_container: str | None = text("Porteur du réseau", "Lui-même, ou le conteneur dont il a rejoint le réseau.")
+    network_mode: str | None = text("Mode réseau", "Du porteur du réseau.")
+    networks: tuple[str, ...] | None = several("Réseaux")
+    designated: str | None = text("Réseau désigné", "providers.docker.network ; inconnu si l’option n’est pas donnée.")
+    exposed_by_default: bool | None = flag("Exposés par défaut")
 
 
-@view(PROXY)
+@view(Proxy)
 def proxy(
     containers: pd.DataFrame,
     container_networks: pd.DataFrame,
     traefik_static: pd.DataFrame,
     traefik: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """The Traefik container and its provider's options.
 
     Raises AbsentTable when the options in force are not known: a default would then be a guess.
@@ -58,34 +61,32 @@ def proxy(
     }
 
 
-def _network_bearer(name: str | None, containers: list[Row]) -> Row:
+def _network_bearer(name: str | None, containers: list[Record]) -> Record:
     """The container whose networks and publications `name` uses: itself, or the one whose network it joined."""
-    container: Row = next((row for row in containers if row["name"] == name), {})
+    container: Record = next((row for row in containers if row["name"] == name), {})
     mode, _, joined = (container.get("network_mode") or "").partition(":")
     if mode != "container":
         return container
     return next((row for row in containers if joined in (row["id"], row["name"])), {})
 
 
-ROUTED = Table(
-    "routed",
-    "Conteneurs routés",
-    "Les conteneurs vers lesquels Traefik route, ou tente de router.",
-    ("container",),
-    (
-        text("container", "Conteneur"),
-        text("network_label", "Réseau voulu", "Étiquette traefik.docker.network ; vide : aucun réseau voulu."),
-        several("services", "Services Traefik", "Ceux de l’API dont un serveur est ce conteneur."),
-        several("reached", "Réseaux empruntés", "Ceux des adresses que Traefik utilise."),
-        flag("docker", "Fournisseur Docker", "Vrai s’il est routé par ses étiquettes."),
-    ),
+@table(
+    "routed", "Conteneurs routés", "Les conteneurs vers lesquels Traefik route, ou tente de router.", key=("container",)
 )
+class RoutedContainer(Row):
+    """A container that Traefik routes to, or tries to."""
+
+    container: str = text("Conteneur")
+    network_label: str | None = text("Réseau voulu", "Étiquette traefik.docker.network ; vide : aucun réseau voulu.")
+    services: tuple[str, ...] | None = several("Services Traefik", "Ceux de l’API dont un serveur est ce conteneur.")
+    reached: tuple[str, ...] | None = several("Réseaux empruntés", "Ceux des adresses que Traefik utilise.")
+    docker: bool | None = flag("Fournisseur Docker", "Vrai s’il est routé par ses étiquettes.")
 
 
-@view(ROUTED)
+@view(RoutedContainer)
 def routed(
     containers: pd.DataFrame, labels: pd.DataFrame, proxy: pd.DataFrame, traefik_servers: pd.DataFrame | None = None
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Containers behind a server of Traefik's API, and those whose labels ask for a route.
 
     With `exposedByDefault`, any container with a port may get a default route: then only the API, or labels of its
@@ -95,7 +96,7 @@ def routed(
     wanted: dict[str, dict[str, str | None]] = {}
     for row in records(labels):
         wanted.setdefault(row["container"], {})[row["label"].lower()] = row["value"]
-    served: dict[str, list[Row]] = {}
+    served: dict[str, list[Record]] = {}
     for row in records(traefik_servers) if traefik_servers is not None else []:
         if row["container"]:
             served.setdefault(row["container"], []).append(row)

@@ -7,42 +7,45 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
-from auditlib.facts.tables import LOADED
+from auditlib.facts.table import Row, flag, integer, several, table, text, view
+from auditlib.facts.tables.traefik import LOADED
 from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
 
 # Names by which a container reaches the machine it runs on.
 _HOST_NAMES = {"host.docker.internal", "host.containers.internal", "gateway.docker.internal"}
 _DEFAULT_PORTS = {"http": 80, "https": 443, "h2c": 80}
 
-ROUTES = Table(
+
+@table(
     "routes",
     "Routes",
     "Le chemin de chaque domaine, du routeur au serveur.",
-    ("domain", "path", "protocol", "router", "server"),
-    (
-        text("domain", "Domaine", "~ précède une expression régulière.", missing="tout domaine"),
-        text("path", "Chemin", missing="/"),
-        text("protocol", "Protocole"),
-        text("router", "Routeur"),
-        text("rule", "Règle"),
-        integer("priority", "Priorité"),
-        several("entrypoints", "Points d’entrée"),
-        flag("tls", "TLS"),
-        text("cert_resolver", "Résolveur ACME"),
-        several("middlewares", "Middlewares"),
-        text("service", "Service"),
-        text("server", "Serveur", missing="aucun"),
-        text("target", "Cible", "Le conteneur, l’unité ou le processus qui reçoit la requête."),
-        text("kind", "Nature", "conteneur, machine, Traefik, autre ou aucune."),
-        text("container", "Conteneur"),
-        text("network", "Réseau"),
-        integer("port", "Port"),
-        text("status", "État", "L’état du routeur.", words=LOADED),
-        several("errors", "Erreurs"),
-    ),
+    key=("domain", "path", "protocol", "router", "server"),
 )
+class Route(Row):
+    """The way of a domain and path: router, service, one server."""
+
+    domain: str | None = text("Domaine", "~ précède une expression régulière.", missing="tout domaine")
+    path: str | None = text("Chemin", missing="/")
+    protocol: str = text("Protocole")
+    router: str = text("Routeur")
+    rule: str | None = text("Règle")
+    priority: int | None = integer("Priorité")
+    entrypoints: tuple[str, ...] | None = several("Points d’entrée")
+    tls: bool | None = flag("TLS")
+    cert_resolver: str | None = text("Résolveur ACME")
+    middlewares: tuple[str, ...] | None = several("Middlewares")
+    service: str | None = text("Service")
+    server: str | None = text("Serveur", missing="aucun")
+    target: str | None = text("Cible", "Le conteneur, l’unité ou le processus qui reçoit la requête.")
+    kind: str | None = text("Nature", "conteneur, machine, Traefik, autre ou aucune.")
+    container: str | None = text("Conteneur")
+    network: str | None = text("Réseau")
+    port: int | None = integer("Port")
+    status: str | None = text("État", "L’état du routeur.", words=LOADED)
+    errors: tuple[str, ...] | None = several("Erreurs")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Machine:
         return "machine" if host in self.names else "autre"
 
 
-@view(ROUTES)
+@view(Route)
 def routes(
     traefik_routers: pd.DataFrame | None = None,
     traefik_services: pd.DataFrame | None = None,
@@ -71,13 +74,13 @@ def routes(
     networks: pd.DataFrame | None = None,
     listeners: pd.DataFrame | None = None,
     proxy: pd.DataFrame | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """One row per domain, path, router and server: as the API tells them, else as Traefik must have loaded them."""
     if traefik_routers is None or traefik_services is None or traefik_servers is None:
         traefik_routers, traefik_services, traefik_servers = predicted_routers, predicted_services, predicted_servers
     if traefik_routers is None or traefik_services is None or traefik_servers is None:
         raise AbsentTable("traefik_routers", "ni l’API de Traefik ni sa configuration n’ont été lues")
-    servers: dict[tuple[str, str], list[Row]] = {}
+    servers: dict[tuple[str, str], list[Record]] = {}
     for row in records(traefik_servers):
         servers.setdefault((row["protocol"], row["service"]), []).append(row)
     services = {(row["protocol"], row["service"]): row for row in records(traefik_services)}
@@ -111,7 +114,7 @@ def machine_of(networks: pd.DataFrame | None, listeners: pd.DataFrame | None, pr
     return Machine(frozenset(names | _HOST_NAMES), loopback, held)
 
 
-def leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Row]) -> Iterator[str]:
+def leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Record]) -> Iterator[str]:
     """The services that hold servers under this one: itself, or the members of a weighted, mirrored or failover one."""
     waiting, seen = [service], set()
     while waiting:
@@ -126,12 +129,12 @@ def leaves(service: str | None, protocol: str, services: dict[tuple[str, str], R
         waiting += known["children"] or ()
 
 
-def _serverless(router: Row) -> Row:
+def _serverless(router: Record) -> Record:
     internal = str(router["service"] or "").endswith("@internal")
     return {"server": None, "target": "Traefik" if internal else None, "kind": "Traefik" if internal else "aucune"}
 
 
-def _places(router: Row) -> list[Place]:
+def _places(router: Record) -> list[Place]:
     """Where the router answers; one unnamed place when its rule names none, or cannot be read."""
     syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
     try:
@@ -140,7 +143,7 @@ def _places(router: Row) -> list[Place]:
         return [Place(None, None)]
 
 
-def target_of(server: Row, machine: Machine) -> Row:
+def target_of(server: Record, machine: Machine) -> Record:
     """Who is behind a server: `target` and its `kind`, container, network and port."""
     url = server["url"]
     host, port = host_and_port(url)
@@ -167,7 +170,7 @@ def host_and_port(url: str) -> tuple[str, int | None]:
         return host, None
 
 
-def network_of_address(host: str, networks: Iterable[Row]) -> str | None:
+def network_of_address(host: str, networks: Iterable[Record]) -> str | None:
     """The Docker network whose addresses hold a host, if it is an address of one.
 
     Of the drivers other than bridge, other machines hold addresses too.

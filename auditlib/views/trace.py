@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import listing, plural
 from auditlib.french import quoted as said
 from auditlib.software import image_words
@@ -118,7 +118,7 @@ def _is_traefik(known: Known, container: str) -> bool:
     return any(image_words(image) == ["traefik"] for image in images) or "traefik" in heard
 
 
-def _routed(done: Trace, known: Known, asked: Request, entrypoint: str) -> Row | None:
+def _routed(done: Trace, known: Known, asked: Request, entrypoint: str) -> Record | None:
     """The router that answers, as its row; None when the walk ends here."""
     tables = known.muxer
     if tables is None:
@@ -172,7 +172,7 @@ def _unserved(done: Trace, known: Known, asked: Request, decision: Decision) -> 
         done.container = done.container or cause.container
 
 
-def _middlewares(done: Trace, known: Known, router: Row) -> bool:
+def _middlewares(done: Trace, known: Known, router: Record) -> bool:
     """Add the middlewares of a router."""
     found = {(row["protocol"], row["middleware"]): row for row in known.traefik("middlewares") or []}
     done.middlewares = tuple(router["middlewares"] or ())
@@ -185,7 +185,7 @@ def _middlewares(done: Trace, known: Known, router: Row) -> bool:
     return True
 
 
-def _service(done: Trace, known: Known, router: Row) -> bool:
+def _service(done: Trace, known: Known, router: Record) -> bool:
     """Add the service of a router, its server, and what is behind it."""
     done.service, protocol = router["service"], router["protocol"]
     if (done.service or "").endswith("@internal"):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.french import listing
 from auditlib.french import quoted as said
 from auditlib.traefik.decoding import DecodingError, unmarked
@@ -86,7 +86,7 @@ def _disabled(snapshot: Snapshot, host: str) -> Iterator[Reason]:
             yield Reason("router", row["router"], text, (("ROUTE-001", "router", row["router"]),))
 
 
-def _syntax(row: Row) -> Syntax:
+def _syntax(row: Record) -> Syntax:
     return "tcp" if row["protocol"] == "tcp" else "v2" if row["rule_syntax"] == "v2" else "v3"
 
 
@@ -116,7 +116,7 @@ def _containers(snapshot: Snapshot, host: str) -> Iterator[Reason]:
             )
 
 
-def _told(decision: Row) -> str:
+def _told(decision: Record) -> str:
     said_ = "Ses étiquettes déclarent ce domaine, mais Traefik "
     verb = {"filtered": "le filtre", "dropped": "l’écarte", "unknown": "le traite d’une façon inconnue"}
     return f"{said_}{verb.get(decision['decision'], 'abandonne ce routeur')}. {decision['reason']}"
@@ -170,7 +170,7 @@ def _other_paths(
             yield Reason("router", route.router.name, text)
 
 
-def _rows(snapshot: Snapshot, name: str) -> list[Row]:
+def _rows(snapshot: Snapshot, name: str) -> list[Record]:
     frame = getattr(snapshot, name, None)
     return [] if frame is None else records(frame)
 

@@ -14,8 +14,8 @@ import pytest
 
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from auditlib.findings import findings
 from auditlib.findings.findings import CHECKS, Audit
 from auditlib.findings.policy import Policy

@@ -24,8 +24,8 @@ def recorded(name: str) -> list[Request]:
 
 def stats_of(asked: list[Request]) -> dict[tuple[str | None, str | None], dict[str, Any]]:
     routed, unrouted = statistics(asked)
-    TABLES["access_stats"].frame(routed)
-    TABLES["access_unrouted"].frame(unrouted)
+    TABLES["access_stats"].rows(routed)
+    TABLES["access_unrouted"].rows(unrouted)
     return {(row["router"], row["service"]): row for row in routed}
 
 

@@ -32,7 +32,7 @@ def read(engine: FakeEngine, address: str, timeout_s: float = 5) -> Reading:
     raw = acme.fetch(Parameters(docker_host=address, timeout_s=timeout_s), payloads)
     reading = acme.rows(raw)
     for name, rows in reading.tables.items():
-        TABLES[name].frame(rows)
+        TABLES[name].rows(rows)
     assert {request.method for request in engine.web.requests} == {"GET"}
     # Neither the payload nor the rows know more than certificates.
     for secret in ("U0VDUkVU", "moi@a.fr", "acct/1", "UkVEQUNURUQ", "PrivateKey"):
@@ -245,7 +245,7 @@ def test_any_json_is_read_without_an_error(tree: Any) -> None:
     }  # fmt: skip
     reading = acme.rows(raw)
     for name, rows in reading.tables.items():
-        TABLES[name].frame(rows)
+        TABLES[name].rows(rows)
     assert reading.gaps == ["la configuration de Traefik en vigueur n’est pas connue avec certitude"]
 
 
@@ -255,7 +255,7 @@ def test_recorded_on_the_reference_server() -> None:
     assert (row["resolver"], row["path"], row["mode"]) == ("letsencrypt", STORAGE, "600")
     assert (row["owner"], row["group"]) == ("root", "root")
     assert (row["valid"], row["persistent"], row["certificates"]) == (True, True, 4)
-    frame = TABLES["certificates"].frame(reading.tables["certificates"])
-    assert set(frame["domain"]) == {"ai.4lb.ca", "files.4lb.ca", "jsr.4lb.ca", "traefik.4lb.ca"}
-    assert set(frame["issuer"]) == {"4LB Test R1"}
-    assert {days.days for days in frame["not_after"] - frame["not_before"]} == {90}
+    certificates = TABLES["certificates"].rows(reading.tables["certificates"])
+    assert {one.domain for one in certificates} == {"ai.4lb.ca", "files.4lb.ca", "jsr.4lb.ca", "traefik.4lb.ca"}
+    assert {one.issuer for one in certificates} == {"4LB Test R1"}
+    assert {(one.not_after - one.not_before).days for one in certificates} == {90}

@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 
 from auditlib.collect.attribution import attribute
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from tests.conftest import replay
 
 ID, OTHER = "3f" * 32, "9a" * 32
 
 
-def listener(process: str | None = None, *, address: str = "0.0.0.0", port: int = 80, **more: Any) -> Row:
+def listener(process: str | None = None, *, address: str = "0.0.0.0", port: int = 80, **more: Any) -> Record:
     return {"protocol": "tcp", "address": address, "port": port, "process": process, "container": None, **more}
 
 
-def publication(container: str, address: str = "0.0.0.0", port: int = 80, *, live: bool = True) -> Row:
+def publication(container: str, address: str = "0.0.0.0", port: int = 80, *, live: bool = True) -> Record:
     return {"container": container, "protocol": "tcp", "host_ip": address, "host_port": port, "live": live}
 
 
-def behind(row: Row, **tables: list[Row]) -> str | None:
+def behind(row: Record, **tables: list[Record]) -> str | None:
     [joined] = attribute({"listeners": [row], **tables})["listeners"]
     assert {key: value for key, value in joined.items() if key != "container"}.items() <= row.items()
     return joined["container"]
@@ -36,7 +36,7 @@ ENGINE = {"containers": [{"id": ID, "name": "app"}]}
         (listener("nginx"), None),
     ],
 )
-def test_an_engine_id_becomes_a_name_or_a_short_id(row: Row, container: str | None) -> None:
+def test_an_engine_id_becomes_a_name_or_a_short_id(row: Record, container: str | None) -> None:
     assert behind(row, **ENGINE) == container
 
 
@@ -62,7 +62,7 @@ def test_a_port_held_for_a_container_belongs_to_it(process: str) -> None:
         (listener("docker-proxy", port=None), {**publication("app"), "host_port": None, "live": False}),
     ],
 )
-def test_a_port_is_attributed_on_proof_only(row: Row, published: Row) -> None:
+def test_a_port_is_attributed_on_proof_only(row: Record, published: Record) -> None:
     assert behind(row, publications=[published]) is None
 
 
@@ -72,7 +72,7 @@ def test_a_process_inside_a_container_is_not_taken_for_the_engine_s_own() -> Non
     assert behind(row, **ENGINE, publications=[publication("other")]) == "app"
 
 
-def end(container: str, network: str, ipv4: str | None = None, *aliases: str, ipv6: str | None = None) -> Row:
+def end(container: str, network: str, ipv4: str | None = None, *aliases: str, ipv6: str | None = None) -> Record:
     return {"container": container, "network": network, "ipv4": ipv4, "ipv6": ipv6, "aliases": [*aliases] or None}
 
 
@@ -93,7 +93,7 @@ ENDS = [
 ]
 
 
-def served(url: str, *, traefik: str | None = "traefik", ends: list[Row] = ENDS) -> tuple[str | None, str | None]:
+def served(url: str, *, traefik: str | None = "traefik", ends: list[Record] = ENDS) -> tuple[str | None, str | None]:
     tables = {"traefik": [{"container": traefik}], "traefik_servers": [{"url": url}], "container_networks": ends}
     [row] = attribute(tables)["traefik_servers"]
     assert row["url"] == url

@@ -16,8 +16,8 @@ import auditlib.collect
 from auditlib.collect import ALL, assemble, collect, host
 from auditlib.collect.source import Outcome, Unreadable, interpret
 from auditlib.facts import snapshot
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import records
 from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
 from tests.conftest import MOMENT, PAYLOADS, payload
@@ -264,10 +264,10 @@ def test_the_time_zone_of_the_machine(localtime: Callable[[str], None], target: 
 
 def test_the_host_as_it_is() -> None:
     [row] = host.rows(host.fetch(Parameters(), {})).tables["host"]
-    frame = TABLES["host"].frame([row])
+    [typed] = TABLES["host"].rows([row])
     assert row["name"] == socket.gethostname()
     assert row["memory"] == psutil.virtual_memory().total
-    assert abs(frame["booted"].iloc[0].timestamp() - psutil.boot_time()) <= 1
+    assert abs(typed.booted.timestamp() - psutil.boot_time()) <= 1
 
 
 def test_a_host_without_a_distribution_file(monkeypatch: pytest.MonkeyPatch) -> None:

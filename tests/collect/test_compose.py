@@ -29,7 +29,7 @@ def read(root: Path, engine: dict[str, Any] | None = None) -> Reading:
     raw = json.loads(json.dumps(fetch(Parameters(project_roots=[str(root)]), {"engine": engine})))
     reading = rows(raw)
     for name, made in reading.tables.items():
-        TABLES[name].frame(made)
+        TABLES[name].rows(made)
     return reading
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib.collect.compose_lines import lines
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from tests.testbed.canaries import CANARIES
 
 CANARY = "Hunter2CANARY"

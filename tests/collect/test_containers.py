@@ -1,5 +1,6 @@
 """Rows of the engine's tables, from recorded answers and from small ones made for one trap each."""
 
+import datetime as dt
 import json
 from collections import Counter
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from auditlib.collect import containers
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Outcome, Source, gather
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.docker import ContainerNetwork
 from auditlib.parameters import Parameters
 from tests.conftest import PAYLOADS, payload
 
@@ -33,7 +35,7 @@ def inspected(**changes: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def tables(*raw: dict[str, Any], **parts: Any) -> dict[str, list[Row]]:
+def tables(*raw: dict[str, Any], **parts: Any) -> dict[str, list[Record]]:
     """The rows of an engine with these containers and parts."""
     engine = {
         "endpoint": "unix:///run/docker.sock",
@@ -46,7 +48,7 @@ def tables(*raw: dict[str, Any], **parts: Any) -> dict[str, list[Row]]:
     return containers.rows(engine).tables
 
 
-def container(**changes: dict[str, Any]) -> Row:
+def container(**changes: dict[str, Any]) -> Record:
     [row] = tables(inspected(**changes))["containers"]
     return row
 
@@ -65,13 +67,13 @@ def bound(port: str, ip: str = "") -> list[dict[str, str]]:
 def test_recorded_answers_make_the_declared_tables(variant: str) -> None:
     recorded = payload(variant, "engine")
     made = containers.rows(recorded).tables
-    frames = {name: TABLES[name].frame(rows) for name, rows in made.items()}
-    assert set(frames) == {name for name, table in TABLES.items() if table.source == "engine"}
+    read = {name: TABLES[name].rows(rows) for name, rows in made.items()}
+    assert set(read) == {name for name, table in TABLES.items() if table.source == "engine"}
     for name in ("containers", "networks", "volumes", "images"):
-        assert len(frames[name]) == len(recorded[name]) > 0
+        assert len(read[name]) == len(recorded[name]) > 0
     names = {containers.name(one) for one in recorded["containers"]}
     for name in ("container_networks", "mounts", "labels", "publications"):
-        assert set(frames[name]["container"]) <= names
+        assert {row.container for row in read[name]} <= names
 
 
 def test_the_recorded_ports_are_the_published_ones() -> None:
@@ -84,15 +86,15 @@ def test_the_recorded_ports_are_the_published_ones() -> None:
 def test_a_matrix_of_odd_containers_makes_the_declared_tables() -> None:
     odd = json.loads((PAYLOADS / "docker_matrix.json").read_text("utf-8"))["containers"]
     made = tables(*odd)
-    frames = {name: TABLES[name].frame(rows) for name, rows in made.items()}
-    states = dict(zip(frames["containers"]["name"], frames["containers"]["health"], strict=True))
-    assert len(frames["containers"]) == len(odd) == 62
+    read = {name: TABLES[name].rows(rows) for name, rows in made.items()}
+    states = {row.name: row.health for row in read["containers"]}
+    assert len(read["containers"]) == len(odd) == 62
     assert (states["t10healthy"], states["t10starting"], states["t10unhealthy"]) == ("healthy", "starting", "unhealthy")
-    assert frames["containers"].set_index("name")["health"].isna()["t10none"]
-    assert len(frames["labels"]) == sum(len(one["Config"]["Labels"] or {}) for one in odd)
-    attached = frames["container_networks"].set_index(["container", "network"])
-    assert attached.loc["t32v6"]["ipv6"].notna().all()
-    assert attached.loc["t33emptyip"]["ipv4"].isna().any()
+    assert states["t10none"] is None
+    assert len(read["labels"]) == sum(len(one["Config"]["Labels"] or {}) for one in odd)
+    attached = read["container_networks"].grouped(ContainerNetwork.container)
+    assert all(row.ipv6 for row in attached["t32v6"])
+    assert not all(row.ipv4 for row in attached["t33emptyip"])
 
 
 @pytest.mark.parametrize(
@@ -305,7 +307,7 @@ def test_a_switch_is_no_secret(value: str) -> None:
     [
         ("images", {"Id": "i", "Created": -62135596800}, "created", None),  # the year 1
         ("images", {"Id": "i", "Created": 0}, "created", None),
-        ("images", {"Id": "i", "Created": 1_700_000_000}, "created", 1_700_000_000_000_000_000),
+        ("images", {"Id": "i", "Created": 1_700_000_000}, "created", dt.datetime.fromtimestamp(1_700_000_000, dt.UTC)),
         ("images", {"Id": "i", "RepoTags": ["<none>:<none>"]}, "tags", []),
         ("images", {"Id": "i", "RepoTags": None}, "tags", []),
         ("volumes", {"Name": "v", "Driver": "local", "Labels": None}, "compose_project", None),
@@ -320,14 +322,14 @@ def test_a_switch_is_no_secret(value: str) -> None:
 def test_parts(part: str, item: dict[str, Any], column: str, expected: Any) -> None:
     [row] = tables(**{part: [item]})[part]
     assert row[column] == expected
-    assert len(TABLES[part].frame([row])) == 1
+    assert len(TABLES[part].rows([row])) == 1
 
 
 def test_instants_of_any_time_zone_are_read_as_utc() -> None:
     times = ["2026-11-23T10:40:31+01:00", "2026-06-23T10:40:31+02:00", "2026-06-23T08:40:31.123456789Z"]
     volumes = [{"Name": f"v{i}", "Driver": "local", "CreatedAt": time} for i, time in enumerate(times)]
-    frame = TABLES["volumes"].frame(tables(volumes=volumes)["volumes"])
-    assert [f"{moment:%m-%d %H:%M}" for moment in frame["created"]] == ["11-23 09:40", "06-23 08:40", "06-23 08:40"]
+    rows = TABLES["volumes"].rows(tables(volumes=volumes)["volumes"])
+    assert [f"{row.created:%m-%d %H:%M}" for row in rows] == ["11-23 09:40", "06-23 08:40", "06-23 08:40"]
 
 
 def test_an_engine_that_knows_no_swarm() -> None:

@@ -7,7 +7,7 @@ import pytest
 from auditlib.collect import proxy, traefik_static
 from auditlib.collect.declared import declared
 from auditlib.collect.source import Unreadable
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from tests.conftest import payload
 
 SOURCES = ("engine", "traefik_static", "traefik_api", "traefik_files")
@@ -37,7 +37,7 @@ def given(*containers: dict[str, Any], flags: list[str] = FLAGS, image: str = "t
     return {"engine": engine, "traefik_static": static, "traefik_api": None, "traefik_files": None}
 
 
-def routers(*containers: dict[str, Any], **told: Any) -> list[Row]:
+def routers(*containers: dict[str, Any], **told: Any) -> list[Record]:
     return declared(given(*containers, **told))["traefik_routers"]
 
 

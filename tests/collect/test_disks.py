@@ -50,7 +50,7 @@ def filesystem(role: str, mountpoint: str = "/", **more: Any) -> dict[str, Any]:
 def test_one_row_per_filesystem() -> None:
     folders = [filesystem("racine"), filesystem("données de Docker", "/srv"), filesystem("base de données db", "/srv")]
     found = disks.rows({"engine": True, "folders": [*folders, folders[2]]}).tables["disks"]
-    TABLES["disks"].frame(found)
+    TABLES["disks"].rows(found)
     assert [(row["mountpoint"], row["holds"]) for row in found] == [
         ("/", ["racine"]),
         ("/srv", ["données de Docker", "base de données db"]),
@@ -99,7 +99,7 @@ DF = {
 def asked(engine: FakeEngine, address: str, answer: Any) -> list[tuple[Any, ...]]:
     engine.replies["/system/df"] = as_json(answer)
     found = usage.rows(usage.fetch(Parameters(docker_host=address), {})).tables["docker_usage"]
-    TABLES["docker_usage"].frame(found)
+    TABLES["docker_usage"].rows(found)
     return [tuple(row[name] for name in ("kind", "count", "active", "size", "reclaimable")) for row in found]
 
 

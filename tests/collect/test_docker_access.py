@@ -63,7 +63,7 @@ def root(tmp_path: Path) -> Path:
 def read(root: Path) -> Reading:
     reading = docker_access.rows(docker_access.fetch(Parameters(), {}, root))
     for name, found in reading.tables.items():
-        TABLES[name].frame(found)
+        TABLES[name].rows(found)
     return reading
 
 

@@ -12,8 +12,9 @@ from auditlib import notebook
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.facts import snapshot
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import VIEWS, records
+from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
 from auditlib.findings.findings import run
 from auditlib.parameters import Parameters

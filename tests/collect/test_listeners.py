@@ -15,8 +15,8 @@ import pytest
 
 from auditlib.collect import listeners
 from auditlib.collect.source import Reading
-from auditlib.facts.table import Row
-from auditlib.facts.tables.machine import LISTENERS
+from auditlib.facts.legacy import Record
+from auditlib.facts.tables.machine import Listener
 from auditlib.parameters import Parameters
 from tests.conftest import payload
 
@@ -160,13 +160,13 @@ def test_a_process_that_ended_leaves_its_socket() -> None:
 def test_sockets_that_share_a_port_are_one_listener_per_process() -> None:
     rows = reading(sock("::", 80, pid=7), sock("::", 80, pid=7), sock("::", 80, pid=8)).tables["listeners"]
     assert [row["pid"] for row in rows] == [7, 8]
-    assert len(LISTENERS.frame(rows)) == 2
+    assert len(Listener.table.rows(rows)) == 2
 
 
 def test_recorded_listeners_make_the_table() -> None:
     rows = listeners.rows(payload("faulty", "listeners")).tables["listeners"]
     told = {(row["address"], row["port"]): (row["process"], row["unit"]) for row in rows}
-    assert len(LISTENERS.frame(rows)) == len(rows) == 18
+    assert len(Listener.table.rows(rows)) == len(rows) == 18
     assert told["0.0.0.0", 8001] == ("python", "ai-orchestrator-backend.service")
     assert told["127.0.0.1", 3306] == ("mariadbd", "mariadb.service")
     assert told["::", 443] == ("docker-proxy", None)
@@ -205,7 +205,7 @@ def detached() -> Iterator[dict[str, Any]]:
         yield json.loads(launcher.stdout.readline())  # closing its input ends the service
 
 
-def found(fetched: dict[str, Any]) -> dict[tuple[str, str, int], Row]:
+def found(fetched: dict[str, Any]) -> dict[tuple[str, str, int], Record]:
     rows = listeners.rows(fetched).tables["listeners"]
     return {(row["protocol"], row["address"], row["port"]): row for row in rows}
 

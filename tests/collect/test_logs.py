@@ -52,7 +52,7 @@ class Server:
         # What is recorded is what was fetched: it must survive being written.
         reading = logs.rows(json.loads(json.dumps(fetched)))
         for name, table in reading.tables.items():
-            TABLES[name].frame(table)
+            TABLES[name].rows(table)
         return fetched, reading
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from auditlib.collect import dependencies, namespaces, processes
 from auditlib.collect.source import Reading, Unreadable
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, records
-from auditlib.facts.tables.namespaces import CONNECTIONS, CONTAINER_LISTENERS
+from auditlib.facts.tables.namespaces import Connection, ContainerListener
 from auditlib.parameters import Parameters
 from tests.conftest import payload
 from tests.frames import rows
@@ -155,7 +155,7 @@ def test_a_shared_namespace_is_read_once_and_attributed_by_process(proc: FakePro
 
 
 def test_a_chain_and_a_loop_of_network_modes_end() -> None:
-    def row(name: str, identifier: str, mode: str) -> Row:
+    def row(name: str, identifier: str, mode: str) -> Record:
         return {"name": name, "id": identifier, "network_mode": mode}
 
     chain = [row("a", A, f"container:{B}"), row("b", B, f"container:{C}"), row("c", C, "host")]
@@ -262,7 +262,7 @@ def told(api: list[list[Any]], machine: list[list[Any]], redis: list[list[Any]] 
             **more,
         }
     ).tables["connections"]
-    CONNECTIONS.frame(found)
+    Connection.table.rows(found)
     columns = ("source_kind", "source", "process", "target_kind", "target", "database", "port")
     return [tuple(row[column] for column in columns) for row in found]
 
@@ -393,7 +393,7 @@ def test_without_root_processes_are_unknown_and_said_so() -> None:
         "Relancez avec sudo.",
     )
     assert listens(reading) == [(None, "api, redis", 80, None), (None, "api, redis", 81, None)]
-    CONTAINER_LISTENERS.frame(reading.tables["container_listeners"])
+    ContainerListener.table.rows(reading.tables["container_listeners"])
 
 
 # The reference server

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from auditlib.collect import firewall, network
 from auditlib.collect.sockets import Order
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
 from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
 from tests.frames import rows
@@ -40,7 +40,7 @@ ROUTES6 = (
 )
 
 
-def told(found: list[Row]) -> list[tuple[Any, ...]]:
+def told(found: list[Record]) -> list[tuple[Any, ...]]:
     return [(row["destination"], row["gateway"], row["interface"], row["metric"]) for row in found]
 
 
@@ -99,7 +99,7 @@ def test_the_ports_of_clients(tmp_path: Path, text: str | None, ports: list[int]
 def test_this_machine_as_it_is() -> None:
     reading = network.rows(network.fetch(Parameters(), {}))
     for name, found in reading.tables.items():
-        TABLES[name].frame(found)
+        TABLES[name].rows(found)
     assert ("lo", "ipv4", "127.0.0.1", 8) in [tuple(row.values()) for row in reading.tables["host_addresses"]]
     for row in reading.tables["host_routes"]:
         assert ipaddress.ip_network(row["destination"]).version == (4 if row["family"] == "ipv4" else 6)
@@ -118,7 +118,7 @@ def walls(root: Path, **more: Any) -> dict[str, tuple[Any, Any]]:
     """`(active, policy)` of each firewall of the system below `root`."""
     payload = {**firewall.fetch(1, root, commands=False), **more}
     found = list(firewall.rows(payload))
-    TABLES["firewalls"].frame(found)
+    TABLES["firewalls"].rows(found)
     return {row["name"]: (row["active"], row["input_policy"]) for row in found}
 
 
@@ -149,12 +149,12 @@ def test_firewalld_runs(tmp_path: Path) -> None:
     assert walls(machine(tmp_path, proc__77__comm="firewalld\n"))["firewalld"] == (True, None)
 
 
-def chain(name: str, hook: str | None, policy: str = "accept") -> Row:
+def chain(name: str, hook: str | None, policy: str = "accept") -> Record:
     based = {"type": "filter", "hook": hook, "prio": 0, "policy": policy} if hook else {}
     return {"chain": {"family": "inet", "table": "filter", "name": name, "handle": 1, **based}}
 
 
-def rule(name: str, *expressions: Row) -> Row:
+def rule(name: str, *expressions: Record) -> Record:
     return {"rule": {"family": "inet", "table": "filter", "chain": name, "handle": 2, "expr": [*expressions]}}
 
 
@@ -171,7 +171,7 @@ def rule(name: str, *expressions: Row) -> Row:
         ([chain("FORWARD", "forward", "drop"), chain("DOCKER", None), rule("DOCKER", {"drop": None})], (False, None)),
     ],
 )  # fmt: skip
-def test_nftables(tmp_path: Path, objects: list[Row], wall: tuple[bool, str | None]) -> None:
+def test_nftables(tmp_path: Path, objects: list[Record], wall: tuple[bool, str | None]) -> None:
     output = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *objects]})
     assert walls(tmp_path, nft=output, nft_loaded=True)["nftables"] == wall
 

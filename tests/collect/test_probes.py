@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from auditlib.collect import probes
 from auditlib.collect.source import Reading, Unreadable
-from auditlib.facts.tables.web import HTTP_PROBES
+from auditlib.facts.tables.web import HttpProbe
 from auditlib.parameters import Parameters
 from auditlib.version import __version__
 from tests.conftest import payload
@@ -32,7 +32,7 @@ def read(ports: dict[str, int], *rules: Any, timeout_s: float = 4) -> tuple[dict
     """The probes by path and entry point, and the whole reading."""
     raw = probes.fetch(Parameters(timeout_s=timeout_s), payloads(ports, *rules))
     reading = probes.rows(json.loads(json.dumps(raw)))
-    HTTP_PROBES.frame(reading.tables["http_probes"])
+    HttpProbe.table.rows(reading.tables["http_probes"])
     return {f"{row['domain']}{row['path']}": row for row in reading.tables["http_probes"]}, reading
 
 
@@ -333,7 +333,7 @@ def test_switched_off() -> None:
 
 def test_recorded_on_the_reference_server() -> None:
     reading = probes.rows(payload("faulty", "probes"))
-    frame = HTTP_PROBES.frame(reading.tables["http_probes"]).set_index("url")
+    found = HttpProbe.table.rows(reading.tables["http_probes"]).by(HttpProbe.url)
     expected = {
         "https://files.4lb.ca/": 200,
         "https://files.4lb.ca/api": 200,
@@ -343,10 +343,8 @@ def test_recorded_on_the_reference_server() -> None:
         "https://jsr.4lb.ca/": 200,
         "https://traefik.4lb.ca/": 401,
     }
-    assert frame.loc[list(expected), "status"].to_dict() == expected
-    assert frame.loc["https://traefik.4lb.ca/", "authentication"] == "Basic"
-    assert frame.loc["http://ai.4lb.ca/", "redirects"] == ("https://ai.4lb.ca/",)
-    assert frame.loc["http://ai.4lb.ca/", "final_status"] == 200
-    assert not frame["loop"].any()
-    assert frame["error"].isna().all()
-    assert frame["router"].isna().all()
+    assert {url: found[url].status for url in expected} == expected
+    assert found["https://traefik.4lb.ca/"].authentication == "Basic"
+    assert found["http://ai.4lb.ca/"].redirects == ("https://ai.4lb.ca/",)
+    assert found["http://ai.4lb.ca/"].final_status == 200
+    assert {(probe.loop, probe.error, probe.router) for probe in found.values()} == {(False, None, None)}

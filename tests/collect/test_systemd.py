@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from auditlib.collect import systemd
 from auditlib.collect.source import Unreadable
-from auditlib.facts.tables.host import UNITS
+from auditlib.facts.tables.host import Unit
 from auditlib.parameters import Parameters
 
 # Properties come in an order of systemd's own, a blank line between units; what a kind of unit lacks is not there.
@@ -87,7 +87,7 @@ def units(**more: Any) -> dict[str, dict[str, Any]]:
     listening = {"ai-orchestrator-backend.service": ["0.0.0.0:8001"]}
     payload = {"show": SHOW, "listening": listening, "listeners": True, "left": 0, **more}
     found = systemd.rows(payload).tables["units"]
-    UNITS.frame(found)
+    Unit.table.rows(found)
     return {row["unit"]: row for row in found}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from auditlib.collect import tls
 from auditlib.collect.dial import dial
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
 from tests.conftest import payload
@@ -32,7 +32,7 @@ def listening() -> Iterator[int]:
 def read(ports: dict[str, int], *rules: Any, timeout_s: float = 5) -> tuple[list[dict[str, Any]], tls.Reading]:
     reading = tls.rows(tls.fetch(Parameters(timeout_s=timeout_s), payloads(ports, *rules)))
     for name, rows in reading.tables.items():
-        TABLES[name].frame(rows)
+        TABLES[name].rows(rows)
     return reading.tables["tls_probes"], reading
 
 
@@ -172,12 +172,12 @@ def test_which_names_a_certificate_covers(domain: str, names: list[str], covered
 
 def test_recorded_on_the_reference_server() -> None:
     reading = tls.rows(payload("faulty", "tls"))
-    frame = TABLES["tls_probes"].frame(reading.tables["tls_probes"])
-    assert set(frame["domain"]) == {"ai.4lb.ca", "files.4lb.ca", "jsr.4lb.ca", "traefik.4lb.ca"}
-    assert frame["answered"].all()
-    assert frame["covers"].all()
-    assert not frame["default"].any()
-    assert not frame["trusted"].any()  # a test authority
-    assert {row["issuer"] for row in records(TABLES["certificates"].frame(reading.tables["certificates"]))} == {
+    probes = TABLES["tls_probes"].rows(reading.tables["tls_probes"])
+    assert {probe.domain for probe in probes} == {"ai.4lb.ca", "files.4lb.ca", "jsr.4lb.ca", "traefik.4lb.ca"}
+    # Of a test authority.
+    assert {(probe.answered, probe.covers, probe.default, probe.trusted) for probe in probes} == {
+        (True, True, False, False)
+    }
+    assert {row["issuer"] for row in records(TABLES["certificates"].rows(reading.tables["certificates"]))} == {
         "4LB Test R1"
     }

@@ -10,7 +10,7 @@ import pytest
 from auditlib.collect import traefik_api
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Outcome, Reading, Source, gather
-from auditlib.facts.table import Row, records
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.tables import TABLES
 from auditlib.parameters import Parameters
 from tests.conftest import PAYLOADS, payload
@@ -168,9 +168,9 @@ def reading(version: str = "3.6.6", entrypoints: Any = (), overview: Any = (), *
     return traefik_api.rows({"url": "http://t:8080", "container": None, **told})
 
 
-def one(table: str, version: str = "3.6.6", **raw: Any) -> Row:
+def one(table: str, version: str = "3.6.6", **raw: Any) -> Record:
     """The only row of a table, as its frame holds it."""
-    [row] = records(TABLES[table].frame(reading(version, **raw).tables[table]))
+    [row] = records(TABLES[table].rows(reading(version, **raw).tables[table]))
     return row
 
 
@@ -186,7 +186,7 @@ def test_real_answers_make_the_declared_tables(name: str, counts: dict[str, int]
     made = reading(name.removeprefix("rawdata-"), **raw)
     assert made.gaps == []
     for table, rows in made.tables.items():
-        TABLES[table].frame(rows)
+        TABLES[table].rows(rows)
     for kind in ("routers", "services", "middlewares"):
         expected = sum(len(raw.get(key, {})) for key in (kind, f"tcp{kind.capitalize()}", f"udp{kind.capitalize()}"))
         assert len(made.tables[f"traefik_{kind}"]) == expected
@@ -197,10 +197,10 @@ def test_real_answers_make_the_declared_tables(name: str, counts: dict[str, int]
 def test_recorded_answers_make_the_declared_tables(variant: str) -> None:
     recorded = payload(variant, "traefik_api")
     made = traefik_api.rows(recorded).tables
-    frames = {name: TABLES[name].frame(rows) for name, rows in made.items()}
-    assert set(frames) == {name for name, table in TABLES.items() if table.source == "traefik_api"}
-    assert len(frames["traefik_routers"]) == len(recorded["rawdata"]["routers"])
-    [traefik] = records(frames["traefik"])
+    tables = {name: TABLES[name].rows(rows) for name, rows in made.items()}
+    assert set(tables) == {name for name, table in TABLES.items() if table.source == "traefik_api"}
+    assert len(tables["traefik_routers"]) == len(recorded["rawdata"]["routers"])
+    [traefik] = records(tables["traefik"])
     assert (traefik["version"], traefik["providers"], traefik["container"]) == ("3.6.6", ("Docker", "File"), "traefik")
     ports = {row["entrypoint"]: (row["port"], row["default"]) for row in made["traefik_entrypoints"]}
     assert ports == {"traefik": (8080, False), "web": (80, True), "websecure": (443, True)}
@@ -228,9 +228,8 @@ def test_the_statuses_and_errors_of_a_real_traefik() -> None:
 @pytest.mark.parametrize("priority", [9223372036854775807, 9223372036854775806, 0, -(2**63), 2**53 + 1])
 def test_priorities_are_exact(priority: int) -> None:
     router = {"rule": "Host(`a`)", "service": "s", "priority": priority}
-    frame = TABLES["traefik_routers"].frame(reading(routers={"a@file": router, "b@file": {}}).tables["traefik_routers"])
-    assert frame["priority"].tolist()[0] == priority
-    assert frame["priority"].isna().tolist() == [False, True]
+    rows = TABLES["traefik_routers"].rows(reading(routers={"a@file": router, "b@file": {}}).tables["traefik_routers"])
+    assert [row.priority for row in rows] == [priority, None]
 
 
 @pytest.mark.parametrize(
@@ -299,10 +298,7 @@ def test_a_service_of_traefik_itself() -> None:
 
 def servers(balancer: dict[str, Any], states: dict[str, str]) -> list[tuple[str, str | None]]:
     made = reading(services={"s@file": {"loadBalancer": balancer, "serverStatus": states}}).tables
-    return [
-        (row["url"], row["status"])
-        for row in TABLES["traefik_servers"].frame(made["traefik_servers"]).to_dict("records")
-    ]
+    return [(row.url, row.status) for row in TABLES["traefik_servers"].rows(made["traefik_servers"])]
 
 
 @pytest.mark.parametrize(
@@ -344,9 +340,9 @@ def test_a_middleware(middleware: dict[str, Any], kind: str | None, chain: tuple
     assert (row["type"], row["chain"], row["used_by"]) == (kind, chain, tuple(middleware.get("usedBy", ())))
 
 
-def entrypoints(*raw: dict[str, Any], version: str = "3.6.6") -> dict[str, Row]:
+def entrypoints(*raw: dict[str, Any], version: str = "3.6.6") -> dict[str, Record]:
     rows = reading(version, entrypoints=[*raw]).tables["traefik_entrypoints"]
-    return {row["entrypoint"]: row for row in records(TABLES["traefik_entrypoints"].frame(rows))}
+    return {row["entrypoint"]: row for row in records(TABLES["traefik_entrypoints"].rows(rows))}
 
 
 def test_the_default_entry_points_are_all_but_traefik_until_one_is_marked() -> None:
@@ -389,7 +385,7 @@ def test_what_an_entry_point_does_to_requests() -> None:
 def test_version_2_is_read_by_its_documented_shape_and_says_so() -> None:
     router = {"entryPoints": ["web"], "service": "app", "rule": "Host(`a`, `b`)", "status": "enabled", "using": ["web"]}
     made = reading("2.11.53", overview={"providers": ["Docker"]}, routers={"app@docker": router})
-    [row] = records(TABLES["traefik_routers"].frame(made.tables["traefik_routers"]))
+    [row] = records(TABLES["traefik_routers"].rows(made.tables["traefik_routers"]))
     assert (row["rule_syntax"], row["priority"], row["rule"]) == ("v2", None, "Host(`a`, `b`)")
     assert made.gaps == []
     assert made.note == "Traefik 2 : lu selon la forme documentée de son API, sans vérification sur un vrai Traefik 2."

@@ -36,7 +36,7 @@ def one(text: str) -> Entry:
 def rows_of(text: str, names: dict[str, str] | None = None) -> list[dict[str, Any]]:
     rows, left_out = events(entries(text), names or {})
     assert left_out == 0
-    TABLES["log_events"].frame(rows)
+    TABLES["log_events"].rows(rows)
     return rows
 
 
@@ -415,7 +415,7 @@ FRAGMENTS = st.sampled_from(
 @example('{"level":"error","message":"x","time":"0001-01-01T00:00:00+14:00"}')
 def test_any_text_makes_rows_that_can_be_stored(text: str) -> None:
     rows, _ = events(entries(text), {})
-    TABLES["log_events"].frame(rows)
+    TABLES["log_events"].rows(rows)
     json.dumps(rows, default=str, ensure_ascii=False).encode()
     assert all(len(row["example"] or "") <= MAX_TEXT for row in rows)
 
@@ -423,7 +423,7 @@ def test_any_text_makes_rows_that_can_be_stored(text: str) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(content: bytes) -> None:
     rows, _ = events(entries(content.decode("utf-8", "replace")), {})
-    TABLES["log_events"].frame(rows)
+    TABLES["log_events"].rows(rows)
 
 
 @given(st.sampled_from(["other", "crash"]), st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))

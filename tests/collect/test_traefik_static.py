@@ -7,7 +7,7 @@ import pytest
 from auditlib.collect import traefik_static
 from auditlib.collect.source import Reading, Unreadable
 from auditlib.collect.traefik_static import candidates, is_secret, parse_environment, parse_file, parse_flags, proxies
-from auditlib.facts.tables.traefik import TRAEFIK_STATIC
+from auditlib.facts.tables.traefik import StaticOption
 from auditlib.parameters import Parameters
 from tests.conftest import payload
 
@@ -393,12 +393,11 @@ def test_where_an_option_stands_and_its_secrets() -> None:
 @pytest.mark.parametrize("variant", ["faulty", "healthy"])
 def test_recorded_configurations_make_the_table(variant: str) -> None:
     read = traefik_static.rows(payload(variant, "traefik_static"))
-    frame = TRAEFIK_STATIC.frame(read.tables["traefik_static"]).set_index("key")
+    options = StaticOption.table.rows(read.tables["traefik_static"])
     assert read.gaps == []
-    assert set(frame["origin"]) == {"flags"}
-    assert frame["effective"].all()
-    assert frame.loc["entrypoints.websecure.address", "value"] == ":443"
-    assert set(frame[frame["value"].isna()].index) == {
+    assert {(option.origin, option.effective) for option in options} == {("flags", True)}
+    assert options.by(StaticOption.key)["entrypoints.websecure.address"].value == ":443"
+    assert {option.key for option in options if option.value is None} == {
         "certificatesresolvers.letsencrypt.acme.email",
         "certificatesresolvers.letsencrypt.acme.eab.kid",
         "certificatesresolvers.letsencrypt.acme.eab.hmacencoded",

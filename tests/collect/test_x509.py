@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib.collect import certificates, traefik_api
-from auditlib.facts.tables.web import CERTIFICATES
+from auditlib.facts.tables.web import Certificate
 from tests.conftest import PAYLOADS, payload
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
@@ -67,7 +67,7 @@ def test_what_a_certificate_says() -> None:
         "fingerprint": certificate.fingerprint(hashes.SHA256()).hex(),
         "valid": True,
     }
-    CERTIFICATES.frame([{"origin": "served", **row}])
+    Certificate.table.rows([{"origin": "served", **row}])
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ WHOLE = der(made(name("a.fr", "Société"), name("R"), (x509.DNSName("a.fr"), x5
 def test_a_damaged_certificate_is_a_row_all_the_same(position: int, damage: bytes) -> None:
     row = certificates.from_der(WHOLE[:position] + damage + WHOLE[position + len(damage) + 1 :])
     assert row["valid"] or row["cause"] == "certificat X.509 mal formé"
-    CERTIFICATES.frame([{"origin": "served", "domain": "a.fr", **row}])
+    Certificate.table.rows([{"origin": "served", "domain": "a.fr", **row}])
 
 
 def test_what_traefik_tells_of_its_certificates() -> None:
     recorded = json.loads((PAYLOADS / "certificates-3.7.15.json").read_text("utf-8"))
     api = {**payload("faulty", "traefik_api"), "version": {"Version": "3.7.15"}, "certificates": recorded}
     rows = traefik_api.rows(api).tables["certificates"]
-    assert len(CERTIFICATES.frame(rows)) == 2
+    assert len(Certificate.table.rows(rows)) == 2
     told = {row["common_name"]: row for row in rows}
     first = told["a.example.com"]
     assert first["domains"] == ["*.b.example.com", "a.example.com"]

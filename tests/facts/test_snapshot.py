@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -27,7 +26,9 @@ from auditlib.facts import snapshot  # noqa: F401 - imported for what they regis
 from auditlib.facts.snapshot import FOLDER, MANIFEST, AbsentTable, Snapshot, SnapshotError, read, unread
 from auditlib.facts.table import VIEWS, Table
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.docker import Container
 from auditlib.french import typography
+from auditlib.views.inventory import Stack
 from tests.conftest import MOMENT, snapshot_of
 
 FACTS: dict[str, list[dict[str, Any]]] = {
@@ -90,13 +91,13 @@ def test_a_view_is_computed_once() -> None:
 def test_a_view_is_computed_again_only_when_what_it_reads_has_changed() -> None:
     app, rows = {"name": "app", "state": "running"}, {"container_networks": [], "publications": []}
     facts = snapshot_of(containers=[app], volumes=[], **rows)
-    former = facts.stacks
+    former = facts.rows(Stack)
     same = facts.changed({"volumes": [{"name": "data"}], "containers": [dict(app)]})
-    assert same.stacks is former and same.containers is facts.containers
+    assert same.rows(Stack) is former and same.rows(Container) is facts.rows(Container)
     assert len(former) == 1 and facts.changed({"containers": []}).stacks.empty
     with pytest.raises(AbsentTable, match="parti"):
         _ = facts.changed({}, {"containers": "parti"}).stacks
-    assert facts.stacks is former
+    assert facts.rows(Stack) is former
 
 
 def test_dir_lists_tables_that_are_there_and_views() -> None:
@@ -109,7 +110,7 @@ def test_repr_tells_the_tables_and_groups_the_reasons() -> None:
     facts = Snapshot(
         "ser\x1bveur",
         MOMENT,
-        {"volumes": TABLES["volumes"].frame(FACTS["volumes"]), "listeners": TABLES["listeners"].frame([])},
+        {"volumes": TABLES["volumes"].rows(FACTS["volumes"]), "listeners": TABLES["listeners"].rows([])},
         {"networks": "moteur\nmuet", "images": "moteur\nmuet", "host": "refusée"},
     )
     assert repr(facts).splitlines() == [
@@ -179,7 +180,7 @@ def test_every_row_comes_back(table: Table, folders: Callable[[], Path], data: s
     rows = data.draw(_rows(table))
     folder = folders()
     snapshot_of(**{table.name: rows}).write(folder)
-    pd.testing.assert_frame_equal(getattr(read(folder), table.name), table.frame(rows))
+    assert read(folder).rows(table.row) == table.rows(rows)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -187,8 +188,8 @@ def test_every_row_comes_back(table: Table, folders: Callable[[], Path], data: s
 @example(hostname="\ud800", reason="\udfff")
 def test_the_manifest_comes_back(folders: Callable[[], Path], hostname: str, reason: str) -> None:
     folder = folders()
-    frames = {"sources": TABLES["sources"].frame([])}
-    Snapshot(hostname, MOMENT, frames, {"host": reason}, duration_s=1.5, zone="Europe/Paris").write(folder)
+    tables = {"sources": TABLES["sources"].rows([])}
+    Snapshot(hostname, MOMENT, tables, {"host": reason}, duration_s=1.5, zone="Europe/Paris").write(folder)
     found = read(folder)
     assert (found.hostname, found.collected, found.absent) == (hostname, MOMENT, {"host": reason})
     assert (found.duration_s, found.zone, found.origin) == (1.5, "Europe/Paris", folder.parent.name)
@@ -196,9 +197,7 @@ def test_the_manifest_comes_back(folders: Callable[[], Path], hostname: str, rea
 
 def test_the_reference_server_comes_back(faulty: Snapshot, demo: Path) -> None:
     found = read(demo)
-    assert set(found.tables) == set(faulty.tables)
-    for name, frame in faulty.tables.items():
-        pd.testing.assert_frame_equal(found.tables[name], frame)
+    assert found.tables == faulty.tables
 
 
 def test_the_same_facts_are_the_same_bytes(faulty: Snapshot, demo: Path, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from auditlib import checks as _registered  # noqa: F401 - imported for what it registers
+from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row
 from auditlib.findings import findings
 from auditlib.findings.findings import Audit, Check, Command, Finding, Fix, NotApplicable, Result, Severity, Verdict
 from auditlib.findings.policy import Policy
@@ -18,10 +18,10 @@ from tests.conftest import snapshot_of
 FACTS = snapshot_of(volumes=[])
 
 
-def _check(rows: Iterable[Row] = (), **given: Any) -> Check:
+def _check(rows: Iterable[Record] = (), **given: Any) -> Check:
     """A check that yields these rows; an exception among them is raised in its turn."""
 
-    def function() -> Iterator[Row]:
+    def function() -> Iterator[Record]:
         for row in rows:
             if isinstance(row, Exception):
                 raise row
@@ -216,7 +216,7 @@ def test_a_clause_that_does_not_apply_leaves_no_space() -> None:
         ({"words": None}, ("docker restart a", "tool 'x y'")),
     ],
 )
-def test_commands_are_quoted_and_written_only_when_they_can_be(row: Row, commands: tuple[str, ...]) -> None:
+def test_commands_are_quoted_and_written_only_when_they_can_be(row: Record, commands: tuple[str, ...]) -> None:
     fix = Fix(
         "Corriger.", ("docker restart {container}", "tool {name}", "run {words}", "lost {nowhere}"), ("see {name}",)
     )
@@ -250,8 +250,8 @@ def test_families() -> None:
 
 def test_results_are_a_table_in_french() -> None:
     audit = _run(_check(), _check([AbsentTable("listeners", "muettes")], id="TEST-002", severity="info"))
-    frame = findings.RESULTS.frame(dataclasses.asdict(result) for result in audit.results)
-    assert Grid(frame, findings.RESULTS).markdown().splitlines() == [
+    rows = findings.CheckResult.table.rows(dataclasses.asdict(result) for result in audit.results)
+    assert Grid(rows, findings.CheckResult.table).markdown().splitlines() == [
         "| Contrôle | Ce qui est vérifié | Verdict | Gravité | Motif |",
         "| --- | --- | --- | --- | --- |",
         "| TEST-001 | Rien | conforme | moyenne | — |",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from auditlib import notebook
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Rows
 from auditlib.facts.tables.logs import SUBJECTS
 from auditlib.findings import findings
 from auditlib.findings.findings import CHECKS, WEIGHTS, Audit, Finding, Fix
@@ -171,9 +172,7 @@ def test_every_finding_is_in_one_problem_whatever_the_order(found: list[Finding]
 def test_the_order_of_rows_changes_nothing(faulty: Snapshot) -> None:
     chance, audit = random.Random(7), findings.run(faulty)
     shuffled = copy.copy(faulty)
-    shuffled.tables = {
-        name: frame.iloc[chance.sample(range(len(frame)), len(frame))] for name, frame in faulty.tables.items()
-    }
+    shuffled.tables = {name: Rows(chance.sample(rows, len(rows))) for name, rows in faulty.tables.items()}
     shuffled._views = {}
     assert _groups(problems(shuffled, audit)) == _groups(problems(faulty, audit))
 

@@ -13,7 +13,7 @@ import pytest
 
 from auditlib.collect import engine
 from auditlib.collect.source import Unreadable
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from auditlib.parameters import Parameters
 from tests.live.conftest import Run, audit
 from tests.testbed.canaries import CANARIES, private_keys

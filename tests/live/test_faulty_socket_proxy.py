@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from tests.live.conftest import Run, audit
 from tests.testbed.paths import SOCKET
 

@@ -20,8 +20,8 @@ import pytest
 
 from auditlib import views  # noqa: F401 - imported for the views it registers
 from auditlib.collect import containers, engine, traefik_api, traefik_static
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from auditlib.parameters import Parameters
 from tests.conftest import snapshot_of
 from tests.testbed.paths import DOCKER_HOST, SOCKET

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.findings import findings
 from auditlib.plan import describe
 from auditlib.plan.acts import Act, Create, Mode, Owner
@@ -15,12 +15,10 @@ from tests.conftest import snapshot_of
 
 
 def changed(before: Snapshot, after: Snapshot) -> set[str]:
-    return {
-        name for name in before.tables if name not in after.tables or not before.tables[name].equals(after.tables[name])
-    }
+    return {name for name in before.tables if before.tables[name] != after.tables.get(name)}
 
 
-def of(facts: Snapshot, table: str, **wanted: Any) -> list[Row]:
+def of(facts: Snapshot, table: str, **wanted: Any) -> list[Record]:
     return [row for row in records(getattr(facts, table)) if all(row[name] == value for name, value in wanted.items())]
 
 

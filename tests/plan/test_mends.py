@@ -8,8 +8,8 @@ import pytest
 
 from auditlib.compose.edit import Join, Label, Name, Publish, Restart
 from auditlib.compose.written import Line
+from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, records
 from auditlib.findings import findings
 from auditlib.findings.findings import CHECKS, Audit, Command, Finding
 from auditlib.findings.problems import Evidence, Problem
@@ -28,11 +28,11 @@ def test_only_checks_that_exist_are_mended() -> None:
     assert set(MENDS) <= set(CHECKS)
 
 
-def without(facts: Snapshot, table: str, **wanted: Any) -> list[Row]:
+def without(facts: Snapshot, table: str, **wanted: Any) -> list[Record]:
     return [row for row in records(getattr(facts, table)) if any(row[name] != value for name, value in wanted.items())]
 
 
-def altered(facts: Snapshot, table: str, changes: Row, **wanted: Any) -> list[Row]:
+def altered(facts: Snapshot, table: str, changes: Record, **wanted: Any) -> list[Record]:
     """The rows of a table, those that answer to `wanted` changed."""
     hit = [row for row in records(getattr(facts, table)) if all(row[name] == value for name, value in wanted.items())]
     assert hit

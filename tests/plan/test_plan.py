@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from auditlib.findings import findings
 from auditlib.findings.findings import Audit
 from auditlib.french import typography

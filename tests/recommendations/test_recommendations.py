@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import VIEWS, records
+from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
 from auditlib.findings import findings
 from auditlib.findings.findings import CHECKS
@@ -96,7 +97,7 @@ def test_what_a_person_recommended(faulty: Snapshot, heading: str, words: str) -
     assert typography(words) in typography(said)
 
 
-NOTHING = {name: table.frame([]) for name, table in TABLES.items()}
+NOTHING = {name: table.rows([]) for name, table in TABLES.items()}
 
 
 def judged(case: Case, rule: Rule) -> Section:
@@ -262,8 +263,8 @@ FACTS: list[tuple[str, str, dict[str, list[dict[str, Any]]], tuple[str, str] | N
                 {**ROUTER, "router": "b@docker", "tls_options": "default"},
             ],
             "routes": [
-                {"domain": "a.fr", "router": "a@docker", "server": "x"},
-                {"domain": "a.fr", "router": "b@docker", "server": "x"},
+                {"domain": "a.fr", "protocol": "http", "router": "a@docker", "server": "x"},
+                {"domain": "a.fr", "protocol": "http", "router": "b@docker", "server": "x"},
             ],
         },
         (
@@ -280,8 +281,8 @@ FACTS: list[tuple[str, str, dict[str, list[dict[str, Any]]], tuple[str, str] | N
                 {**ROUTER, "router": "b@docker", "tls_options": "default"},
             ],
             "routes": [
-                {"domain": "a.fr", "router": "a@docker", "server": "x"},
-                {"domain": "b.fr", "router": "b@docker", "server": "x"},
+                {"domain": "a.fr", "protocol": "http", "router": "a@docker", "server": "x"},
+                {"domain": "b.fr", "protocol": "http", "router": "b@docker", "server": "x"},
             ],
         },
         None,
@@ -293,7 +294,7 @@ def with_views(tables: dict[str, list[dict[str, Any]]]) -> Snapshot:
     """A snapshot of tables and of views that are given rather than computed."""
     snapshot = snapshot_of(**{name: rows for name, rows in tables.items() if name in TABLES})
     for name in set(tables) - set(TABLES):
-        snapshot.__dict__[name] = VIEWS[name].table.frame(tables[name])
+        snapshot._views[name] = VIEWS[name].table.rows(tables[name])
     return snapshot
 
 

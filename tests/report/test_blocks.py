@@ -1,18 +1,19 @@
 """What notebooks and reports show: exactly the text, whatever the machine wrote into it, in HTML and in Markdown."""
 
 import dataclasses
+import datetime as dt
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
 import mistune
-import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from auditlib.facts.table import Column, Table, flag, instant, integer, prose, records, seconds, several, size, text
+from auditlib.facts.legacy import records
+from auditlib.facts.table import Column, Row, integer, prose, several, table, text
 from auditlib.findings.findings import Finding, Fix
 from auditlib.findings.problems import Evidence, Problem
 from auditlib.french import visible
@@ -55,7 +56,23 @@ TEXTS = (
     | st.text(st.sampled_from("\\`*_[]<>|~$&#+-!().:1a \n"), max_size=16)
     | st.text(st.characters(), max_size=16)
 )
-TABLE = Table("t", "Titre", "Des textes.", (), (text("one", "Un"), several("two", "Deux"), prose("three", "Trois")))
+
+
+@table("texts", "Titre", "Des textes.", key=())
+class Texts(Row):
+    one: str | None = text("Un")
+    two: tuple[str, ...] | None = several("Deux")
+    three: str | None = prose("Trois")
+
+
+@table("numbered", "T", "T.", key=("number",))
+class Numbered(Row):
+    number: int = integer("N")
+    one: str | None = text("Un")
+    three: str | None = text("Trois")
+
+
+TABLE = Texts.table
 
 
 # A page, parsed back
@@ -107,7 +124,7 @@ def _shown(html: str) -> str:
 @settings(max_examples=80)
 @given(one=TEXTS, two=st.lists(TEXTS, min_size=1, max_size=3), three=TEXTS)
 def test_html_cells_show_the_text(one: str, two: list[str], three: str) -> None:
-    html = Grid(TABLE.frame([{"one": one, "two": two, "three": three}]), TABLE)._repr_html_()
+    html = Grid(TABLE.rows([{"one": one, "two": two, "three": three}]), TABLE)._repr_html_()
     assert html.startswith(LAB)
     html = html.removeprefix(LAB)
     page = _Page(html)
@@ -179,7 +196,7 @@ def test_html_cards_show_the_text(value: str) -> None:
 
 def test_a_long_word_may_break_and_loses_nothing() -> None:
     name = "registry.example.org/équipe/un-nom-vraiment-très-long@sha256:" + "0" * 64
-    html = Grid(TABLE.frame([{"one": name}]), TABLE, ("one",))._repr_html_().removeprefix(LAB)
+    html = Grid(TABLE.rows([{"one": name}]), TABLE, ("one",))._repr_html_().removeprefix(LAB)
     assert "<wbr>" in html and name in _shown(html)
     longest = max(re.sub(r"<(?!wbr)[^>]*>", "<wbr>", html).split("<wbr>"), key=len)
     assert len(longest) <= 48
@@ -220,9 +237,8 @@ def _folded(shown: str) -> str:
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=3))
 @example([("a\\", "|"), ("|", "\\|"), ("--- | ---", "")])
 def test_a_markdown_table_keeps_its_columns_and_shows_the_text(rows: list[tuple[str, str]]) -> None:
-    table = Table("t", "T", "T.", ("number",), (integer("number", "N"), text("one", "Un"), text("three", "Trois")))
-    frame = table.frame({"number": n, "one": one, "three": three} for n, (one, three) in enumerate(rows))
-    (parsed,) = _tokens(Grid(frame, table).markdown())
+    numbered = Numbered.table.rows({"number": n, "one": one, "three": three} for n, (one, three) in enumerate(rows))
+    (parsed,) = _tokens(Grid(numbered, Numbered.table).markdown())
     assert parsed["type"] == "table"
     assert _types([parsed]) <= {"table", "table_head", "table_body", "table_row", "table_cell", "text"}
     lines = [line["children"] for line in parsed["children"][1]["children"]]
@@ -313,22 +329,22 @@ def test_a_code_block_shows_its_code(code: str) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "shown"),
     [
-        (text("x", "X"), None, "—"),
-        (text("x", "X", missing="aucun"), pd.NA, "aucun"),
-        (text("x", "X", words={"ok": "lue"}), "ok", "lue"),
-        (text("x", "X", words={"ok": "lue"}), "odd\x1b", "odd⟨1B⟩"),
-        (integer("x", "X"), 12345, "12345"),
-        (integer("x", "X"), 0, "0"),
-        (integer("x", "X"), 9223372036854775807, "9223372036854775807"),
-        (size("x", "X"), 1536, "1,5 Kio"),
-        (size("x", "X"), 0, "0 o"),
-        (seconds("x", "X"), 0.5, "0,5 s"),
-        (flag("x", "X"), True, "oui"),
-        (flag("x", "X"), False, "non"),
-        (instant("x", "X"), pd.Timestamp("2026-01-01T14:05:00Z"), "1er janvier 2026 à 15 h 05"),
-        (several("x", "X"), ("a", "b\n"), "a, b⟨0A⟩"),
-        (several("x", "X", missing="aucun"), (), "aucun"),
-        (prose("x", "X"), "Rien.", "Rien."),
+        (Column("x", "text", "X"), None, "—"),
+        (Column("x", "text", "X", missing="aucun"), None, "aucun"),
+        (Column("x", "text", "X", words={"ok": "lue"}), "ok", "lue"),
+        (Column("x", "text", "X", words={"ok": "lue"}), "odd\x1b", "odd⟨1B⟩"),
+        (Column("x", "integer", "X"), 12345, "12345"),
+        (Column("x", "integer", "X"), 0, "0"),
+        (Column("x", "integer", "X"), 9223372036854775807, "9223372036854775807"),
+        (Column("x", "bytes", "X"), 1536, "1,5 Kio"),
+        (Column("x", "bytes", "X"), 0, "0 o"),
+        (Column("x", "seconds", "X"), 0.5, "0,5 s"),
+        (Column("x", "flag", "X"), True, "oui"),
+        (Column("x", "flag", "X"), False, "non"),
+        (Column("x", "instant", "X"), dt.datetime(2026, 1, 1, 14, 5, tzinfo=dt.UTC), "1er janvier 2026 à 15 h 05"),
+        (Column("x", "list", "X"), ("a", "b\n"), "a, b⟨0A⟩"),
+        (Column("x", "list", "X", missing="aucun"), (), "aucun"),
+        (Column("x", "prose", "X"), "Rien.", "Rien."),
     ],
 )
 def test_cells(column: Column, value: Any, shown: str) -> None:
@@ -336,7 +352,7 @@ def test_cells(column: Column, value: Any, shown: str) -> None:
 
 
 def test_the_declared_columns_of_a_grid() -> None:
-    frame = TABLE.frame([{"one": "a", "two": ["b"], "three": "c"}])
+    frame = TABLE.rows([{"one": "a", "two": ["b"], "three": "c"}])
     grid = Grid(frame, TABLE, ("three", "one"))
     assert grid.markdown().splitlines() == ["| Trois | Un |", "| --- | --- |", "| c | a |"]
     assert re.findall(r'<th scope="col">(.*?)</th>', grid._repr_html_()) == ["Trois", "Un"]
@@ -344,7 +360,7 @@ def test_the_declared_columns_of_a_grid() -> None:
 
 
 def test_an_empty_grid_says_so() -> None:
-    grid = Grid(TABLE.frame([]), TABLE, empty="Rien à l’écoute.")
+    grid = Grid(TABLE.rows([]), TABLE, empty="Rien à l’écoute.")
     assert grid.markdown() == "Rien à l’écoute."
     assert _shown(grid._repr_html_()) == "Titre : Rien à l’écoute."
 
@@ -375,7 +391,7 @@ def test_confidence_is_told_unless_it_is_certain() -> None:
 
 
 def test_records_of_a_shown_frame_are_left_alone() -> None:
-    frame = TABLE.frame([{"one": "a", "two": ["b"]}])
+    frame = TABLE.rows([{"one": "a", "two": ["b"]}])
     before = records(frame)
     grid = Grid(frame, TABLE)
     grid._repr_html_(), grid.markdown()

@@ -8,7 +8,8 @@ import papermill
 import pytest
 
 from auditlib import folders
-from auditlib.facts.table import DTYPES, VIEWS, records
+from auditlib.facts.frames import DTYPES
+from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
 from auditlib.findings import findings
 from auditlib.findings.findings import CHECKS
@@ -67,10 +68,10 @@ def test_every_table_is_shown_with_its_columns(page: str, name: str) -> None:
 def test_checks_are_in_the_order_of_their_numbers() -> None:
     cis = next(part for part in catalogue.list_checks().parts if repr(part).startswith("CIS"))
     assert isinstance(cis.part, Grid)
-    ids = [row["check"] for row in records(cis.part.frame)]
+    ids = [row.check for row in cis.part.rows]
     assert ids.index("CIS-2.9") < ids.index("CIS-2.10") < ids.index("CIS-5.2") < ids.index("CIS-5.14")
 
 
 def test_every_family_of_checks_and_every_kind_of_column_has_its_words() -> None:
     assert {findings.family(name) for name in CHECKS} == set(catalogue.FAMILIES)
-    assert set(catalogue.COLUMNS.column("kind").words) == set(DTYPES)
+    assert set(catalogue.DeclaredColumn.table.column("kind").words) == set(DTYPES)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
+from auditlib.facts.table import Rows, asdict
+from auditlib.facts.tables import TABLES
 from auditlib.findings.findings import run as judge
 from auditlib.folders import write
 from auditlib.report.check_global import script
@@ -62,16 +63,15 @@ def lines(done: subprocess.CompletedProcess[str], word: str) -> list[str]:
 def attacked(facts: Snapshot) -> Snapshot:
     """A server whose every text is an attack, the names that hold facts together included."""
     tables = {}
-    for name, frame in hostile_names(facts).tables.items():
-        changed = frame.copy()
-        for column in ("container", "database", "domain", "url", "host_path", "path", "network", "unit", "user"):
-            if column in changed and pd.api.types.is_string_dtype(changed[column]):
-                texts = changed[column].tolist()
-                told = [
-                    f"{one}{ATTACKS[i % len(ATTACKS)]}" if isinstance(one, str) else one for i, one in enumerate(texts)
-                ]
-                changed[column] = pd.array(told, dtype="string")
-        tables[name] = changed
+    for name, rows in hostile_names(facts).tables.items():
+        changed = []
+        for i, row in enumerate(rows):
+            values = asdict(row)
+            for column in ("container", "database", "domain", "url", "host_path", "path", "network", "unit", "user"):
+                if isinstance(values.get(column), str):
+                    values[column] += ATTACKS[i % len(ATTACKS)]
+            changed.append(values)
+        tables[name] = TABLES[name].rows(changed)
     return Snapshot("serveur\n$(touch pwned)", MOMENT, tables, facts.absent)
 
 
@@ -150,7 +150,7 @@ def test_a_domain_answers_as_it_did(status: Any, own: Any, answer: str, word: st
     probe = {"url": "https://a.example/x", "domain": "a.example", "path": "/x", "entrypoint": "websecure"}
     told = {"address": "127.0.0.1:8443", "status": status, "own_answer": own}
     facts = snapshot_of(traefik_routers=[], traefik_services=[], traefik_servers=[], http_probes=[{**probe, **told}])
-    facts.tables["routes"] = facts.tables["http_probes"].head(0).assign(protocol=pd.Series(dtype="string"))
+    facts.tables["routes"] = Rows()
     done = machine(script(facts), docker=DOCKER, curl=f"#!/bin/sh\nprintf '%s' '{answer}'\necho \"$@\" >> asked\n")
     assert [line for line in lines(done, word) if "a.example" in line], done.stdout
 

@@ -12,7 +12,7 @@ from auditlib.findings import findings
 from auditlib.findings.findings import Audit, Finding, Fix, Result, Severity, Verdict
 from auditlib.report import conclusions
 from auditlib.report.conclusions import Chapter, conclude, executive, verdict
-from auditlib.views.inventory import ACTIVE, PASSIVE, STACKS
+from auditlib.views.inventory import ACTIVE, PASSIVE, Stack
 from tests.conftest import snapshot_of
 
 # The reference server is a container host of tests: it has no systemd.
@@ -398,7 +398,7 @@ def test_connection_strings_agree_with_their_number(count: int, resolved: str) -
     ],
 )
 def test_projects_agree_with_their_number(passive: list[bool], sentence: str) -> None:
-    stacks = STACKS.frame([])
+    stacks = Stack.table.rows([])
     states = [PASSIVE if one else ACTIVE for one in passive]
     projects = pd.DataFrame(
         [{"files": f"r{n}/compose.yml", "state": one, "refused": False} for n, one in enumerate(states)],

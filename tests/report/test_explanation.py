@@ -9,8 +9,6 @@ import pytest
 import auditlib
 from auditlib import Explanation, RequestError
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Table, integer, text
-from auditlib.facts.tables import TABLES
 from auditlib.report.explanation import journeys
 from auditlib.run.cli import main
 from tests.conftest import MOMENT, snapshot_of
@@ -263,24 +261,16 @@ def test_an_empty_snapshot_concludes_nothing() -> None:
     assert found.hops[0]["state"] == "unknown"
 
 
-# Tables of other sources, by the columns of their contract
+# Tables of other sources
 
-
-@pytest.fixture
-def others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tables `container_listeners` and `http_probes`, as far as their contract says them."""
-    listeners = [text(name, name) for name in ("container", "protocol", "address", "process")]
-    probes = [text(name, name) for name in ("url", "domain", "path", "entrypoint", "error", "router")]
-    numbers = [integer(name, name) for name in ("status", "latency_ms")]
-    declared = {
-        "container_listeners": Table("container_listeners", "", "", (), (*listeners, integer("port", "port"))),
-        "http_probes": Table("http_probes", "", "", (), (*probes, *numbers)),
-    }
-    for name, table in declared.items():
-        monkeypatch.setitem(TABLES, name, table)
-
-
-LISTENER = {"container": "app", "protocol": "tcp", "address": "0.0.0.0", "port": 8000, "process": "gunicorn"}
+LISTENER = {
+    "container": "app",
+    "network_of": "app",
+    "protocol": "tcp",
+    "address": "0.0.0.0",
+    "port": 8000,
+    "process": "gunicorn",
+}
 PROBE = {"url": "http://app.fr/", "domain": "app.fr", "path": "/", "entrypoint": "web", "status": 200, "latency_ms": 12}
 
 
@@ -290,10 +280,13 @@ PROBE = {"url": "http://app.fr/", "domain": "app.fr", "path": "/", "entrypoint":
         ({}, "ok", "gunicorn y écoute."),
         ({"port": 9000}, "broken", "Rien n’y écoute dans le conteneur (ports écoutés : 9000) : 502."),
         ({"address": "127.0.0.1"}, "broken", "Le processus n’écoute que sur la boucle locale du conteneur : 502."),
-        ({"container": "other"}, "broken", "Rien n’y écoute dans le conteneur (ports écoutés : aucun) : 502."),
+        (
+            {"container": "other", "network_of": "other"},
+            "broken",
+            "Rien n’y écoute dans le conteneur (ports écoutés : aucun) : 502.",
+        ),
     ],
 )
-@pytest.mark.usefixtures("others")
 def test_the_port_that_the_container_listens_to(listener: dict[str, Any], state: str, told: str) -> None:
     found = auditlib.explain(server(container_listeners=[{**LISTENER, **listener}]), "http://app.fr/")
     assert (found.hops[-1]["hop"], found.hops[-1]["state"], found.hops[-1]["reason"]) == ("listening", state, told)
@@ -330,7 +323,6 @@ def test_an_address_of_a_docker_network_that_no_container_has_is_stale() -> None
         ({"status": None, "error": "délai dépassé"}, "broken", "La sonde n’a pas eu de réponse : délai dépassé."),
     ],
 )
-@pytest.mark.usefixtures("others")
 def test_what_the_probe_saw(probe: dict[str, Any], verdict: str, told: str) -> None:
     found = auditlib.explain(server(http_probes=[{**PROBE, **probe}]), "http://app.fr/")
     assert (found.verdict, found.hops[-1]["hop"], found.hops[-1]["reason"]) == (verdict, "probe", told)
@@ -338,13 +330,11 @@ def test_what_the_probe_saw(probe: dict[str, Any], verdict: str, told: str) -> N
     assert found.observed["status"] == {**PROBE, **probe}["status"]
 
 
-@pytest.mark.usefixtures("others")
 def test_the_probe_of_another_port_is_no_observation() -> None:
     elsewhere = {**PROBE, "url": "http://app.fr:8088/", "entrypoint": "clear", "status": 301}
     assert auditlib.explain(server(http_probes=[elsewhere]), "http://app.fr/").observed is None
 
 
-@pytest.mark.usefixtures("others")
 def test_the_probe_of_another_path_is_no_observation() -> None:
     assert auditlib.explain(server(http_probes=[PROBE]), "http://app.fr/other").observed is None
 

@@ -28,20 +28,20 @@ from auditlib.report.figures import (
     stacks_figure,
 )
 from auditlib.views import graph as topology
-from auditlib.views.inventory import STACKS
-from auditlib.views.ports import EVERYWHERE, HOST_PORTS, LOOPBACK, SPECIFIC
+from auditlib.views.inventory import Stack
+from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, HostPort
 
 HOSTILE = "<b>&\"'$x^2$\x1b\n--\u202e\uffff]]>"
 
 
 def _stacks(*rows: tuple[str, str, int, int]) -> Figure:
     named = [dict(zip(("stack", "state", "running", "total"), row, strict=True)) for row in rows]
-    return stacks_figure(STACKS.frame({"compose": True, **row} for row in named))
+    return stacks_figure(Stack.table.rows({"compose": True, **row} for row in named))
 
 
 def _ports(*rows: tuple[int, str, str, str]) -> Figure:
     named = [dict(zip(("port", "owner", "kind", "exposure"), row, strict=True)) for row in rows]
-    return ports_figure(HOST_PORTS.frame({"protocol": "tcp", **row} for row in named))
+    return ports_figure(HostPort.table.rows({"protocol": "tcp", **row} for row in named))
 
 
 def _graph(*chains: tuple[str, ...], state: str = "ok") -> "nx.DiGraph[str]":

@@ -9,8 +9,8 @@ import pytest
 
 from auditlib import views  # noqa: F401 - imported for the views it registers
 from auditlib.collect import containers
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from tests.conftest import PAYLOADS, snapshot_of
 
 MATRIX = json.loads((PAYLOADS / "docker_matrix.json").read_text("utf-8"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib.facts.table import records
+from auditlib.facts.legacy import records
 from auditlib.traefik.decoding import DecodingError
 from auditlib.traefik.fields import LATEST, version
 from auditlib.traefik.labels import dynamic, options

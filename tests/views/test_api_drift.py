@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from auditlib import views  # noqa: F401 - imported for the views it registers
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from tests.conftest import MOMENT
 
 
@@ -16,7 +16,7 @@ def changed(facts: Snapshot, table: str, **values: Any) -> Snapshot:
     rows = values["rows"](records(frame))
     from auditlib.facts.tables import TABLES
 
-    return Snapshot(facts.hostname, MOMENT, {**facts.tables, table: TABLES[table].frame(rows)}, facts.absent)
+    return Snapshot(facts.hostname, MOMENT, {**facts.tables, table: TABLES[table].rows(rows)}, facts.absent)
 
 
 def told(facts: Snapshot) -> list[tuple[str, str, str, str]]:

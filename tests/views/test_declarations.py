@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import records
 from auditlib.findings.findings import Audit
 from auditlib.report import conclusions
 from auditlib.report.conclusions import conclude

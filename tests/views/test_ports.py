@@ -277,5 +277,5 @@ def test_a_range_and_its_port_are_one_row_each() -> None:
 
 
 def test_the_views_are_documented_as_tables_are() -> None:
-    for table in (ports.HOST_PORTS, ports.INTERNAL_PORTS, *tables.TABLES.values()):
+    for table in (ports.HostPort.table, ports.InternalPort.table, *tables.TABLES.values()):
         assert table.title and table.description.endswith(".")

@@ -24,7 +24,7 @@ from auditlib.collect.databases.wire import Answer
 from auditlib.collect.engine import address, here
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.french import listing
 from auditlib.parameters import Parameters
 
@@ -157,7 +157,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     for one in payload["executions"]:
         if one["exit_code"] == 0:
             told.setdefault(one["name"], {})[one["tells"]] = one["output"].strip()
-    tables: dict[str, list[Row]] = {
+    tables: dict[str, list[Record]] = {
         "databases": [
             _database(one, payload["answers"].get(one.name) or [], told.get(one.name, {})) for one in _found(payload)
         ]
@@ -185,7 +185,7 @@ def _note(payload: dict[str, Any]) -> str:
     return ""
 
 
-def _database(one: Found, asked: list[Transcript], told: dict[str, str]) -> Row:
+def _database(one: Found, asked: list[Transcript], told: dict[str, str]) -> Record:
     transcript, answer = _best(one, asked)
     door = Door(**transcript["door"]) if transcript else None
     answer = _completed(answer, told)
@@ -263,7 +263,7 @@ def _remark(one: Found, transcript: Transcript | None, answer: Answer) -> str | 
 _OUTCOMES = {401: "refused", 403: "refused", 405: "refused"}
 
 
-def _execution(one: Execution) -> Row:
+def _execution(one: Execution) -> Record:
     outcome = _OUTCOMES.get(one["status"] or 0) or (
         "skipped"
         if one["duration_s"] is None

@@ -9,7 +9,7 @@ from typing import Any
 from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect.containers import name
 from auditlib.collect.databases import health
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 from auditlib.software import (
     DATABASE_FOLDERS,
     DATABASE_PORTS,
@@ -78,7 +78,7 @@ class Door:
         """The address as it is written: `127.0.0.1:5432`, `[::1]:5432`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    def plain(self) -> Row:
+    def plain(self) -> Record:
         """The door as JSON holds it."""
         return asdict(self)
 
@@ -95,11 +95,11 @@ class Found:
     running: bool
     container: str | None = None
     container_id: str | None = None
-    facts: Row = field(default_factory=dict)
+    facts: Record = field(default_factory=dict)
     doors: tuple[Door, ...] = ()
 
 
-def find(containers: list[Container], listeners: list[Row], *, local: bool) -> list[Found]:
+def find(containers: list[Container], listeners: list[Record], *, local: bool) -> list[Found]:
     """The databases of the engine's containers, then those of the machine.
 
     `listeners` are rows of that table. Without `local`, the containers are on another machine: there is no door.
@@ -321,9 +321,9 @@ def namespace(container: Container, known: dict[str, Container]) -> Container:
 # On the machine
 
 
-def _of_machine(listeners: list[Row], containers: set[str], published: set[int]) -> Iterator[Found]:
+def _of_machine(listeners: list[Record], containers: set[str], published: set[int]) -> Iterator[Found]:
     """Listeners whose process is a database's server, or whose process is unknown on a port that tells one."""
-    groups: dict[Any, list[Row]] = {}
+    groups: dict[Any, list[Record]] = {}
     for row in listeners:
         foreign = row["process"] in PORT_HOLDERS or row["container"] in containers
         unknown = row["process"] is None and row["port"] not in published

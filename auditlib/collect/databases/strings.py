@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from auditlib.collect.containers import name
 from auditlib.collect.databases.found import find, namespace
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 Container = dict[str, Any]
 
@@ -70,7 +70,7 @@ class Target(NamedTuple):
     networks: list[str]
 
 
-def strings(containers: list[Container]) -> list[Row]:
+def strings(containers: list[Container]) -> list[Record]:
     """One row per variable and host that it names, for every container."""
     kinds = {one.container: one.kind for one in find(containers, [], local=False)}
     table = []
@@ -92,7 +92,7 @@ def strings(containers: list[Container]) -> list[Row]:
     return table
 
 
-def _url(variable: str, value: str) -> Iterator[Row]:
+def _url(variable: str, value: str) -> Iterator[Record]:
     """The hosts of a variable that is wholly one address."""
     match = _URL.fullmatch(value.strip().strip("\"'"))
     if not match:
@@ -136,7 +136,7 @@ def _split(place: str) -> tuple[str | None, int | None]:
     return (match[1] or match[2]).lower(), int(match[3]) if match[3] else None
 
 
-def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterator[Row]:
+def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterator[Record]:
     """`X_HOST`, with `X_PORT` and `X_DB` beside it, when X names a kind of database."""
     match = _DB_HOST.fullmatch(variable)
     prefix = (match[1] or match[2] or "") if match else ""

@@ -4,7 +4,7 @@ Names and types of columns are a contract for scripts (columns may be added). La
 they are shown to the reader of an audit.
 """
 
-from auditlib.facts.table import Table
+from auditlib.facts.table import Row, Table
 from auditlib.facts.tables import (
     compose,
     databases,
@@ -19,10 +19,6 @@ from auditlib.facts.tables import (
     traefik_files,
     web,
 )
-from auditlib.facts.tables.sources import SOURCES, STATUSES
-from auditlib.facts.tables.traefik import LOADED
-
-__all__ = ["LOADED", "SOURCES", "STATUSES", "TABLES"]
 
 # In the order in which they are shown.
 _FAMILIES = (
@@ -40,4 +36,9 @@ _FAMILIES = (
     policy,
 )
 
-TABLES: dict[str, Table] = {table.name: table for family in _FAMILIES for table in family.TABLES}
+TABLES: dict[str, Table] = {
+    row.table.name: row.table
+    for family in _FAMILIES
+    for row in vars(family).values()
+    if isinstance(row, type) and issubclass(row, Row) and row.__module__ == family.__name__
+}

@@ -1,6 +1,8 @@
 """What compose files on the disk say."""
 
-from auditlib.facts.table import Table, flag, integer, prose, several, text
+from auditlib.facts.table import Row, flag, integer, prose, several, table, text
+
+code = text  # where a column is named text
 
 PROBLEMS = {
     "invalid": "refusé par Compose",
@@ -16,268 +18,273 @@ EXCLUSIONS = {
     "link": "liens symboliques",
 }
 
-_ROOT = text("root", "Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-_FILES = text(
-    "files", "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-)
-_WHERE = (
-    text("file", "Fichier", "Relatif à la racine."),
-    integer("line", "Ligne"),
-)
 
-PROJECTS = Table(
+@table(
     "compose_projects",
     "Projets sur le disque",
     "Un jeu de fichiers compose, ou un dossier qui n’a qu’un Dockerfile.",
-    ("root", "files"),
-    (
-        _ROOT,
-        _FILES,
-        text("project", "Projet", "Le nom que Compose lui donne."),
-        text("kind", "Nature", words={"compose": "compose", "dockerfile": "Dockerfile seul"}),
-        text("folder", "Dossier", "Relatif à la racine."),
-        text("file", "Fichier", "Le premier du jeu, relatif à la racine."),
-        text("path", "Chemin", "Chemin complet du premier fichier."),
-        flag("default", "Par défaut", "Vrai si Compose prend ces fichiers sans qu’on les nomme."),
-        flag("named", "Nommé", "Vrai si l’étiquette d’un conteneur nomme ces fichiers."),
-        flag("refused", "Refusé", "Vrai si Compose refuserait ces fichiers."),
-        several("profiles", "Profils actifs"),
-        several("services", "Services", "Ceux qui démarrent avec le projet."),
-        several("inactive", "Hors profil", "Services dont le profil n’est pas actif."),
-    ),
+    key=("root", "files"),
     source="compose",
 )
+class ComposeProject(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    project: str | None = text("Projet", "Le nom que Compose lui donne.")
+    kind: str | None = text("Nature", words={"compose": "compose", "dockerfile": "Dockerfile seul"})
+    folder: str | None = text("Dossier", "Relatif à la racine.")
+    file: str | None = text("Fichier", "Le premier du jeu, relatif à la racine.")
+    path: str | None = text("Chemin", "Chemin complet du premier fichier.")
+    default: bool | None = flag("Par défaut", "Vrai si Compose prend ces fichiers sans qu’on les nomme.")
+    named: bool | None = flag("Nommé", "Vrai si l’étiquette d’un conteneur nomme ces fichiers.")
+    refused: bool | None = flag("Refusé", "Vrai si Compose refuserait ces fichiers.")
+    profiles: tuple[str, ...] | None = several("Profils actifs")
+    services: tuple[str, ...] | None = several("Services", "Ceux qui démarrent avec le projet.")
+    inactive: tuple[str, ...] | None = several("Hors profil", "Services dont le profil n’est pas actif.")
 
-FILES = Table(
+
+@table(
     "compose_files",
     "Fichiers lus",
     "Tous les fichiers qu’un projet fait lire à Compose.",
-    ("root", "files", "file"),
-    (
-        _ROOT,
-        _FILES,
-        text("file", "Fichier", "Relatif à la racine, ou chemin complet hors d’elle."),
-        text("role", "Rôle", "compose, override, include, extends, dotenv, env_file ou label_file."),
-        flag("read", "Lu"),
-        flag("missing", "Absent", "Vrai si le fichier n’existe pas."),
-    ),
+    key=("root", "files", "file"),
     source="compose",
 )
+class ComposeFile(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    file: str = text("Fichier", "Relatif à la racine, ou chemin complet hors d’elle.")
+    role: str | None = text("Rôle", "compose, override, include, extends, dotenv, env_file ou label_file.")
+    read: bool | None = flag("Lu")
+    missing: bool | None = flag("Absent", "Vrai si le fichier n’existe pas.")
 
-PROBLEMS_TABLE = Table(
+
+@table(
     "compose_problems",
     "Défauts des fichiers compose",
     "Ce que Compose refuserait, et les variables sans valeur.",
-    ("root", "files", "kind", "file", "line", "reason"),
-    (
-        _ROOT,
-        _FILES,
-        text("project", "Projet"),
-        text("kind", "Nature", words=PROBLEMS),
-        *_WHERE,
-        prose("reason", "Motif"),
-        text("variable", "Variable"),
-    ),
+    key=("root", "files", "kind", "file", "line", "reason"),
     source="compose",
 )
+class ComposeProblem(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    project: str | None = text("Projet")
+    kind: str = text("Nature", words=PROBLEMS)
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
+    reason: str = prose("Motif")
+    variable: str | None = text("Variable")
 
-SERVICES = Table(
+
+@table(
     "compose_services",
     "Services des fichiers compose",
     "Un service tel que Compose le comprend : surcharges, extends, include et variables appliqués.",
-    ("root", "files", "service"),
-    (
-        _ROOT,
-        _FILES,
-        text("project", "Projet"),
-        text("service", "Service"),
-        flag("active", "Actif", "Faux si son profil n’est pas actif."),
-        text("image", "Image"),
-        integer("image_line", "Ligne de l’image"),
-        flag("build", "Construit", "Vrai si l’image se construit sur place."),
-        text("build_context", "Dossier de construction"),
-        text("container_name", "Nom imposé", "Inconnu si Compose le choisit."),
-        integer("container_name_line", "Ligne du nom"),
-        text("container_name_file", "Fichier du nom"),
-        integer("replicas", "Exemplaires"),
-        several("ports", "Ports", "Sous la forme courte de Compose."),
-        integer("ports_line", "Ligne des ports"),
-        several("expose", "Ports internes"),
-        several("networks", "Réseaux", "Leurs noms réels."),
-        integer("networks_line", "Ligne des réseaux"),
-        text("network_mode", "Mode réseau"),
-        several("mounts", "Montages", "type source:destination[:ro] ; un volume porte son nom réel."),
-        integer("mounts_line", "Ligne des montages"),
-        flag("more_mounts", "Autres montages", "Vrai s’il monte aussi secrets, configurations ou volumes d’un autre."),
-        several("environment", "Variables", "Les noms de celles qui ont une valeur."),
-        several("profiles", "Profils"),
-        several("depends_on", "Dépend de"),
-        text("restart", "Redémarrage"),
-        flag("healthcheck", "Contrôle de santé"),
-        text(
-            "config_hash", "Empreinte", "Celle que Compose écrirait dans l’étiquette config-hash ; inconnue sans lui."
-        ),
-        *_WHERE,
-    ),
+    key=("root", "files", "service"),
     source="compose",
 )
+class ComposeService(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    project: str | None = text("Projet")
+    service: str = text("Service")
+    active: bool | None = flag("Actif", "Faux si son profil n’est pas actif.")
+    image: str | None = text("Image")
+    image_line: int | None = integer("Ligne de l’image")
+    build: bool | None = flag("Construit", "Vrai si l’image se construit sur place.")
+    build_context: str | None = text("Dossier de construction")
+    container_name: str | None = text("Nom imposé", "Inconnu si Compose le choisit.")
+    container_name_line: int | None = integer("Ligne du nom")
+    container_name_file: str | None = text("Fichier du nom")
+    replicas: int | None = integer("Exemplaires")
+    ports: tuple[str, ...] | None = several("Ports", "Sous la forme courte de Compose.")
+    ports_line: int | None = integer("Ligne des ports")
+    expose: tuple[str, ...] | None = several("Ports internes")
+    networks: tuple[str, ...] | None = several("Réseaux", "Leurs noms réels.")
+    networks_line: int | None = integer("Ligne des réseaux")
+    network_mode: str | None = text("Mode réseau")
+    mounts: tuple[str, ...] | None = several("Montages", "type source:destination[:ro] ; un volume porte son nom réel.")
+    mounts_line: int | None = integer("Ligne des montages")
+    more_mounts: bool | None = flag(
+        "Autres montages", "Vrai s’il monte aussi secrets, configurations ou volumes d’un autre."
+    )
+    environment: tuple[str, ...] | None = several("Variables", "Les noms de celles qui ont une valeur.")
+    profiles: tuple[str, ...] | None = several("Profils")
+    depends_on: tuple[str, ...] | None = several("Dépend de")
+    restart: str | None = text("Redémarrage")
+    healthcheck: bool | None = flag("Contrôle de santé")
+    config_hash: str | None = text(
+        "Empreinte", "Celle que Compose écrirait dans l’étiquette config-hash ; inconnue sans lui."
+    )
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
 
-PORTS = Table(
+
+@table(
     "compose_ports",
     "Ports des fichiers compose",
     "Ce que chaque service demande de publier.",
-    ("root", "files", "service", "protocol", "host_ip", "host_port", "host_port_last", "container_port"),
-    (
-        _ROOT,
-        _FILES,
-        text("project", "Projet"),
-        text("service", "Service"),
-        text("protocol", "Protocole"),
-        text("host_ip", "Adresse", "0.0.0.0 et :: quand le fichier n’en donne pas."),
-        integer("host_port", "Port", "Inconnu : choisi par le moteur au démarrage."),
-        integer("host_port_last", "Dernier port", "Fin de la plage ; inconnue pour un seul port."),
-        integer("container_port", "Port interne"),
-        integer("container_port_last", "Dernier port interne", "Inconnu pour un seul port."),
-        flag("chosen", "Choisi", "Vrai si le moteur choisit, parmi tous les ports ou dans la plage."),
-        *_WHERE,
-    ),
+    key=("root", "files", "service", "protocol", "host_ip", "host_port", "host_port_last", "container_port"),
     source="compose",
 )
+class ComposePort(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    project: str | None = text("Projet")
+    service: str = text("Service")
+    protocol: str = text("Protocole")
+    host_ip: str = text("Adresse", "0.0.0.0 et :: quand le fichier n’en donne pas.")
+    host_port: int | None = integer("Port", "Inconnu : choisi par le moteur au démarrage.")
+    host_port_last: int | None = integer("Dernier port", "Fin de la plage ; inconnue pour un seul port.")
+    container_port: int = integer("Port interne")
+    container_port_last: int | None = integer("Dernier port interne", "Inconnu pour un seul port.")
+    chosen: bool | None = flag("Choisi", "Vrai si le moteur choisit, parmi tous les ports ou dans la plage.")
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
 
-RESOURCES = Table(
+
+@table(
     "compose_resources",
     "Réseaux et volumes des fichiers compose",
     "Les réseaux et les volumes que les projets déclarent.",
-    ("root", "files", "kind", "key"),
-    (
-        _ROOT,
-        _FILES,
-        text("project", "Projet"),
-        text("kind", "Nature", words={"network": "réseau", "volume": "volume"}),
-        text("key", "Clé", "Le nom dans le fichier."),
-        text("name", "Nom réel"),
-        flag("external", "Externe", "Vrai si le projet ne le crée pas."),
-        flag("used", "Utilisé", "Vrai si un service qui démarre le demande."),
-        text("driver", "Pilote"),
-        *_WHERE,
-    ),
+    key=("root", "files", "kind", "key"),
     source="compose",
 )
+class ComposeResource(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    project: str | None = text("Projet")
+    kind: str = text("Nature", words={"network": "réseau", "volume": "volume"})
+    key: str = text("Clé", "Le nom dans le fichier.")
+    name: str | None = text("Nom réel")
+    external: bool | None = flag("Externe", "Vrai si le projet ne le crée pas.")
+    used: bool | None = flag("Utilisé", "Vrai si un service qui démarre le demande.")
+    driver: str | None = text("Pilote")
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
 
-LABELS = Table(
+
+@table(
     "compose_labels",
     "Étiquettes des fichiers compose",
     "Les étiquettes demandées pour les conteneurs ; mêmes règles que celles du moteur.",
-    ("root", "files", "service", "label"),
-    (
-        _ROOT,
-        _FILES,
-        text("service", "Service"),
-        text("label", "Étiquette"),
-        text("value", "Valeur", "Inconnue si l’audit n’en a pas besoin."),
-        *_WHERE,
-    ),
+    key=("root", "files", "service", "label"),
     source="compose",
 )
+class ComposeLabel(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    service: str = text("Service")
+    label: str = text("Étiquette")
+    value: str | None = text("Valeur", "Inconnue si l’audit n’en a pas besoin.")
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
 
-ENVIRONMENT = Table(
+
+@table(
     "compose_environment",
     "Variables des fichiers compose",
     "Les variables des services, sans leurs valeurs, sauf l’utilisateur et la base d’une image de base de données.",
-    ("root", "files", "service", "variable"),
-    (
-        _ROOT,
-        _FILES,
-        text("service", "Service"),
-        text("variable", "Variable"),
-        text("value", "Valeur", "Inconnue : elle n’est pas gardée."),
-        *_WHERE,
-    ),
+    key=("root", "files", "service", "variable"),
     source="compose",
 )
+class ComposeVariable(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    service: str = text("Service")
+    variable: str = text("Variable")
+    value: str | None = text("Valeur", "Inconnue : elle n’est pas gardée.")
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
 
-SECRETS = Table(
+
+@table(
     "compose_secrets",
     "Secrets en clair",
     "Les secrets écrits dans un fichier compose : leur nom et leur place, jamais leur valeur.",
-    ("root", "files", "service", "kind", "name", "file", "line"),
-    (
-        _ROOT,
-        _FILES,
-        text("project", "Projet"),
-        text("service", "Service"),
-        text(
-            "kind",
-            "Place",
-            words={"environment": "variable", "label": "étiquette", "command": "commande", "build": "construction"},
-        ),
-        text("name", "Nom"),
-        flag("default", "Par défaut", "Vrai si c’est la valeur de repli d’une variable."),
-        *_WHERE,
-    ),
+    key=("root", "files", "service", "kind", "name", "file", "line"),
     source="compose",
 )
+class ComposeSecret(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    project: str | None = text("Projet")
+    service: str = text("Service")
+    kind: str = text(
+        "Place", words={"environment": "variable", "label": "étiquette", "command": "commande", "build": "construction"}
+    )
+    name: str = text("Nom")
+    default: bool | None = flag("Par défaut", "Vrai si c’est la valeur de repli d’une variable.")
+    file: str = text("Fichier", "Relatif à la racine.")
+    line: int = integer("Ligne")
 
-CONNECTIONS = Table(
+
+@table(
     "compose_connections",
     "Adresses de bases dans les fichiers compose",
     "Les adresses de connexion des variables, sans leurs identifiants.",
-    ("root", "files", "service", "variable"),
-    (
-        _ROOT,
-        _FILES,
-        text("project", "Projet"),
-        text("service", "Service"),
-        text("variable", "Variable"),
-        text("scheme", "Protocole"),
-        text("host", "Machine"),
-        integer("port", "Port"),
-        text("database", "Base"),
-        *_WHERE,
-    ),
+    key=("root", "files", "service", "variable"),
     source="compose",
 )
+class ComposeConnection(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+    project: str | None = text("Projet")
+    service: str = text("Service")
+    variable: str = text("Variable")
+    scheme: str | None = text("Protocole")
+    host: str | None = text("Machine")
+    port: int | None = integer("Port")
+    database: str | None = text("Base")
+    file: str | None = text("Fichier", "Relatif à la racine.")
+    line: int | None = integer("Ligne")
 
-LINES = Table(
+
+@table(
     "compose_lines",
     "Lignes des fichiers compose",
     "Les lignes que l’on peut corriger sans rien voir de secret ; les autres n’ont que leur numéro.",
-    ("root", "file", "line"),
-    (
-        _ROOT,
-        *_WHERE,
-        text("text", "Texte", "Inconnu : la ligne pourrait tenir un secret, et n’est pas gardée."),
-        text("ending", "Fin", words={"lf": "saut de ligne", "crlf": "retour et saut de ligne", "none": "aucune"}),
-    ),
+    key=("root", "file", "line"),
     source="compose",
 )
+class ComposeLine(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    file: str = text("Fichier", "Relatif à la racine.")
+    line: int = integer("Ligne")
+    text: str | None = text("Texte", "Inconnu : la ligne pourrait tenir un secret, et n’est pas gardée.")
+    ending: str | None = code("Fin", words={"lf": "saut de ligne", "crlf": "retour et saut de ligne", "none": "aucune"})
 
-EXCLUDED = Table(
+
+@table(
     "exclusions",
     "Exclusions",
     "Ce que la recherche des projets a laissé de côté : ce ne sont pas des services.",
-    ("root", "folder", "kind"),
-    (
-        _ROOT,
-        text("folder", "Dossier", "Relatif à la racine."),
-        text("kind", "Nature", words=EXCLUSIONS),
-        integer("count", "Fichiers", "Inconnu pour un dossier qui n’a pas été ouvert."),
-        text("example", "Exemple"),
-    ),
+    key=("root", "folder", "kind"),
     source="compose",
 )
-
-TABLES = (
-    PROJECTS,
-    FILES,
-    PROBLEMS_TABLE,
-    SERVICES,
-    PORTS,
-    RESOURCES,
-    LABELS,
-    ENVIRONMENT,
-    SECRETS,
-    CONNECTIONS,
-    LINES,
-    EXCLUDED,
-)
+class Exclusion(Row):
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+    folder: str = text("Dossier", "Relatif à la racine.")
+    kind: str = text("Nature", words=EXCLUSIONS)
+    count: int | None = integer("Fichiers", "Inconnu pour un dossier qui n’a pas été ouvert.")
+    example: str | None = text("Exemple")

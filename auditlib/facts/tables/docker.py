@@ -1,6 +1,8 @@
 """What the Docker engine says."""
 
-from auditlib.facts.table import Table, flag, instant, integer, several, size, text
+import datetime as dt
+
+from auditlib.facts.table import Row, flag, instant, integer, octets, several, table, text
 
 STATES = {
     "created": "créé",
@@ -13,242 +15,220 @@ STATES = {
 }
 HEALTHS = {"starting": "démarrage", "healthy": "bonne", "unhealthy": "mauvaise"}
 
-DOCKER_ENGINE = Table(
-    "docker_engine",
-    "Moteur Docker",
-    "Le moteur interrogé, une ligne.",
-    ("name",),
-    (
-        text("name", "Moteur"),
-        text("endpoint", "Adresse"),
-        flag("local", "Local", "Vrai si ses conteneurs sont des processus de cette machine."),
-        text("version", "Version"),
-        text("api_version", "Version de l’API"),
-        text("os", "Système"),
-        text("kernel", "Noyau"),
-        text("storage_driver", "Pilote de stockage"),
-        text("cgroup_version", "Version de cgroup"),
-        text("root", "Dossier de données"),
-        instant("clock", "Horloge", "L’heure du moteur à la collecte : celle de ses dates."),
-        flag("live_restore", "Live restore"),
-        text("swarm", "Swarm"),
-        several("security_options", "Options de sécurité"),
-    ),
-    source="engine",
-)
 
-DOCKER_SWARM = Table(
+@table("docker_engine", "Moteur Docker", "Le moteur interrogé, une ligne.", key=("name",), source="engine")
+class DockerEngine(Row):
+    name: str = text("Moteur")
+    endpoint: str | None = text("Adresse")
+    local: bool | None = flag("Local", "Vrai si ses conteneurs sont des processus de cette machine.")
+    version: str | None = text("Version")
+    api_version: str | None = text("Version de l’API")
+    os: str | None = text("Système")
+    kernel: str | None = text("Noyau")
+    storage_driver: str | None = text("Pilote de stockage")
+    cgroup_version: str | None = text("Version de cgroup")
+    root: str | None = text("Dossier de données")
+    clock: dt.datetime | None = instant("Horloge", "L’heure du moteur à la collecte : celle de ses dates.")
+    live_restore: bool | None = flag("Live restore")
+    swarm: str | None = text("Swarm")
+    security_options: tuple[str, ...] | None = several("Options de sécurité")
+
+
+@table(
     "docker_swarm",
     "Essaim Docker",
     "L’essaim (swarm) dont le moteur est un nœud, une ligne ; vide s’il n’est d’aucun.",
-    ("name",),
-    (
-        text("name", "Moteur"),
-        text("address", "Adresse annoncée", "Celle que les autres nœuds joignent."),
-        flag("manager", "Gestionnaire", "Faux : un simple nœud, qui ne sait rien des réglages de l’essaim."),
-        integer("port", "Port de gestion"),
-        integer("nodes", "Nœuds"),
-        integer("managers", "Gestionnaires"),
-        flag("autolock", "Verrouillage automatique"),
-        integer("certificate_days", "Durée des certificats", "Des nœuds, en jours."),
-    ),
+    key=("name",),
     source="engine",
 )
+class DockerSwarm(Row):
+    name: str = text("Moteur")
+    address: str | None = text("Adresse annoncée", "Celle que les autres nœuds joignent.")
+    manager: bool | None = flag("Gestionnaire", "Faux : un simple nœud, qui ne sait rien des réglages de l’essaim.")
+    port: int | None = integer("Port de gestion")
+    nodes: int | None = integer("Nœuds")
+    managers: int | None = integer("Gestionnaires")
+    autolock: bool | None = flag("Verrouillage automatique")
+    certificate_days: int | None = integer("Durée des certificats", "Des nœuds, en jours.")
 
-CONTAINERS = Table(
+
+@table(
     "containers",
     "Conteneurs",
     "Les conteneurs du moteur Docker, quel que soit leur état.",
-    ("name",),
-    (
-        text("name", "Conteneur"),
-        text("id", "Identifiant"),
-        text("image", "Image", "La référence demandée à la création."),
-        text("image_id", "Identifiant de l’image"),
-        text("state", "État", words=STATES),
-        text("health", "Santé", "Inconnue sans contrôle de santé.", words=HEALTHS),
-        text(
-            "health_reported", "Santé annoncée", "Le mot du moteur, « none » compris, que Traefik lit ; inconnu sans."
-        ),
-        flag("healthcheck", "Contrôle de santé", "Vrai si un contrôle de santé est défini."),
-        integer("exit_code", "Code de sortie"),
-        flag("oom_killed", "Tué faute de mémoire"),
-        text("start_error", "Erreur au démarrage", "Enregistrée par le moteur au dernier démarrage."),
-        text("restart_policy", "Redémarrage", "no, always, on-failure ou unless-stopped."),
-        integer("restart_max", "Redémarrages permis", "Borne de la politique on-failure ; inconnue sans borne."),
-        integer("restart_count", "Redémarrages"),
-        instant("created", "Créé"),
-        instant("started", "Démarré"),
-        instant("finished", "Arrêté"),
-        integer("pid", "PID"),
-        text("compose_project", "Projet compose"),
-        text("compose_service", "Service compose"),
-        several("compose_files", "Fichiers compose"),
-        text("compose_dir", "Dossier compose"),
-        text("compose_version", "Version de Compose"),
-        text("network_mode", "Mode réseau"),
-        text("pid_mode", "Espace PID"),
-        text("ipc_mode", "Espace IPC"),
-        text("uts_mode", "Espace UTS"),
-        text("userns_mode", "Espace utilisateur"),
-        flag("privileged", "Privilégié"),
-        flag("readonly_rootfs", "Racine en lecture seule"),
-        text("user", "Utilisateur"),
-        several("cap_add", "Capacités ajoutées"),
-        several("cap_drop", "Capacités retirées"),
-        several("security_options", "Options de sécurité"),
-        text("apparmor_profile", "Profil AppArmor"),
-        size("memory_limit", "Limite mémoire", missing="aucune"),
-        integer("nano_cpus", "Limite CPU", "En milliardièmes de processeur.", missing="aucune"),
-        integer("pids_limit", "Limite de processus", missing="aucune"),
-        integer("cpu_shares", "Part de processeur", "Poids relatif (cpu_shares).", missing="aucune"),
-        integer("cpu_quota", "Quota de processeur", "En microsecondes par période.", missing="aucun"),
-        several("devices", "Périphériques", "Ceux de la machine qui lui sont donnés."),
-        several("ulimits", "Limites propres", "Noms des ulimits réglées pour lui."),
-        text("cgroup_parent", "Cgroup parent", "Inconnu s’il n’est pas réglé.", missing="par défaut"),
-        text("log_driver", "Journaux", "Pilote de journalisation."),
-        text("log_max_size", "Taille des journaux", "Option max-size du pilote ; inconnue si elle n’est pas réglée."),
-        several("exposed_ports", "Ports internes", "Ports déclarés par l’image ou le conteneur (EXPOSE)."),
-        several("network_ports", "Ports en réseau", "Ports déclarés ou publiés de son réseau : Traefik en prend un."),
-        several("extra_hosts", "Noms ajoutés", "Noms ajoutés à son /etc/hosts, sous la forme nom:adresse."),
-    ),
+    key=("name",),
     source="engine",
 )
+class Container(Row):
+    name: str = text("Conteneur")
+    id: str | None = text("Identifiant")
+    image: str | None = text("Image", "La référence demandée à la création.")
+    image_id: str | None = text("Identifiant de l’image")
+    state: str | None = text("État", words=STATES)
+    health: str | None = text("Santé", "Inconnue sans contrôle de santé.", words=HEALTHS)
+    health_reported: str | None = text(
+        "Santé annoncée", "Le mot du moteur, « none » compris, que Traefik lit ; inconnu sans."
+    )
+    healthcheck: bool | None = flag("Contrôle de santé", "Vrai si un contrôle de santé est défini.")
+    exit_code: int | None = integer("Code de sortie")
+    oom_killed: bool | None = flag("Tué faute de mémoire")
+    start_error: str | None = text("Erreur au démarrage", "Enregistrée par le moteur au dernier démarrage.")
+    restart_policy: str | None = text("Redémarrage", "no, always, on-failure ou unless-stopped.")
+    restart_max: int | None = integer("Redémarrages permis", "Borne de la politique on-failure ; inconnue sans borne.")
+    restart_count: int | None = integer("Redémarrages")
+    created: dt.datetime | None = instant("Créé")
+    started: dt.datetime | None = instant("Démarré")
+    finished: dt.datetime | None = instant("Arrêté")
+    pid: int | None = integer("PID")
+    compose_project: str | None = text("Projet compose")
+    compose_service: str | None = text("Service compose")
+    compose_files: tuple[str, ...] | None = several("Fichiers compose")
+    compose_dir: str | None = text("Dossier compose")
+    compose_version: str | None = text("Version de Compose")
+    network_mode: str | None = text("Mode réseau")
+    pid_mode: str | None = text("Espace PID")
+    ipc_mode: str | None = text("Espace IPC")
+    uts_mode: str | None = text("Espace UTS")
+    userns_mode: str | None = text("Espace utilisateur")
+    privileged: bool | None = flag("Privilégié")
+    readonly_rootfs: bool | None = flag("Racine en lecture seule")
+    user: str | None = text("Utilisateur")
+    cap_add: tuple[str, ...] | None = several("Capacités ajoutées")
+    cap_drop: tuple[str, ...] | None = several("Capacités retirées")
+    security_options: tuple[str, ...] | None = several("Options de sécurité")
+    apparmor_profile: str | None = text("Profil AppArmor")
+    memory_limit: int | None = octets("Limite mémoire", missing="aucune")
+    nano_cpus: int | None = integer("Limite CPU", "En milliardièmes de processeur.", missing="aucune")
+    pids_limit: int | None = integer("Limite de processus", missing="aucune")
+    cpu_shares: int | None = integer("Part de processeur", "Poids relatif (cpu_shares).", missing="aucune")
+    cpu_quota: int | None = integer("Quota de processeur", "En microsecondes par période.", missing="aucun")
+    devices: tuple[str, ...] | None = several("Périphériques", "Ceux de la machine qui lui sont donnés.")
+    ulimits: tuple[str, ...] | None = several("Limites propres", "Noms des ulimits réglées pour lui.")
+    cgroup_parent: str | None = text("Cgroup parent", "Inconnu s’il n’est pas réglé.", missing="par défaut")
+    log_driver: str | None = text("Journaux", "Pilote de journalisation.")
+    log_max_size: str | None = text(
+        "Taille des journaux", "Option max-size du pilote ; inconnue si elle n’est pas réglée."
+    )
+    exposed_ports: tuple[str, ...] | None = several(
+        "Ports internes", "Ports déclarés par l’image ou le conteneur (EXPOSE)."
+    )
+    network_ports: tuple[str, ...] | None = several(
+        "Ports en réseau", "Ports déclarés ou publiés de son réseau : Traefik en prend un."
+    )
+    extra_hosts: tuple[str, ...] | None = several(
+        "Noms ajoutés", "Noms ajoutés à son /etc/hosts, sous la forme nom:adresse."
+    )
 
-CONTAINER_NETWORKS = Table(
+
+@table(
     "container_networks",
     "Attachements",
     "À quels réseaux chaque conteneur est attaché, sous quelles adresses et quels noms.",
-    ("container", "network"),
-    (
-        text("container", "Conteneur"),
-        text("network", "Réseau"),
-        text("ipv4", "IPv4", "Inconnue tant que le conteneur est arrêté."),
-        text("ipv6", "IPv6"),
-        several("aliases", "Alias DNS"),
-    ),
+    key=("container", "network"),
     source="engine",
 )
+class ContainerNetwork(Row):
+    container: str = text("Conteneur")
+    network: str = text("Réseau")
+    ipv4: str | None = text("IPv4", "Inconnue tant que le conteneur est arrêté.")
+    ipv6: str | None = text("IPv6")
+    aliases: tuple[str, ...] | None = several("Alias DNS")
 
-NETWORKS = Table(
-    "networks",
-    "Réseaux Docker",
-    "Les réseaux du moteur Docker.",
-    ("name", "id"),
-    (
-        text("name", "Réseau"),
-        text("id", "Identifiant"),
-        text("driver", "Pilote"),
-        text("scope", "Portée"),
-        flag("internal", "Interne"),
-        flag("ipv6", "IPv6"),
-        flag("encrypted", "Chiffré", "D’un nœud à l’autre de l’essaim ; inconnu d’un réseau d’une seule machine."),
-        several("subnets", "Sous-réseaux"),
-        several("gateways", "Passerelles"),
-        text("compose_project", "Projet compose"),
-        instant("created", "Créé"),
-    ),
-    source="engine",
-)
 
-VOLUMES = Table(
-    "volumes",
-    "Volumes",
-    "Les volumes du moteur Docker.",
-    ("name",),
-    (
-        text("name", "Volume"),
-        text("driver", "Pilote"),
-        text("scope", "Portée"),
-        text("mountpoint", "Emplacement"),
-        text("compose_project", "Projet compose"),
-        instant("created", "Créé"),
-    ),
-    source="engine",
-)
+@table("networks", "Réseaux Docker", "Les réseaux du moteur Docker.", key=("name", "id"), source="engine")
+class Network(Row):
+    name: str = text("Réseau")
+    id: str | None = text("Identifiant")
+    driver: str | None = text("Pilote")
+    scope: str | None = text("Portée")
+    internal: bool | None = flag("Interne")
+    ipv6: bool | None = flag("IPv6")
+    encrypted: bool | None = flag(
+        "Chiffré", "D’un nœud à l’autre de l’essaim ; inconnu d’un réseau d’une seule machine."
+    )
+    subnets: tuple[str, ...] | None = several("Sous-réseaux")
+    gateways: tuple[str, ...] | None = several("Passerelles")
+    compose_project: str | None = text("Projet compose")
+    created: dt.datetime | None = instant("Créé")
 
-MOUNTS = Table(
-    "mounts",
-    "Montages",
-    "Ce que chaque conteneur monte.",
-    ("container", "destination"),
-    (
-        text("container", "Conteneur"),
-        text("type", "Type", "bind, volume, tmpfs…"),
-        text("source", "Source", "Chemin sur la machine."),
-        text("volume", "Volume"),
-        text("destination", "Destination"),
-        flag("writable", "Écriture"),
-        text("propagation", "Propagation"),
-        flag("folder", "Dossier", "Vrai si la source est un dossier ; regardé pour les chemins sensibles seulement."),
-    ),
-    source="engine",
-)
 
-IMAGES = Table(
-    "images",
-    "Images",
-    "Les images du moteur Docker.",
-    ("id",),
-    (
-        text("id", "Identifiant"),
-        several("tags", "Étiquettes"),
-        size("size", "Taille"),
-        instant("created", "Créée"),
-        flag("healthcheck", "Contrôle de santé", "Regardé pour les images que des conteneurs utilisent, 30 au plus."),
-    ),
-    source="engine",
-)
+@table("volumes", "Volumes", "Les volumes du moteur Docker.", key=("name",), source="engine")
+class Volume(Row):
+    name: str = text("Volume")
+    driver: str | None = text("Pilote")
+    scope: str | None = text("Portée")
+    mountpoint: str | None = text("Emplacement")
+    compose_project: str | None = text("Projet compose")
+    created: dt.datetime | None = instant("Créé")
 
-LABELS = Table(
+
+@table("mounts", "Montages", "Ce que chaque conteneur monte.", key=("container", "destination"), source="engine")
+class Mount(Row):
+    container: str = text("Conteneur")
+    type: str | None = text("Type", "bind, volume, tmpfs…")
+    source: str | None = text("Source", "Chemin sur la machine.")
+    volume: str | None = text("Volume")
+    destination: str = text("Destination")
+    writable: bool | None = flag("Écriture")
+    propagation: str | None = text("Propagation")
+    folder: bool | None = flag(
+        "Dossier", "Vrai si la source est un dossier ; regardé pour les chemins sensibles seulement."
+    )
+
+
+@table("images", "Images", "Les images du moteur Docker.", key=("id",), source="engine")
+class Image(Row):
+    id: str = text("Identifiant")
+    tags: tuple[str, ...] | None = several("Étiquettes")
+    size: int | None = octets("Taille")
+    created: dt.datetime | None = instant("Créée")
+    healthcheck: bool | None = flag(
+        "Contrôle de santé", "Regardé pour les images que des conteneurs utilisent, 30 au plus."
+    )
+
+
+@table(
     "labels",
     "Étiquettes des conteneurs",
     "Les étiquettes (labels). Seules les valeurs utiles à l’audit sont gardées, sans leurs secrets.",
-    ("container", "label"),
-    (
-        text("container", "Conteneur"),
-        text("label", "Étiquette"),
-        text("value", "Valeur", "Inconnue si l’audit n’en a pas besoin : elle n’est pas gardée."),
-        integer(
-            "variant",
-            "Variante",
-            "Numéro d’une valeur dont un secret a été retiré : à valeur égale, numéro égal pour une même étiquette.",
-        ),
-    ),
+    key=("container", "label"),
     source="engine",
 )
+class ContainerLabel(Row):
+    container: str = text("Conteneur")
+    label: str = text("Étiquette")
+    value: str | None = text("Valeur", "Inconnue si l’audit n’en a pas besoin : elle n’est pas gardée.")
+    variant: int | None = integer(
+        "Variante",
+        "Numéro d’une valeur dont un secret a été retiré : à valeur égale, numéro égal pour une même étiquette.",
+    )
 
-ENVIRONMENT = Table(
+
+@table(
     "container_environment",
     "Variables des conteneurs",
     "Les noms des variables d’environnement, celles de l’image comprises ; aucune valeur n’est gardée.",
-    ("container", "variable"),
-    (
-        text("container", "Conteneur"),
-        text("variable", "Variable"),
-    ),
+    key=("container", "variable"),
     source="engine",
 )
+class ContainerVariable(Row):
+    container: str = text("Conteneur")
+    variable: str = text("Variable")
 
-PUBLICATIONS = Table(
+
+@table(
     "publications",
     "Ports publiés",
     "Les ports que le moteur Docker publie sur la machine, en vigueur ou seulement configurés.",
-    ("container", "protocol", "container_port", "host_ip", "host_port", "live"),
-    (
-        text("container", "Conteneur"),
-        text("protocol", "Protocole"),
-        integer("container_port", "Port interne"),
-        text("host_ip", "Adresse", "Adresse de la machine."),
-        integer("host_port", "Port", "Inconnu : choisi par le moteur au démarrage."),
-        integer("host_port_last", "Dernier port", "Fin de la plage où le moteur choisit ; inconnue sans plage."),
-        flag("live", "En vigueur", "Faux : configuré, mais le conteneur ne tourne pas."),
-        flag("chosen", "Choisi", "Vrai si le moteur choisit le port, parmi tous ou dans une plage."),
-    ),
+    key=("container", "protocol", "container_port", "host_ip", "host_port", "live"),
     source="engine",
 )
-
-TABLES = (
-    *(DOCKER_ENGINE, DOCKER_SWARM, CONTAINERS, CONTAINER_NETWORKS, NETWORKS, VOLUMES, MOUNTS, IMAGES),
-    *(LABELS, ENVIRONMENT, PUBLICATIONS),
-)
+class Publication(Row):
+    container: str = text("Conteneur")
+    protocol: str = text("Protocole")
+    container_port: int = integer("Port interne")
+    host_ip: str = text("Adresse", "Adresse de la machine.")
+    host_port: int | None = integer("Port", "Inconnu : choisi par le moteur au démarrage.")
+    host_port_last: int | None = integer("Dernier port", "Fin de la plage où le moteur choisit ; inconnue sans plage.")
+    live: bool = flag("En vigueur", "Faux : configuré, mais le conteneur ne tourne pas.")
+    chosen: bool | None = flag("Choisi", "Vrai si le moteur choisit le port, parmi tous ou dans une plage.")

@@ -1,162 +1,164 @@
 """What the machine says of its network, its disks, its units, and of who may command Docker."""
 
-from auditlib.facts.table import Table, flag, instant, integer, several, size, text
+import datetime as dt
 
-HOST_ADDRESSES = Table(
+from auditlib.facts.table import Row, flag, instant, integer, octets, several, table, text
+
+
+@table(
     "host_addresses",
     "Adresses de la machine",
     "Les adresses de chaque interface, ponts de Docker compris, sauf celles de lien local.",
-    ("interface", "address"),
-    (
-        text("interface", "Interface"),
-        text("family", "Famille", "ipv4 ou ipv6."),
-        text("address", "Adresse"),
-        integer("prefix", "Préfixe"),
-    ),
+    key=("interface", "address"),
     source="network",
 )
+class HostAddress(Row):
+    interface: str = text("Interface")
+    family: str | None = text("Famille", "ipv4 ou ipv6.")
+    address: str = text("Adresse")
+    prefix: int | None = integer("Préfixe")
 
-HOST_ROUTES = Table(
+
+@table(
     "host_routes",
     "Routes de la machine",
     "La table de routage principale du noyau, sans les adresses propres de la machine ni les liens locaux.",
-    ("family", "destination", "interface", "gateway", "metric"),
-    (
-        text("family", "Famille", "ipv4 ou ipv6."),
-        text("destination", "Destination", "0.0.0.0/0 ou ::/0 : la route par défaut."),
-        text("gateway", "Passerelle", "Inconnue : le réseau est joint directement.", missing="aucune"),
-        text("interface", "Interface"),
-        integer("metric", "Métrique"),
-    ),
+    key=("family", "destination", "interface", "gateway", "metric"),
     source="network",
 )
+class HostRoute(Row):
+    family: str = text("Famille", "ipv4 ou ipv6.")
+    destination: str = text("Destination", "0.0.0.0/0 ou ::/0 : la route par défaut.")
+    gateway: str | None = text("Passerelle", "Inconnue : le réseau est joint directement.", missing="aucune")
+    interface: str = text("Interface")
+    metric: int = integer("Métrique")
 
-FIREWALLS = Table(
+
+@table(
     "firewalls",
     "Pare-feu",
     "Les pare-feu connus, et s’ils sont actifs. Un état inconnu n’est pas un pare-feu absent.",
-    ("name",),
-    (
-        text("name", "Pare-feu", "ufw, firewalld, nftables ou iptables."),
-        flag("installed", "Installé"),
-        flag("active", "Actif", "Inconnu si rien de lisible ne le dit.", missing="inconnu"),
-        text("input_policy", "Politique d’entrée", "drop, reject ou accept, par défaut."),
-        text("evidence", "D’après"),
-    ),
+    key=("name",),
     source="network",
 )
+class Firewall(Row):
+    name: str = text("Pare-feu", "ufw, firewalld, nftables ou iptables.")
+    installed: bool | None = flag("Installé")
+    active: bool | None = flag("Actif", "Inconnu si rien de lisible ne le dit.", missing="inconnu")
+    input_policy: str | None = text("Politique d’entrée", "drop, reject ou accept, par défaut.")
+    evidence: str | None = text("D’après")
 
-DISKS = Table(
+
+@table(
     "disks",
     "Disques",
     "Les systèmes de fichiers de la racine, des données de Docker et de celles des bases de données.",
-    ("mountpoint",),
-    (
-        text("mountpoint", "Point de montage"),
-        several("holds", "Contient"),
-        text("device", "Périphérique"),
-        text("filesystem", "Système de fichiers"),
-        size("size", "Taille"),
-        size("used", "Utilisé"),
-        size("free", "Libre", "Sans la réserve de root."),
-        integer("inodes", "Inodes", "Inconnus : ce système de fichiers n’en compte pas.", missing="sans objet"),
-        integer("inodes_free", "Inodes libres", missing="sans objet"),
-    ),
+    key=("mountpoint",),
     source="disks",
 )
+class Disk(Row):
+    mountpoint: str = text("Point de montage")
+    holds: tuple[str, ...] | None = several("Contient")
+    device: str | None = text("Périphérique")
+    filesystem: str | None = text("Système de fichiers")
+    size: int | None = octets("Taille")
+    used: int | None = octets("Utilisé")
+    free: int | None = octets("Libre", "Sans la réserve de root.")
+    inodes: int | None = integer("Inodes", "Inconnus : ce système de fichiers n’en compte pas.", missing="sans objet")
+    inodes_free: int | None = integer("Inodes libres", missing="sans objet")
 
-DOCKER_USAGE = Table(
+
+@table(
     "docker_usage",
     "Place utilisée par Docker",
     "Ce que le moteur compte par sorte d’objets, et ce qu’un nettoyage libérerait : selon le moteur s’il le dit "
     "(API 1.52 et suivantes), sinon la place propre à ce qui ne sert pas, sans celle partagée avec ce qui sert.",
-    ("kind",),
-    (
-        text(
-            "kind",
-            "Sorte",
-            words={
-                "images": "images",
-                "containers": "conteneurs",
-                "volumes": "volumes",
-                "build_cache": "cache de construction",
-            },
-        ),
-        integer("count", "Nombre"),
-        integer("active", "En service"),
-        size("size", "Taille"),
-        size("reclaimable", "Récupérable"),
-    ),
+    key=("kind",),
     source="engine_usage",
 )
+class DockerUsage(Row):
+    kind: str = text(
+        "Sorte",
+        words={
+            "images": "images",
+            "containers": "conteneurs",
+            "volumes": "volumes",
+            "build_cache": "cache de construction",
+        },
+    )
+    count: int | None = integer("Nombre")
+    active: int | None = integer("En service")
+    size: int | None = octets("Taille")
+    reclaimable: int | None = octets("Récupérable")
 
-DOCKER_GROUP = Table(
+
+@table(
     "docker_group",
     "Groupe de Docker",
     "Les comptes locaux du groupe qui tient le socket de Docker : chacun peut tout faire sur la machine.",
-    ("group", "user"),
-    (
-        text("group", "Groupe"),
-        text("user", "Compte"),
-        integer("uid", "UID", "Inconnu : le groupe cite un compte qui n’est pas local."),
-        flag("primary", "Groupe principal"),
-    ),
+    key=("group", "user"),
     source="docker_access",
 )
+class GroupMember(Row):
+    group: str = text("Groupe")
+    user: str = text("Compte")
+    uid: int | None = integer("UID", "Inconnu : le groupe cite un compte qui n’est pas local.")
+    primary: bool | None = flag("Groupe principal")
 
-DOCKER_SOCKETS = Table(
+
+@table(
     "docker_sockets",
     "Sockets de Docker",
     "Les fichiers sockets de Docker et de containerd, et qui peut y écrire.",
-    ("path",),
-    (
-        text("path", "Socket"),
-        text("daemon", "Démon", "docker ou containerd."),
-        text("mode", "Mode", "En octal, comme 660."),
-        text("owner", "Propriétaire"),
-        text("group", "Groupe"),
-    ),
+    key=("path",),
     source="docker_access",
 )
+class DockerSocket(Row):
+    path: str = text("Socket")
+    daemon: str | None = text("Démon", "docker ou containerd.")
+    mode: str | None = text("Mode", "En octal, comme 660.")
+    owner: str | None = text("Propriétaire")
+    group: str | None = text("Groupe")
 
-DOCKER_DAEMON = Table(
+
+@table(
     "docker_daemon",
     "Réglages du démon Docker",
     "Ce que chaque démon reçoit de sa ligne de commande et de son fichier ; sans démon visible, le fichier seul. "
     "Inconnu : non réglé, la valeur par défaut de Docker s’applique.",
-    ("config_file", "pid"),
-    (
-        text("config_file", "Fichier"),
-        flag("config_exists", "Fichier présent"),
-        flag("config_read", "Fichier lu", "Faux : ce qu’il règle reste inconnu."),
-        integer("pid", "PID"),
-        text("data_root", "Dossier de données"),
-        several("hosts", "Adresses d’écoute"),
-        flag("tls", "TLS"),
-        flag("tlsverify", "TLS vérifié"),
-        text("group", "Groupe du socket"),
-        text("log_driver", "Pilote de journaux"),
-        text("log_max_size", "Taille des journaux", "Option max-size de log-opts."),
-        text("log_max_file", "Nombre de journaux", "Option max-file de log-opts."),
-        text("log_level", "Niveau de journal"),
-        flag("live_restore", "Live restore"),
-        flag("icc", "Communication entre conteneurs"),
-        flag("iptables", "Règles iptables"),
-        flag("ip6tables", "Règles ip6tables"),
-        flag("userland_proxy", "Proxy de ports"),
-        flag("no_new_privileges", "Sans nouveaux privilèges"),
-        flag("experimental", "Expérimental"),
-        text("userns_remap", "Espace utilisateur"),
-        text("storage_driver", "Pilote de stockage"),
-        several("storage_opts", "Options de stockage"),
-        text("cgroup_parent", "Cgroup parent"),
-        text("seccomp_profile", "Profil seccomp"),
-        several("insecure_registries", "Registres sans TLS"),
-        several("authorization_plugins", "Greffons d’autorisation"),
-        several("default_ulimits", "Limites par défaut", "Noms seulement."),
-    ),
+    key=("config_file", "pid"),
     source="docker_access",
 )
+class DockerDaemon(Row):
+    config_file: str = text("Fichier")
+    config_exists: bool | None = flag("Fichier présent")
+    config_read: bool | None = flag("Fichier lu", "Faux : ce qu’il règle reste inconnu.")
+    pid: int | None = integer("PID")
+    data_root: str | None = text("Dossier de données")
+    hosts: tuple[str, ...] | None = several("Adresses d’écoute")
+    tls: bool | None = flag("TLS")
+    tlsverify: bool | None = flag("TLS vérifié")
+    group: str | None = text("Groupe du socket")
+    log_driver: str | None = text("Pilote de journaux")
+    log_max_size: str | None = text("Taille des journaux", "Option max-size de log-opts.")
+    log_max_file: str | None = text("Nombre de journaux", "Option max-file de log-opts.")
+    log_level: str | None = text("Niveau de journal")
+    live_restore: bool | None = flag("Live restore")
+    icc: bool | None = flag("Communication entre conteneurs")
+    iptables: bool | None = flag("Règles iptables")
+    ip6tables: bool | None = flag("Règles ip6tables")
+    userland_proxy: bool | None = flag("Proxy de ports")
+    no_new_privileges: bool | None = flag("Sans nouveaux privilèges")
+    experimental: bool | None = flag("Expérimental")
+    userns_remap: str | None = text("Espace utilisateur")
+    storage_driver: str | None = text("Pilote de stockage")
+    storage_opts: tuple[str, ...] | None = several("Options de stockage")
+    cgroup_parent: str | None = text("Cgroup parent")
+    seccomp_profile: str | None = text("Profil seccomp")
+    insecure_registries: tuple[str, ...] | None = several("Registres sans TLS")
+    authorization_plugins: tuple[str, ...] | None = several("Greffons d’autorisation")
+    default_ulimits: tuple[str, ...] | None = several("Limites par défaut", "Noms seulement.")
+
 
 ACTIVE_STATES = {
     "active": "active",
@@ -167,38 +169,26 @@ ACTIVE_STATES = {
     "deactivating": "s’arrête",
 }
 
-UNITS = Table(
+
+@table(
     "units",
     "Unités systemd",
     "Les unités derrière les écoutes de la machine, celles de Docker, et toutes celles en échec.",
-    ("unit",),
-    (
-        text("unit", "Unité"),
-        text("active", "État", words=ACTIVE_STATES),
-        text("sub", "Sous-état"),
-        text("enabled", "Au démarrage", "enabled, disabled, static, generated… tel que systemd le dit."),
-        text("load", "Chargement", "loaded, not-found, masked, bad-setting ou error."),
-        text("result", "Résultat", "success, exit-code, signal, timeout…"),
-        integer("exit_status", "Code de sortie", "Du processus principal, s’il s’est terminé."),
-        integer("main_pid", "PID principal"),
-        text("restart", "Redémarrage", "no, always, on-failure…"),
-        integer("restarts", "Redémarrages"),
-        instant("since", "Depuis"),
-        text("fragment", "Fichier"),
-        several("listens", "Écoutes"),
-        text("description", "Description"),
-    ),
+    key=("unit",),
     source="systemd",
 )
-
-TABLES = (
-    HOST_ADDRESSES,
-    HOST_ROUTES,
-    FIREWALLS,
-    DISKS,
-    DOCKER_USAGE,
-    DOCKER_GROUP,
-    DOCKER_SOCKETS,
-    DOCKER_DAEMON,
-    UNITS,
-)
+class Unit(Row):
+    unit: str = text("Unité")
+    active: str | None = text("État", words=ACTIVE_STATES)
+    sub: str | None = text("Sous-état")
+    enabled: str | None = text("Au démarrage", "enabled, disabled, static, generated… tel que systemd le dit.")
+    load: str | None = text("Chargement", "loaded, not-found, masked, bad-setting ou error.")
+    result: str | None = text("Résultat", "success, exit-code, signal, timeout…")
+    exit_status: int | None = integer("Code de sortie", "Du processus principal, s’il s’est terminé.")
+    main_pid: int | None = integer("PID principal")
+    restart: str | None = text("Redémarrage", "no, always, on-failure…")
+    restarts: int | None = integer("Redémarrages")
+    since: dt.datetime | None = instant("Depuis")
+    fragment: str | None = text("Fichier")
+    listens: tuple[str, ...] | None = several("Écoutes")
+    description: str | None = text("Description")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from auditlib.facts.table import Row
+from auditlib.facts.legacy import Record
 
 # Kinds that are no fault: what Traefik tells of itself.
 TOLD = frozenset({"started", "stopping", "acme_check", "acme_renewing", "advice", "update_available", "container_gone"})
@@ -11,7 +11,7 @@ ACME = frozenset({"acme_obtain", "acme_renew", "resolver_skipped"})
 GRAVE = frozenset({"error", "fatal", "panic"})
 
 
-def errors(events: Iterable[Row]) -> list[Row]:
+def errors(events: Iterable[Record]) -> list[Record]:
     """The events that are errors, the most frequent first. What Traefik writes when it stops is none.
 
     A failed renewal is one, though Traefik writes it at the level of information.
@@ -20,7 +20,7 @@ def errors(events: Iterable[Row]) -> list[Row]:
     return sorted(found, key=lambda row: -row["count"])
 
 
-def newer_version(events: Iterable[Row], running: str | None) -> str | None:
+def newer_version(events: Iterable[Record], running: str | None) -> str | None:
     """The highest version that the log announces, if it is above the one that runs.
 
     `running` is what Traefik's API says; without it, the version of the last start that the log holds counts.
@@ -38,7 +38,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d{1,9}", version)[:3])
 
 
-def share_of_5xx(stats: Iterable[Row]) -> float | None:
+def share_of_5xx(stats: Iterable[Record]) -> float | None:
     """The share of 5xx answers among requests, 0 to 1; None without a request."""
     rows = list(stats)
     asked = sum(row["requests"] for row in rows)

@@ -1,6 +1,8 @@
 """What Traefik wrote: its own log by kind of event, and its access log in figures."""
 
-from auditlib.facts.table import Table, flag, instant, integer, several, size, text
+import datetime as dt
+
+from auditlib.facts.table import Row, flag, instant, integer, octets, several, table, text
 
 # Kinds of events, by what the lines say. The order is that of importance to the reader, not of recognition.
 KINDS = {
@@ -85,94 +87,94 @@ SUBJECTS = {
     "provider": "fournisseur",
 }
 
-LOGS = Table(
+
+@table(
     "logs",
     "Journaux lus",
     "Les journaux de Traefik, et depuis quand ils ont été lus : seule leur fin l’est s’ils sont longs.",
-    ("log",),
-    (
-        text("log", "Journal", words={"traefik": "journal de Traefik", "access": "journal d’accès"}),
-        text("container", "Conteneur"),
-        text("origin", "Origine", words={"file": "fichier", "engine": "moteur Docker"}),
-        text("location", "Emplacement", "Chemin dans le conteneur ; inconnu pour la sortie du conteneur."),
-        text("format", "Format", "Celui de la plupart des lignes."),
-        integer("entries", "Entrées", "Celles qui ont été lues et comprises."),
-        integer("unparsed", "Lignes non comprises"),
-        integer(
-            "probes", "Sondes de l’audit", "Requêtes de l’audit lui-même, laissées de côté ; celles qu’on reconnaît."
-        ),
-        size("size", "Taille"),
-        flag("complete", "Entier", "Faux si le début a été laissé de côté."),
-        instant("first", "Première entrée lue"),
-        instant("last", "Dernière entrée"),
-    ),
+    key=("log",),
     source="logs",
 )
+class Log(Row):
+    log: str = text("Journal", words={"traefik": "journal de Traefik", "access": "journal d’accès"})
+    container: str | None = text("Conteneur")
+    origin: str | None = text("Origine", words={"file": "fichier", "engine": "moteur Docker"})
+    location: str | None = text("Emplacement", "Chemin dans le conteneur ; inconnu pour la sortie du conteneur.")
+    format: str | None = text("Format", "Celui de la plupart des lignes.")
+    entries: int | None = integer("Entrées", "Celles qui ont été lues et comprises.")
+    unparsed: int | None = integer("Lignes non comprises")
+    probes: int | None = integer(
+        "Sondes de l’audit", "Requêtes de l’audit lui-même, laissées de côté ; celles qu’on reconnaît."
+    )
+    size: int | None = octets("Taille")
+    complete: bool | None = flag("Entier", "Faux si le début a été laissé de côté.")
+    first: dt.datetime | None = instant("Première entrée lue")
+    last: dt.datetime | None = instant("Dernière entrée")
 
-LOG_EVENTS = Table(
+
+@table(
     "log_events",
     "Événements du journal de Traefik",
     "Ce que Traefik a écrit, groupé par sorte, sujet et cause.",
-    ("kind", "subject_kind", "subject", "named", "cause"),
-    (
-        text("kind", "Sorte", words=KINDS),
-        text("subject_kind", "Nature du sujet", words=SUBJECTS),
-        text("subject", "Sujet"),
-        text("named", "Nommé", "Ce que le message nomme : réseau, référence, version… ; pour « autre », le message."),
-        text("cause", "Cause", "D’un échec d’ACME ou d’un fournisseur.", words=CAUSES),
-        text("level", "Niveau", "Le plus grave du groupe.", words=LEVELS),
-        integer("count", "Nombre"),
-        instant("first", "Premier"),
-        instant("last", "Dernier"),
-        text("provider", "Fournisseur"),
-        text("router", "Routeur"),
-        several("containers", "Conteneurs"),
-        several("domains", "Domaines"),
-        text("file", "Fichier"),
-        integer("line", "Ligne", "Du fichier."),
-        text("example", "Exemple", "Le dernier message du groupe, sans secret."),
-    ),
+    key=("kind", "subject_kind", "subject", "named", "cause"),
     source="logs",
 )
+class LogEvent(Row):
+    kind: str = text("Sorte", words=KINDS)
+    subject_kind: str | None = text("Nature du sujet", words=SUBJECTS)
+    subject: str | None = text("Sujet")
+    named: str | None = text(
+        "Nommé", "Ce que le message nomme : réseau, référence, version… ; pour « autre », le message."
+    )
+    cause: str | None = text("Cause", "D’un échec d’ACME ou d’un fournisseur.", words=CAUSES)
+    level: str | None = text("Niveau", "Le plus grave du groupe.", words=LEVELS)
+    count: int | None = integer("Nombre")
+    first: dt.datetime | None = instant("Premier")
+    last: dt.datetime | None = instant("Dernier")
+    provider: str | None = text("Fournisseur")
+    router: str | None = text("Routeur")
+    containers: tuple[str, ...] | None = several("Conteneurs")
+    domains: tuple[str, ...] | None = several("Domaines")
+    file: str | None = text("Fichier")
+    line: int | None = integer("Ligne", "Du fichier.")
+    example: str | None = text("Exemple", "Le dernier message du groupe, sans secret.")
 
-ACCESS_STATS = Table(
+
+@table(
     "access_stats",
     "Requêtes par routeur",
     "Le journal d’accès, par routeur et service.",
-    ("router", "service"),
-    (
-        text("router", "Routeur", "Inconnu si le format du journal ne le dit pas.", missing="non dit"),
-        text("service", "Service", "Inconnu si le format ne le dit pas, ou si un middleware a répondu."),
-        integer("requests", "Requêtes"),
-        integer("status_1xx", "1xx"),
-        integer("status_2xx", "2xx"),
-        integer("status_3xx", "3xx"),
-        integer("status_4xx", "4xx"),
-        integer("status_5xx", "5xx"),
-        integer("traefik_5xx", "5xx de Traefik", "Aucun serveur n’a répondu : 502, 503, 504, ou 500 de TLS."),
-        integer("application_5xx", "5xx de l’application"),
-        integer("refused", "Refus", "4xx donnés avant tout serveur : authentification, filtre, débit, 421."),
-        integer("p50_ms", "Médiane (ms)"),
-        integer("p95_ms", "95e centile (ms)"),
-        integer("max_ms", "Maximum (ms)"),
-        instant("first", "Première"),
-        instant("last", "Dernière"),
-    ),
+    key=("router", "service"),
     source="logs",
 )
+class AccessStat(Row):
+    router: str | None = text("Routeur", "Inconnu si le format du journal ne le dit pas.", missing="non dit")
+    service: str | None = text("Service", "Inconnu si le format ne le dit pas, ou si un middleware a répondu.")
+    requests: int | None = integer("Requêtes")
+    status_1xx: int | None = integer("1xx")
+    status_2xx: int | None = integer("2xx")
+    status_3xx: int | None = integer("3xx")
+    status_4xx: int | None = integer("4xx")
+    status_5xx: int | None = integer("5xx")
+    traefik_5xx: int | None = integer("5xx de Traefik", "Aucun serveur n’a répondu : 502, 503, 504, ou 500 de TLS.")
+    application_5xx: int | None = integer("5xx de l’application")
+    refused: int | None = integer("Refus", "4xx donnés avant tout serveur : authentification, filtre, débit, 421.")
+    p50_ms: int | None = integer("Médiane (ms)")
+    p95_ms: int | None = integer("95e centile (ms)")
+    max_ms: int | None = integer("Maximum (ms)")
+    first: dt.datetime | None = instant("Première")
+    last: dt.datetime | None = instant("Dernière")
 
-ACCESS_UNROUTED = Table(
+
+@table(
     "access_unrouted",
     "Requêtes sans routeur",
     "Les requêtes qu’aucun routeur n’a prises, par nom demandé ; les plus fréquents.",
-    ("host",),
-    (
-        text("host", "Nom demandé", "Inconnu si le format du journal ne le dit pas.", missing="non dit"),
-        integer("requests", "Requêtes"),
-        instant("first", "Première"),
-        instant("last", "Dernière"),
-    ),
+    key=("host",),
     source="logs",
 )
-
-TABLES = (LOGS, LOG_EVENTS, ACCESS_STATS, ACCESS_UNROUTED)
+class UnroutedHost(Row):
+    host: str | None = text("Nom demandé", "Inconnu si le format du journal ne le dit pas.", missing="non dit")
+    requests: int | None = integer("Requêtes")
+    first: dt.datetime | None = instant("Première")
+    last: dt.datetime | None = instant("Dernière")

@@ -1,47 +1,43 @@
 """What the machine itself says."""
 
-from auditlib.facts.table import Table, flag, instant, integer, size, text
+import datetime as dt
 
-HOST = Table(
-    "host",
-    "Machine",
-    "La machine auditée, une ligne.",
-    ("name",),
-    (
-        text("name", "Machine"),
-        text("os", "Système"),
-        text("kernel", "Noyau"),
-        text("architecture", "Architecture"),
-        integer("cpus", "Processeurs"),
-        size("memory", "Mémoire"),
-        size("memory_available", "Mémoire disponible", "Ce que le noyau peut donner sans swap, caches rendus compris."),
-        size("swap", "Swap"),
-        size("swap_free", "Swap libre"),
-        integer("ephemeral_first", "Premier port éphémère", "Les ports que le noyau donne aux clients."),
-        integer("ephemeral_last", "Dernier port éphémère"),
-        instant("booted", "Démarrée"),
-        flag("root", "Audit en root", "Faux : les processus des autres utilisateurs sont restés inconnus."),
-    ),
-    source="host",
-)
+from auditlib.facts.table import Row, flag, instant, integer, octets, table, text
 
-LISTENERS = Table(
+
+@table("host", "Machine", "La machine auditée, une ligne.", key=("name",), source="host")
+class Host(Row):
+    name: str = text("Machine")
+    os: str | None = text("Système")
+    kernel: str | None = text("Noyau")
+    architecture: str | None = text("Architecture")
+    cpus: int | None = integer("Processeurs")
+    memory: int | None = octets("Mémoire")
+    memory_available: int | None = octets(
+        "Mémoire disponible", "Ce que le noyau peut donner sans swap, caches rendus compris."
+    )
+    swap: int | None = octets("Swap")
+    swap_free: int | None = octets("Swap libre")
+    ephemeral_first: int | None = integer("Premier port éphémère", "Les ports que le noyau donne aux clients.")
+    ephemeral_last: int | None = integer("Dernier port éphémère")
+    booted: dt.datetime | None = instant("Démarrée")
+    root: bool | None = flag("Audit en root", "Faux : les processus des autres utilisateurs sont restés inconnus.")
+
+
+@table(
     "listeners",
     "Écoutes de la machine",
     "Les sockets TCP à l’écoute et les sockets UDP non connectés, tels que le noyau les montre.",
-    ("protocol", "family", "address", "port", "pid"),
-    (
-        text("protocol", "Protocole"),
-        text("family", "Famille", "ipv4 ou ipv6."),
-        text("address", "Adresse"),
-        integer("port", "Port"),
-        integer("pid", "PID"),
-        text("process", "Processus"),
-        text("user", "Utilisateur"),
-        text("unit", "Unité systemd"),
-        text("container", "Conteneur", "Le conteneur qui écoute, ou celui que sert docker-proxy."),
-    ),
+    key=("protocol", "family", "address", "port", "pid"),
     source="listeners",
 )
-
-TABLES = (HOST, LISTENERS)
+class Listener(Row):
+    protocol: str = text("Protocole")
+    family: str = text("Famille", "ipv4 ou ipv6.")
+    address: str = text("Adresse")
+    port: int = integer("Port")
+    pid: int | None = integer("PID")
+    process: str | None = text("Processus")
+    user: str | None = text("Utilisateur")
+    unit: str | None = text("Unité systemd")
+    container: str | None = text("Conteneur", "Le conteneur qui écoute, ou celui que sert docker-proxy.")

@@ -1,6 +1,6 @@
 """What the kernel says of the containers' sockets."""
 
-from auditlib.facts.table import Table, integer, text
+from auditlib.facts.table import Row, integer, table, text
 
 KINDS = {
     "container": "conteneur",
@@ -10,47 +10,45 @@ KINDS = {
     "outside": "extérieur",
 }
 
-CONTAINER_LISTENERS = Table(
+
+@table(
     "container_listeners",
     "Écoutes dans les conteneurs",
     "Les sockets TCP à l’écoute et les sockets UDP non connectés de chaque conteneur qui a son propre réseau, tels que "
     "le noyau les montre. Les conteneurs du réseau de la machine sont dans ses écoutes ; le DNS de Docker est omis.",
-    ("network_of", "protocol", "family", "address", "port", "pid", "uid"),
-    (
-        text(
-            "container", "Conteneur", "Celui qui écoute ; inconnu si plusieurs partagent ce réseau sans qu’on le sache."
-        ),
-        text("network_of", "Réseau de", "Le conteneur, ou les conteneurs, dont c’est l’espace réseau."),
-        text("protocol", "Protocole"),
-        text("family", "Famille", "ipv4 ou ipv6."),
-        text("address", "Adresse"),
-        integer("port", "Port"),
-        integer("pid", "PID", "Sur la machine."),
-        text("process", "Processus"),
-        integer("uid", "UID", "Celui du socket, sur la machine."),
-    ),
+    key=("network_of", "protocol", "family", "address", "port", "pid", "uid"),
     source="namespaces",
 )
+class ContainerListener(Row):
+    container: str | None = text(
+        "Conteneur", "Celui qui écoute ; inconnu si plusieurs partagent ce réseau sans qu’on le sache."
+    )
+    network_of: str = text("Réseau de", "Le conteneur, ou les conteneurs, dont c’est l’espace réseau.")
+    protocol: str = text("Protocole")
+    family: str | None = text("Famille", "ipv4 ou ipv6.")
+    address: str = text("Adresse")
+    port: int = integer("Port")
+    pid: int | None = integer("PID", "Sur la machine.")
+    process: str | None = text("Processus")
+    uid: int | None = integer("UID", "Celui du socket, sur la machine.")
 
-CONNECTIONS = Table(
+
+@table(
     "connections",
     "Dépendances observées",
     "Les connexions établies au moment de la collecte, vues du client : d’un conteneur ou d’un processus de la machine "
     "vers un conteneur, la machine ou l’extérieur. Ce qu’un processus se dit à lui-même et l’audit sont omis.",
-    ("source_kind", "source", "process", "protocol", "address", "port", "target_kind", "target"),
-    (
-        text("source", "De"),
-        text("source_kind", "Nature du client", words=KINDS),
-        text("process", "Processus", "Le processus du client."),
-        text("target", "Vers", "Inconnu : l’adresse ne dit pas qui répond. À l’extérieur : l’adresse."),
-        text("target_kind", "Nature du serveur", words=KINDS),
-        text("database", "Base de données", "La sorte de base qui répond sur ce port, si c’en est une."),
-        text("protocol", "Protocole"),
-        text("address", "Adresse", "Celle que le client appelle."),
-        integer("port", "Port", "Celui que le client appelle."),
-        integer("sockets", "Connexions"),
-    ),
+    key=("source_kind", "source", "process", "protocol", "address", "port", "target_kind", "target"),
     source="namespaces",
 )
-
-TABLES = (CONTAINER_LISTENERS, CONNECTIONS)
+class Connection(Row):
+    source: str | None = text("De")
+    source_kind: str = text("Nature du client", words=KINDS)
+    process: str | None = text("Processus", "Le processus du client.")
+    target: str | None = text("Vers", "Inconnu : l’adresse ne dit pas qui répond. À l’extérieur : l’adresse.")
+    target_kind: str = text("Nature du serveur", words=KINDS)
+    database: str | None = text("Base de données", "La sorte de base qui répond sur ce port, si c’en est une.")
+    protocol: str = text("Protocole")
+    address: str = text("Adresse", "Celle que le client appelle.")
+    port: int = integer("Port", "Celui que le client appelle.")
+    sockets: int | None = integer("Connexions")

@@ -1,6 +1,8 @@
 """What a person decided of the audit: what is expected, what is waived. Given with the parameters, never collected."""
 
-from auditlib.facts.table import Table, flag, instant, integer, prose, text
+import datetime as dt
+
+from auditlib.facts.table import Row, flag, instant, integer, prose, table, text
 
 EXPECTED_KINDS = {
     "port": "port",
@@ -10,33 +12,26 @@ EXPECTED_KINDS = {
     "database": "base de données",
 }
 
-EXPECTED = Table(
+
+@table(
     "expected",
     "Attendus",
     "Ce qui doit être vrai de la machine, gelé par « auditlib expect » puis relu par une personne.",
-    ("kind", "name"),
-    (
-        text("kind", "Nature", words=EXPECTED_KINDS),
-        text("name", "Nom"),
-        text("value", "Valeur", "Ce qui est attendu de lui : propriétaire d’un port, réponse d’un domaine…"),
-    ),
+    key=("kind", "name"),
 )
+class Expectation(Row):
+    kind: str = text("Nature", words=EXPECTED_KINDS)
+    name: str = text("Nom")
+    value: str | None = text("Valeur", "Ce qui est attendu de lui : propriétaire d’un port, réponse d’un domaine…")
 
-WAIVERS = Table(
-    "waivers",
-    "Dérogations",
-    "Les constats acceptés, par qui, pourquoi et jusqu’à quand.",
-    ("check", "subject"),
-    (
-        text("check", "Contrôle"),
-        text("subject", "Sujet", "Un nom, un motif à jokers, ou « re: » et une expression régulière."),
-        prose("reason", "Motif"),
-        text("author", "Auteur"),
-        instant("expires", "Expire"),
-        flag("expired", "Expirée"),
-        integer("days_left", "Jours restants", "À la date de l’instantané ; inconnu sans date d’expiration."),
-        integer("matches", "Constats", "Nombre de constats qu’elle désigne."),
-    ),
-)
 
-TABLES = (EXPECTED, WAIVERS)
+@table("waivers", "Dérogations", "Les constats acceptés, par qui, pourquoi et jusqu’à quand.", key=("check", "subject"))
+class WaiverState(Row):
+    check: str = text("Contrôle")
+    subject: str = text("Sujet", "Un nom, un motif à jokers, ou « re: » et une expression régulière.")
+    reason: str | None = prose("Motif")
+    author: str | None = text("Auteur")
+    expires: dt.datetime | None = instant("Expire")
+    expired: bool | None = flag("Expirée")
+    days_left: int | None = integer("Jours restants", "À la date de l’instantané ; inconnu sans date d’expiration.")
+    matches: int | None = integer("Constats", "Nombre de constats qu’elle désigne.")

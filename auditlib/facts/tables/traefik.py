@@ -1,146 +1,142 @@
 """What Traefik says, and what it was told."""
 
-from auditlib.facts.table import Table, flag, instant, integer, several, text
+import datetime as dt
+
+from auditlib.facts.table import Row, flag, instant, integer, several, table, text
 
 LOADED = {"enabled": "actif", "warning": "avertissement", "disabled": "désactivé"}
 
-TRAEFIK_STATIC = Table(
+
+@table(
     "traefik_static",
     "Configuration statique de Traefik",
     "Les options de Traefik, par origine. Seule la première origine présente compte : fichier, options, environnement.",
-    ("container", "origin", "key"),
-    (
-        text("container", "Conteneur"),
-        text("origin", "Origine", "file, flags ou environment."),
-        text("location", "Emplacement", "Chemin du fichier ; inconnu pour les autres origines."),
-        text("key", "Option"),
-        text("value", "Valeur", "Inconnue si elle peut être un secret."),
-        flag("effective", "En vigueur"),
-    ),
+    key=("container", "origin", "key"),
     source="traefik_static",
 )
+class StaticOption(Row):
+    container: str | None = text("Conteneur")
+    origin: str = text("Origine", "file, flags ou environment.")
+    location: str | None = text("Emplacement", "Chemin du fichier ; inconnu pour les autres origines.")
+    key: str = text("Option")
+    value: str | None = text("Valeur", "Inconnue si elle peut être un secret.")
+    effective: bool | None = flag("En vigueur")
 
-TRAEFIK = Table(
-    "traefik",
-    "Traefik",
-    "Le Traefik interrogé, une ligne.",
-    ("url",),
-    (
-        text("url", "API"),
-        text("container", "Conteneur"),
-        text("version", "Version"),
-        instant("started", "Démarré"),
-        several("providers", "Fournisseurs"),
-    ),
-    source="traefik_api",
-)
 
-TRAEFIK_ENTRYPOINTS = Table(
+@table("traefik", "Traefik", "Le Traefik interrogé, une ligne.", key=("url",), source="traefik_api")
+class Traefik(Row):
+    url: str = text("API")
+    container: str | None = text("Conteneur")
+    version: str | None = text("Version")
+    started: dt.datetime | None = instant("Démarré")
+    providers: tuple[str, ...] | None = several("Fournisseurs")
+
+
+@table(
     "traefik_entrypoints",
     "Points d’entrée",
     "Les points d’entrée de Traefik.",
-    ("entrypoint",),
-    (
-        text("entrypoint", "Point d’entrée"),
-        text("address", "Adresse"),
-        text("protocol", "Protocole"),
-        integer("port", "Port", "Dans l’espace réseau de Traefik."),
-        flag("default", "Par défaut", "Reçoit les routeurs qui ne nomment aucun point d’entrée."),
-        flag("tls", "TLS"),
-        text("redirect_to", "Redirige vers"),
-        several("middlewares", "Middlewares"),
-        flag("sanitizes_path", "Nettoie les chemins", "http.sanitizePath ; inconnu : ce que fait la version."),
-        several("refused_characters", "Caractères refusés", "Encodés ; inconnu : ce que fait la version."),
-        flag("encodes_semicolons", "Encode les points-virgules", "http.encodeQuerySemicolons."),
-        several("trusted", "Relais de confiance", "Réseaux dont les en-têtes X-Forwarded sont gardés."),
-    ),
+    key=("entrypoint",),
     source="traefik_api",
 )
+class TraefikEntrypoint(Row):
+    entrypoint: str = text("Point d’entrée")
+    address: str | None = text("Adresse")
+    protocol: str | None = text("Protocole")
+    port: int | None = integer("Port", "Dans l’espace réseau de Traefik.")
+    default: bool | None = flag("Par défaut", "Reçoit les routeurs qui ne nomment aucun point d’entrée.")
+    tls: bool | None = flag("TLS")
+    redirect_to: str | None = text("Redirige vers")
+    middlewares: tuple[str, ...] | None = several("Middlewares")
+    sanitizes_path: bool | None = flag("Nettoie les chemins", "http.sanitizePath ; inconnu : ce que fait la version.")
+    refused_characters: tuple[str, ...] | None = several(
+        "Caractères refusés", "Encodés ; inconnu : ce que fait la version."
+    )
+    encodes_semicolons: bool | None = flag("Encode les points-virgules", "http.encodeQuerySemicolons.")
+    trusted: tuple[str, ...] | None = several(
+        "Relais de confiance", "Réseaux dont les en-têtes X-Forwarded sont gardés."
+    )
 
-TRAEFIK_ROUTERS = Table(
+
+@table(
     "traefik_routers",
     "Routeurs",
     "Les routeurs que Traefik a chargés.",
-    ("protocol", "router"),
-    (
-        text("router", "Routeur"),
-        text("provider", "Fournisseur"),
-        text("protocol", "Protocole", "http, tcp ou udp."),
-        text("rule", "Règle"),
-        text("rule_syntax", "Syntaxe"),
-        integer("priority", "Priorité"),
-        several("entrypoints", "Points d’entrée", "Ceux qui sont réellement en usage."),
-        flag("tls", "TLS"),
-        text("cert_resolver", "Résolveur ACME"),
-        text("tls_options", "Options TLS"),
-        several("parents", "Routeurs parents", "Par lesquels il est atteint ; aucun : par ses points d’entrée."),
-        text("service", "Service"),
-        several("middlewares", "Middlewares"),
-        text("status", "État", words=LOADED),
-        several("errors", "Erreurs"),
-    ),
+    key=("protocol", "router"),
     source="traefik_api",
 )
+class TraefikRouter(Row):
+    router: str = text("Routeur")
+    provider: str | None = text("Fournisseur")
+    protocol: str = text("Protocole", "http, tcp ou udp.")
+    rule: str | None = text("Règle")
+    rule_syntax: str | None = text("Syntaxe")
+    priority: int | None = integer("Priorité")
+    entrypoints: tuple[str, ...] | None = several("Points d’entrée", "Ceux qui sont réellement en usage.")
+    tls: bool | None = flag("TLS")
+    cert_resolver: str | None = text("Résolveur ACME")
+    tls_options: str | None = text("Options TLS")
+    parents: tuple[str, ...] | None = several(
+        "Routeurs parents", "Par lesquels il est atteint ; aucun : par ses points d’entrée."
+    )
+    service: str | None = text("Service")
+    middlewares: tuple[str, ...] | None = several("Middlewares")
+    status: str | None = text("État", words=LOADED)
+    errors: tuple[str, ...] | None = several("Erreurs")
 
-TRAEFIK_SERVICES = Table(
+
+@table(
     "traefik_services",
     "Services Traefik",
     "Les services que Traefik a chargés.",
-    ("protocol", "service"),
-    (
-        text("service", "Service"),
-        text("provider", "Fournisseur"),
-        text("protocol", "Protocole"),
-        text("type", "Type"),
-        flag("health_check", "Contrôle de santé"),
-        several("children", "Services composés", "Les services d’un service pondéré, miroir ou de secours."),
-        several("used_by", "Utilisé par"),
-        text("status", "État", words=LOADED),
-        several("errors", "Erreurs"),
-    ),
+    key=("protocol", "service"),
     source="traefik_api",
 )
+class TraefikService(Row):
+    service: str = text("Service")
+    provider: str | None = text("Fournisseur")
+    protocol: str = text("Protocole")
+    type: str | None = text("Type")
+    health_check: bool | None = flag("Contrôle de santé")
+    children: tuple[str, ...] | None = several(
+        "Services composés", "Les services d’un service pondéré, miroir ou de secours."
+    )
+    used_by: tuple[str, ...] | None = several("Utilisé par")
+    status: str | None = text("État", words=LOADED)
+    errors: tuple[str, ...] | None = several("Erreurs")
 
-TRAEFIK_SERVERS = Table(
+
+@table(
     "traefik_servers",
     "Serveurs",
     "Les serveurs vers lesquels Traefik envoie les requêtes.",
-    ("protocol", "service", "url"),
-    (
-        text("service", "Service"),
-        text("protocol", "Protocole"),
-        text("url", "Adresse"),
-        text("container", "Conteneur", "Celui qui porte cette adresse ; inconnu pour un serveur de la machine."),
-        text("network", "Réseau", "Le réseau Docker de cette adresse."),
-        text("status", "État", "UP ou DOWN ; inconnu sans contrôle de santé, car Traefik répond alors toujours UP."),
-    ),
+    key=("protocol", "service", "url"),
     source="traefik_api",
 )
+class TraefikServer(Row):
+    service: str = text("Service")
+    protocol: str = text("Protocole")
+    url: str = text("Adresse")
+    container: str | None = text("Conteneur", "Celui qui porte cette adresse ; inconnu pour un serveur de la machine.")
+    network: str | None = text("Réseau", "Le réseau Docker de cette adresse.")
+    status: str | None = text(
+        "État", "UP ou DOWN ; inconnu sans contrôle de santé, car Traefik répond alors toujours UP."
+    )
 
-TRAEFIK_MIDDLEWARES = Table(
+
+@table(
     "traefik_middlewares",
     "Middlewares",
     "Les middlewares que Traefik a chargés.",
-    ("protocol", "middleware"),
-    (
-        text("middleware", "Middleware"),
-        text("provider", "Fournisseur"),
-        text("protocol", "Protocole"),
-        text("type", "Type"),
-        several("chain", "Chaîne", "Les middlewares d’une chaîne."),
-        several("used_by", "Utilisé par"),
-        text("status", "État", words=LOADED),
-        several("errors", "Erreurs"),
-    ),
+    key=("protocol", "middleware"),
     source="traefik_api",
 )
-
-TABLES = (
-    TRAEFIK_STATIC,
-    TRAEFIK,
-    TRAEFIK_ENTRYPOINTS,
-    TRAEFIK_ROUTERS,
-    TRAEFIK_SERVICES,
-    TRAEFIK_SERVERS,
-    TRAEFIK_MIDDLEWARES,
-)
+class TraefikMiddleware(Row):
+    middleware: str = text("Middleware")
+    provider: str | None = text("Fournisseur")
+    protocol: str = text("Protocole")
+    type: str | None = text("Type")
+    chain: tuple[str, ...] | None = several("Chaîne", "Les middlewares d’une chaîne.")
+    used_by: tuple[str, ...] | None = several("Utilisé par")
+    status: str | None = text("État", words=LOADED)
+    errors: tuple[str, ...] | None = several("Erreurs")

@@ -48,7 +48,7 @@ def read(engine: Any, listeners: Any = None, **parameters: Any) -> tuple[dict[st
     asked = Parameters(**{"exec_checks": False, **parameters})
     reading = rows(fetch(asked, {"engine": engine, "listeners": listeners}))
     for name, table in reading.tables.items():
-        TABLES[name].frame(table)
+        TABLES[name].rows(table)
     return {row["database"]: row for row in reading.tables["databases"]}, reading
 
 
