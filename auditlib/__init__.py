@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auditlib.version import __version__
 
 if TYPE_CHECKING:
+    from auditlib.derived import Facts
     from auditlib.facts.snapshot import AbsentTable, Snapshot, SnapshotError
     from auditlib.notebook import (
         advise,
@@ -24,16 +25,17 @@ if TYPE_CHECKING:
         mend,
         problems,
         record,
-        show,
         summarise,
         verdicts,
     )
     from auditlib.report.catalogue import list_checks, list_tables
     from auditlib.report.explanation import Explanation, RequestError, explain
+    from auditlib.report.shown import show
 
 __all__ = [
     "AbsentTable",
     "Explanation",
+    "Facts",
     "RequestError",
     "Snapshot",
     "SnapshotError",
@@ -58,6 +60,7 @@ __all__ = [
 _ELSEWHERE = dict.fromkeys(("AbsentTable", "Snapshot", "SnapshotError"), "auditlib.facts.snapshot") | dict.fromkeys(
     ("Explanation", "RequestError", "explain"), "auditlib.report.explanation"
 )
+_ELSEWHERE |= {"Facts": "auditlib.derived", "show": "auditlib.report.shown"}
 _ELSEWHERE |= dict.fromkeys(("list_checks", "list_tables"), "auditlib.report.catalogue")
 
 

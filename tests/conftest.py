@@ -11,9 +11,12 @@ import pytest
 from auditlib import folders, notebook  # noqa: F401 - the notebook registers every view, in whatever order tests are run
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
+from auditlib.derived import Facts
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Row, Rows
 from auditlib.facts.tables import TABLES
+from auditlib.findings.audit import Audit
+from auditlib.plan import Plan
 
 PAYLOADS = Path(__file__).parent / "payloads"
 MOMENT = dt.datetime(2026, 11, 23, 8, 15, tzinfo=dt.UTC)
@@ -57,6 +60,13 @@ def snapshot_of(**tables: list[dict[str, Any]]) -> Snapshot:
     read = {name: _rows(name, rows) for name, rows in {"sources": [], **tables}.items()}
     absent = {name: "elle n’a pas été lue" for name in TABLES if name not in read}
     return Snapshot("serveur", MOMENT, read, absent)
+
+
+def derived(snapshot: Snapshot, audit: Audit, plan: Plan | None = None) -> Facts:
+    """The facts of a snapshot with an audit, and perhaps a plan, that are given rather than computed."""
+    facts = Facts(snapshot)
+    vars(facts).update({"audit": audit, **({"plan": plan} if plan else {})})
+    return facts
 
 
 @pytest.fixture(scope="session")

@@ -30,21 +30,18 @@ MAY: dict[str, set[str]] = {
     "checks": LEAVES | {"compose", "traefik", "facts", "parameters", "views", "findings"},
     "recommendations": LEAVES | {"facts", "views", "findings"},
     "plan": LEAVES | {"compose", "traefik", "facts", "views", "findings", "checks"},
-    "report": LEAVES | {"facts", "folders", "views", "findings", "checks", "recommendations", "plan"},
-    "notebook": LEAVES
-    | {"facts", "folders", "parameters", "collect", "views", "findings", "checks", "recommendations", "plan", "report"},
-    "run": LEAVES | {"facts", "folders", "parameters", "findings", "report", "notebook"},
+    "derived": {"facts", "views", "findings", "checks", "recommendations", "plan"},
+    "report": LEAVES | {"facts", "folders", "views", "findings", "checks", "recommendations", "plan", "derived"},
+    "notebook": LEAVES | {"facts", "folders", "parameters", "collect", "views", "findings", "derived", "report"},
+    "run": LEAVES | {"facts", "folders", "parameters", "findings", "derived", "report", "notebook"},
     "__main__": {"run"},
-    "": {"facts", "notebook", "report", "version"},
+    "": {"facts", "derived", "notebook", "report", "version"},
 }
 # What points backward still.
 STILL = {
-    "facts.snapshot": {"findings"},
     "traefik.shadowing": {"facts"},
     "traefik.muxer": {"facts"},
     "traefik.routers": {"facts"},
-    "report.catalogue": {"notebook"},
-    "report.markdown": {"notebook"},
 }
 
 # Libraries that only some rooms or modules may import.

@@ -7,9 +7,9 @@ import pytest
 from auditlib import checks, views  # noqa: F401 - imported for what they register
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS
 from auditlib.findings.expectations import freeze
-from auditlib.findings.findings import CHECKS
 from auditlib.findings.policy import Policy
 from auditlib.views.databases import trial_commands
 from tests.frames import rows
@@ -22,7 +22,7 @@ EVERYWHERE, LOOPBACK = "toutes les interfaces", "cette machine seulement"
 def _found(snapshot: Snapshot) -> list[tuple[str, tuple[str, ...], str]]:
     return [
         (one.check, tuple(f"{kind} {name}" for kind, name in one.subjects), one.severity)
-        for one in findings.run(snapshot).findings
+        for one in judge(snapshot).findings
     ]
 
 
@@ -102,13 +102,13 @@ BENCH = {
 
 
 def test_the_benchmark_agrees_with_docker_bench_security(faulty: Snapshot) -> None:
-    told = findings.run(faulty.judged_by(Policy(cis="complet"))).findings
+    told = judge(faulty, Policy(cis="complet")).findings
     ours = Counter(one.check.removeprefix("CIS-") for one in told if one.check.startswith("CIS-5"))
     assert ours == BENCH
 
 
 def test_the_sentence_of_jsr_dev(faulty: Snapshot) -> None:
-    jsr = next(one for one in findings.run(faulty).findings if one.check == "NET-001")
+    jsr = next(one for one in judge(faulty).findings if one.check == "NET-001")
     assert jsr.message == (
         "Le conteneur «\u00a0jsr-dev\u00a0» n’est pas attaché au réseau «\u00a0unified-net\u00a0» que l’option "
         "«\u00a0providers.docker.network\u00a0» désigne\u00a0: Traefik se rabat sur «\u00a0traefik-net\u00a0»."
@@ -119,14 +119,14 @@ def test_the_sentence_of_jsr_dev(faulty: Snapshot) -> None:
 
 
 def test_the_free_port_for_the_legacy_backend(faulty: Snapshot) -> None:
-    legacy = next(one for one in findings.run(faulty).findings if one.check == "PORT-002")
+    legacy = next(one for one in judge(faulty).findings if one.check == "PORT-002")
     assert "(8003 est libre)" in legacy.fix.text
     assert "docker-compose.legacy.yml\u00a0» (ligne " in legacy.message
     assert legacy.fix.commands[0].endswith("/ai-orchestrator/docker-compose.legacy.yml up -d backend")
 
 
 def test_whom_the_databases_share_their_network_with(faulty: Snapshot) -> None:
-    redis = next(one for one in findings.run(faulty).findings if one.identity == "NET-007|database=redis")
+    redis = next(one for one in judge(faulty).findings if one.identity == "NET-007|database=redis")
     assert redis.evidence["proxy"] == "traefik"
     assert redis.evidence["users"] == ["media-api"]
     assert redis.evidence["strangers"] == ["ai-orchestrator-frontend", "jsr-solutions", "multimedia-frontend"]
@@ -143,14 +143,14 @@ def test_what_is_frozen_is_what_is_true_of_it(faulty: Snapshot, healthy: Snapsho
     assert expected["certificate"]["jsr.4lb.ca"] == expected["certificate"]["ai.4lb.ca"] != ""
     assert expected["database"]["mariadb.service"] == "MySQL"
     judged = [CHECKS["PORT-008"], CHECKS["EXPECT-001"]]
-    again = findings.run(faulty.judged_by(Policy(expected=expected)), judged)
+    again = judge(faulty, Policy(expected=expected), judged)
     assert [result.verdict for result in again.results] == ["pass", "pass"]
-    other = {one.identity for one in findings.run(healthy.judged_by(Policy(expected=expected)), judged).findings}
+    other = {one.identity for one in judge(healthy, Policy(expected=expected), judged).findings}
     assert {"EXPECT-001|container=redis", "PORT-008|port=tcp/0.0.0.0:9835"} <= other
 
 
 def test_the_newer_version_is_told_from_the_log(faulty: Snapshot) -> None:
-    newer = next(one for one in findings.run(faulty).findings if one.check == "LOG-003")
+    newer = next(one for one in judge(faulty).findings if one.check == "LOG-003")
     assert (newer.evidence["version"], newer.evidence["announced"]) == ("3.6.6", "3.6.7")
     assert "«\u00a0traefik:v3.6.6\u00a0»" in newer.fix.text
 
@@ -164,7 +164,7 @@ def test_every_probe_was_answered_by_the_router_that_is_predicted(faulty: Snapsh
 
 
 def test_nothing_is_found_once_repaired(healthy: Snapshot) -> None:
-    audit = findings.run(healthy)
+    audit = judge(healthy)
     assert _found(healthy) == [*LASTING, *IDLE]
     # No unit is known without systemd, no AppArmor and no active firewall are there; nothing is expected or waived.
     apart = {result.check: result.verdict for result in audit.results if result.verdict not in ("pass", "fail")}

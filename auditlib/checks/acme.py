@@ -9,7 +9,7 @@ import pandas as pd
 from auditlib.checks.moments import start
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, NotApplicable, check
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.french import instant, listing, quoted
 
 _RESOLVER = re.compile(r"certificatesresolvers\.([^.]+)\.[^.]+")

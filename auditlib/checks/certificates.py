@@ -8,7 +8,7 @@ from auditlib.addresses import is_public
 from auditlib.checks.tls_facts import LOOK, UNSERVED, held, live_domains, longest, look, served_to
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, check
+from auditlib.findings.check import Fix, check
 from auditlib.french import listing, quoted
 
 _WEAK_HASHES = {"MD2", "MD5", "SHA1"}

@@ -12,8 +12,8 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.commands import compose
-from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import quoted
 from auditlib.parameters import Severity
 from auditlib.views.inventory import is_up

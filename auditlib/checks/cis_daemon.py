@@ -8,7 +8,7 @@ import pandas as pd
 
 from auditlib.checks.cis import on_daemon
 from auditlib.facts.legacy import Record, records
-from auditlib.findings.findings import Fix, NotApplicable, check
+from auditlib.findings.check import Fix, NotApplicable, check
 
 
 @on_daemon(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, check
+from auditlib.findings.check import Fix, check
 from auditlib.french import plural
 from auditlib.views.inventory import is_up
 

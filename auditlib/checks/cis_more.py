@@ -2,7 +2,7 @@
 
 from auditlib.checks.cis import on_container
 from auditlib.facts.legacy import Record
-from auditlib.findings.findings import NotApplicable
+from auditlib.findings.check import NotApplicable
 
 
 @on_container(

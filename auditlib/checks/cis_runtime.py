@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from auditlib.checks.cis import on_container
 from auditlib.facts.legacy import Record
-from auditlib.findings.findings import NotApplicable
+from auditlib.findings.check import NotApplicable
 from auditlib.french import listing, quoted
 from auditlib.software import SENSITIVE_FOLDERS, image_words
 from auditlib.views.ports import EVERYWHERE, exposure

@@ -10,7 +10,7 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, NotApplicable, check
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.french import plural
 from auditlib.views.ports import EVERYWHERE, exposure
 

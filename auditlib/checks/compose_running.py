@@ -7,8 +7,8 @@ import pandas as pd
 
 from auditlib.checks.compose import told
 from auditlib.facts.legacy import Record, records
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose, compose_on_disk
-from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.software import image_words
 from auditlib.views.compose_drift import differences

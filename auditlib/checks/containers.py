@@ -7,8 +7,8 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
-from auditlib.findings.findings import Fix, check
 from auditlib.french import instant, listing, plural, quoted, size
 
 # A container that the engine restarted at least this often, the last time this recently, is in a loop.

@@ -6,7 +6,7 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.tables.sources import STATUSES
-from auditlib.findings.findings import Fix, NotApplicable, check
+from auditlib.findings.check import Fix, NotApplicable, check
 
 
 @check(

@@ -9,7 +9,7 @@ import auditlib.views.databases  # noqa: F401 - what tells from where they can b
 from auditlib.checks.databases import UNREAD, inside, known_containers, shown, stack
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, check
+from auditlib.findings.check import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.views.declarations import on_disk, origin, place
 from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC

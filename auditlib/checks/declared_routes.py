@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose_on_disk
-from auditlib.findings.findings import Fix, check
 from auditlib.traefik.rules import RuleError, domains, parse
 from auditlib.views.declarations import live_services, place, runs
 from auditlib.views.proxy import TRUE

@@ -6,8 +6,8 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names
-from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, quoted
 from auditlib.views.ports import claim
 

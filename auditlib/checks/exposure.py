@@ -7,8 +7,8 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
-from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.software import image_words, interface
 from auditlib.traefik.decoding import TRUE

@@ -7,7 +7,7 @@ import pandas as pd
 from auditlib.checks.cis import machine_name
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, NotApplicable, check
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.french import listing, number, quoted, size
 from auditlib.views.ports import EVERYWHERE, exposure
 

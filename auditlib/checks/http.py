@@ -9,7 +9,7 @@ import pandas as pd
 
 from auditlib.addresses import is_public
 from auditlib.facts.legacy import Record, records
-from auditlib.findings.findings import Command, Fix, check
+from auditlib.findings.check import Command, Fix, check
 from auditlib.french import duration, listing, quoted
 from auditlib.software import answers_anyone
 

@@ -9,8 +9,8 @@ from auditlib.checks.moments import RECENT, now, start
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.tables import journal
 from auditlib.facts.tables.logs import CAUSES, KINDS, SUBJECTS
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
-from auditlib.findings.findings import Fix, check
 from auditlib.french import instant, listing, number, plural, quoted
 
 _ACME = ("acme_obtain", "acme_renew")

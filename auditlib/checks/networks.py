@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.commands import compose
-from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, quoted
 
 

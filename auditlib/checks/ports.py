@@ -8,8 +8,8 @@ import pandas as pd
 from auditlib.checks.idle import Idle, commands, idle, one_family
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
-from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.software import PORT_HOLDERS, database
 from auditlib.views.inventory import is_up

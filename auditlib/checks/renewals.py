@@ -10,7 +10,7 @@ from auditlib.checks.moments import DAY, now, start
 from auditlib.checks.tls_facts import LOOK, UNSERVED, held, live_domains, longest, look, served_to
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, check
+from auditlib.findings.check import Fix, check
 from auditlib.french import day, instant, listing, plural
 from auditlib.traefik.fields import Version, version
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import asked, compose
-from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.software import image_words
 from auditlib.traefik.decoding import FALSE

@@ -6,8 +6,8 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import Declared, asked
-from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.traefik.migration import outdated
 from auditlib.traefik.shadowing import CATCH_ALL

@@ -7,8 +7,8 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.commands import asked, compose
-from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, plural, quoted
 from auditlib.views.routes import host_and_port, leaves, machine_of, network_of_address, target_of
 

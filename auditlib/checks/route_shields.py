@@ -10,8 +10,8 @@ import pandas as pd
 from auditlib.checks.routes import beyond_loopback
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import Declared, asked
-from auditlib.findings.findings import Fix, check
 from auditlib.french import listing
 from auditlib.traefik.rules import RuleError, Syntax, domains, parse
 

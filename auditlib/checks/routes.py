@@ -8,7 +8,7 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.findings import Fix, check
+from auditlib.findings.check import Fix, check
 from auditlib.french import quoted
 from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
 from auditlib.views.proxy import TRUE

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
-from auditlib.findings.findings import Fix, NotApplicable, check
+from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.french import day
 
 _WHERE = "Dans le paramètre « waivers », ou le fichier qu’il nomme : "

@@ -23,10 +23,9 @@ from typing import Any, TypeVar, cast
 import pandas as pd
 
 from auditlib.facts.frames import frame
-from auditlib.facts.table import VIEWS, R, Row, Rows, Table
+from auditlib.facts.table import VIEWS, R, Row, Rows, Table, inputs
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.sources import STATUSES, SourceStatus
-from auditlib.findings.policy import Policy
 from auditlib.french import instant, listing, os_error, plural, visible
 
 FORMAT = 1
@@ -75,7 +74,6 @@ class Snapshot:
         self.origin = origin
         self.tables = dict(tables)
         self.absent = dict(absent or {})
-        self.policy = Policy()
         self._views: dict[str, Rows[Row] | AbsentTable] = {}
         self._frames: dict[str, pd.DataFrame] = {}
 
@@ -126,13 +124,6 @@ class Snapshot:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.tables, *VIEWS})
 
-    def judged_by(self, policy: Policy) -> "Snapshot":
-        """The same facts, to be judged by `policy`: what it expects is the table `expected`."""
-        expected = policy.expectations()
-        other = self.changed({} if expected is None else {"expected": expected})
-        other.policy = policy
-        return other
-
     def changed(
         self, tables: Mapping[str, Iterable[Row | Mapping[str, Any]]], absent: Mapping[str, str] | None = None
     ) -> "Snapshot":
@@ -160,12 +151,14 @@ class Snapshot:
         A parameter with a default keeps it when its table is absent; otherwise `AbsentTable` is raised.
         """
         given: dict[str, Any] = {}
-        for name, parameter in _parameters(function).items():
+        parameters = inspect.signature(function).parameters
+        for name, optional in inputs(function).items():
             try:
                 # For the time that some functions read frames still.
-                given[name] = self.named(name) if "Rows" in str(parameter.annotation) else getattr(self, name)
+                typed = "Rows" in str(parameters[name].annotation)
+                given[name] = self.named(name) if typed else getattr(self, name)
             except AbsentTable:
-                if parameter.default is parameter.empty:
+                if not optional:
                     raise
         return function(**given)
 
@@ -209,15 +202,9 @@ class Snapshot:
 
 
 @functools.lru_cache(maxsize=512)
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a function, by name."""
-    return inspect.signature(function).parameters
-
-
-@functools.lru_cache(maxsize=512)
 def _read_by(function: Callable[..., Any]) -> set[str]:
     """The tables and views that a function reads, those of its views included."""
-    names = {*_parameters(function)}
+    names = {*inputs(function)}
     return names.union(*(_read_by(VIEWS[name].compute) for name in names if name in VIEWS))
 
 

@@ -11,6 +11,8 @@ may be always known; every other column may be unknown, which is None, never 0, 
 
 import dataclasses
 import datetime as dt
+import functools
+import inspect
 import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -229,6 +231,21 @@ def asdict(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.table.names}
 
 
+@functools.cache
+def inputs(function: Callable[..., Any]) -> Mapping[str, bool]:
+    """The tables and views that the parameters of a function name, and whether it can do without each.
+
+    Raises ValueError for a parameter that does not have the name of the table whose rows it takes.
+    """
+    parameters = inspect.signature(function).parameters
+    for name, parameter in parameters.items():
+        arms = (parameter.annotation, *typing.get_args(parameter.annotation))
+        for row in (typing.get_args(arm)[0] for arm in arms if typing.get_origin(arm) is Rows):
+            if row.table.name != name:
+                raise ValueError(f"{function}: parameter {name} takes rows of the table {row.table.name}")
+    return {name: parameter.default is not parameter.empty for name, parameter in parameters.items()}
+
+
 @dataclass(frozen=True)
 class View:
     """A table computed from others by a pure function whose parameters name its inputs."""
@@ -250,6 +267,7 @@ def view(row: type[Row]) -> Callable[[Compute], Compute]:
     """
 
     def register(compute: Compute) -> Compute:
+        inputs(compute)
         VIEWS[row.table.name] = View(row.table, compute)
         return compute
 

@@ -4,13 +4,57 @@ import posixpath
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
-from auditlib.findings.findings import Command
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.compose import ComposeService
+from auditlib.facts.tables.docker import Container
+from auditlib.findings.check import Command
 from auditlib.french import listing, quoted
+
+
+def stack_command(project: str, version: str | None, files: Iterable[str]) -> Command:
+    """The Compose command on the files of a project, as this server calls it.
+
+    The version that Compose wrote in a container's labels tells which program made it: `docker-compose` is version 1, a
+    plugin of `docker` since version 2.
+    """
+    program = "docker-compose" if (version or "2").startswith("1.") else "docker compose"
+    named = " ".join(f"-f {shlex.quote(file)}" for file in files)
+    return Command(f"{program} -p {shlex.quote(project)} {named}".strip())
+
+
+def container_words(container: Container | None, services: Rows[ComposeService]) -> dict[str, Any]:
+    """The words of `CONTAINER_WORDS` on a container; None stands for one that is not known.
+
+    `compose` and `service` are None where no project made it. `where` begins a sentence, with file and line if known.
+    """
+    if container is None or not container.compose_project:
+        named = f" {quoted(container.name)}" if container else ""
+        where = f"Dans la commande qui crée{named}"
+        return {"compose": None, "service": None, "declared": "la commande qui le crée", "where": where}
+    command = stack_command(container.compose_project, container.compose_version, container.compose_files or ())
+    key = (container.compose_project, container.compose_service)
+    written = next(
+        (
+            service
+            for service in services
+            if (service.project, service.service) == key
+            and f"{service.root}/{service.file}" in (container.compose_files or ())
+        ),
+        None,
+    )
+    place = f" ({quoted(written.file)}, ligne {written.line})" if written and written.line else ""
+    return {
+        "compose": command,
+        "service": container.compose_service,
+        "declared": "le fichier compose",
+        "where": f"Dans le service compose {quoted(container.compose_service)}{place}",
+    }
 
 
 def compose(container: Record) -> Record:

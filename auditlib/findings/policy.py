@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditlib.facts.legacy import Record
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.policy import Expectation
 from auditlib.parameters import Parameters, Severity, Waiver
 
 
@@ -24,15 +25,14 @@ class Policy:
         """The decisions among the parameters of a run."""
         return cls(parameters.severities, tuple(parameters.waivers), parameters.expected, parameters.cis)
 
-    def expectations(self) -> list[Record] | None:
-        """Rows of the table `expected`; None when nothing was said to be expected."""
-        if not self.expected:
-            return None
-        return [
-            {"kind": kind, "name": name, "value": value or None}
+    def told(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what is expected as its table `expected`; the same when nothing is."""
+        rows = [
+            Expectation(kind=kind, name=name, value=value or None)
             for kind, names in self.expected.items()
             for name, value in names.items()
         ]
+        return snapshot.changed({Expectation.table.name: rows}) if rows else snapshot
 
 
 # The names of the parameters that make a policy.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.tables.logs import KINDS
-from auditlib.findings.findings import WEIGHTS, Audit, Finding
+from auditlib.findings.audit import Audit, Finding
+from auditlib.findings.check import WEIGHTS
 from auditlib.findings.things import THINGS, Scene, things
 from auditlib.french import instant, listing, number, quoted, typography
 from auditlib.parameters import Severity

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from auditlib.facts.legacy import Record
 from auditlib.facts.tables.logs import CAUSES
-from auditlib.findings.findings import Finding
+from auditlib.findings.audit import Finding
 from auditlib.traefik.rules import RuleError, Syntax, domains, parse
 from auditlib.views.hops import Known
 from auditlib.views.routes import leaves

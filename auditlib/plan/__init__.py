@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from auditlib.findings.findings import Audit
+from auditlib.findings.audit import Audit
 from auditlib.plan.simulation import first_identity, plan
 from auditlib.plan.steps import Plan, Step
 from auditlib.plan.words import describe

@@ -8,8 +8,8 @@ from typing import Any
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.findings.check import Command
 from auditlib.findings.commands import compose
-from auditlib.findings.findings import Command
 from auditlib.french import visible
 from auditlib.views.declarations import on_disk, origin
 

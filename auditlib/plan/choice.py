@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings.findings import WEIGHTS, Audit, Finding, run
+from auditlib.findings.audit import Audit, Finding
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import WEIGHTS
+from auditlib.findings.policy import Policy
 from auditlib.plan.acts import Act, Create, Mode, Stack, container, rows, stack
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import ByHand, Way, ways
@@ -22,7 +25,7 @@ class Draft:
     claims: list[Finding] = field(default_factory=list)
 
 
-def chosen(snapshot: Snapshot, audit: Audit) -> tuple[list[tuple[Finding, Way]], dict[str, str]]:
+def chosen(snapshot: Snapshot, policy: Policy, audit: Audit) -> tuple[list[tuple[Finding, Way]], dict[str, str]]:
     """The way of each finding that has one, the gravest first; by identity, why the others have none."""
     taken: dict[tuple[object, ...], Act] = {}
     files, settled = disk(snapshot), snapshot
@@ -38,7 +41,11 @@ def chosen(snapshot: Snapshot, audit: Audit) -> tuple[list[tuple[Finding, Way]],
         tried = [(way, _refusal(snapshot, way, taken, files)) for way in free]
         possible = [way for way, refusal in tried if not refusal]
         if possible:
-            way = possible[0] if len(possible) == 1 else min(possible, key=lambda way: _harm(snapshot, audit, way))
+            way = (
+                possible[0]
+                if len(possible) == 1
+                else min(possible, key=lambda way: _harm(snapshot, policy, audit, way))
+            )
             _refusal(snapshot, way, taken, files, keep=True)
             taken |= {act.target: act for act in way}
             found.append((finding, way))
@@ -70,9 +77,9 @@ def lost(before: Audit, later: Audit) -> list[str]:
     return [result.check for result in later.results if result.verdict == "unknown" and result.check in judged]
 
 
-def _harm(snapshot: Snapshot, audit: Audit, way: Way) -> tuple[int, int]:
+def _harm(snapshot: Snapshot, policy: Policy, audit: Audit, way: Way) -> tuple[int, int]:
     """What a way breaks by itself, then what it leaves: the less, the better."""
-    later = run(applied(snapshot, *way))
+    later = judge(applied(snapshot, *way), policy)
     before = {one.identity for one in audit.live}
     worse = sum(1 + WEIGHTS[one.severity] for one in later.live if one.identity not in before)
     return worse + 4 * len(lost(audit, later)), sum(WEIGHTS[one.severity] for one in later.live)

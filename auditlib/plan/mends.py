@@ -10,8 +10,8 @@ from auditlib.checks.compose import own_name
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart
 from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
+from auditlib.findings.audit import Finding
 from auditlib.findings.commands import Declared
-from auditlib.findings.findings import Finding
 from auditlib.french import listing, quoted
 from auditlib.plan.acts import MOVE, PREPARE, RENAME, Act, Create, Mode, Owner, container, rows
 from auditlib.views.ports import claim, free_port, used_ports

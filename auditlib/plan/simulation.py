@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from auditlib.compose.edit import Join, Name
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings.findings import Audit, Finding, identity, run
+from auditlib.findings.audit import Audit, Finding, identity
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.policy import Policy
 from auditlib.findings.problems import Problem, problems
 from auditlib.french import quoted
 from auditlib.plan.acts import Act, Create, rows
@@ -28,6 +30,7 @@ class _State:
     """Where the simulation stands: the tables, what the checks say of them, the files, and who was called what."""
 
     facts: Snapshot
+    policy: Policy
     audit: Audit
     files: Disk
     former: dict[str, str]  # the first name of a container, by its name now
@@ -45,10 +48,11 @@ def first_identity(finding: Finding, former: Mapping[str, str]) -> str:
     return identity(finding.check, subjects) if finding.subjects else finding.identity
 
 
-def plan(snapshot: Snapshot, audit: Audit) -> Plan:
-    """The plan that mends what an audit found in a snapshot, as far as programs can mend it."""
-    found, reasons = chosen(snapshot, audit)
-    state = _State(snapshot, audit, disk(snapshot), {}, {})
+def plan(snapshot: Snapshot, audit: Audit, policy: Policy | None = None) -> Plan:
+    """The plan that mends what an audit by a policy found in a snapshot, as far as programs can mend it."""
+    policy = policy or Policy()
+    found, reasons = chosen(snapshot, policy, audit)
+    state = _State(snapshot, policy, audit, disk(snapshot), {}, {})
     steps: list[Step] = []
     for draft in drafts(snapshot, found):
         if step := _step(len(steps) + 1, draft, state, reasons):
@@ -89,7 +93,7 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
     earlier += [made.override] if made.override else []
     renames, cut = _renames(made.done), interrupted(facts, made.done)
     state.facts = applied(facts, *made.done)
-    state.audit = run(state.facts)
+    state.audit = judge(state.facts, state.policy)
     state.former |= {new: state.former.get(old, old) for old, new in renames}
     return Step(
         number=number,

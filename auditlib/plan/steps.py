@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from auditlib.compose.edit import Flag, Leave, Name, Publish
-from auditlib.findings.findings import Finding
+from auditlib.findings.audit import Finding
 from auditlib.plan.acts import Act
 from auditlib.plan.written import FOLDER
 

@@ -18,7 +18,8 @@ from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
-from auditlib.findings.findings import Audit, Finding, with_waivers
+from auditlib.findings.audit import Audit, Finding, with_waivers
+from auditlib.findings.policy import Policy
 from auditlib.french import listing, plural, quoted
 
 NETWORKS, ROUTING, SECURITY, OBSERVABILITY = "Réseaux", "Routage", "Sécurité", "Observabilité"
@@ -92,9 +93,11 @@ def rule(
     return register
 
 
-def recommend(snapshot: Snapshot, audit: Audit, rules: Sequence[Rule] = RULES) -> list[Section]:
-    """What is advised under each heading by all rules, or those given, from what an audit found on a snapshot."""
-    snapshot = with_waivers(snapshot, audit.findings)
+def recommend(
+    snapshot: Snapshot, audit: Audit, policy: Policy | None = None, rules: Sequence[Rule] = RULES
+) -> list[Section]:
+    """What is advised under each heading by all rules, or those given, from what an audit by a policy found."""
+    snapshot = with_waivers(snapshot, policy or Policy(), audit.findings)
     sections = []
     for heading in HEADINGS:
         advised: list[Recommendation] = []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.legacy import records
-from auditlib.findings.findings import Finding
+from auditlib.findings.audit import Finding
 from auditlib.french import listing, quoted
 from auditlib.recommendations import NETWORKS, Advice, facts, mended, names, of, rows, rule, told
 

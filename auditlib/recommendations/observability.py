@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
-from auditlib.findings.findings import Finding
+from auditlib.findings.audit import Finding
 from auditlib.french import day, listing, quoted
 from auditlib.recommendations import OBSERVABILITY, Advice, facts, names, rows, rule
 from auditlib.software import image_words

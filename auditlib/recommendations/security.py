@@ -7,7 +7,7 @@ import pandas as pd
 
 from auditlib.addresses import EVERY_ADDRESS
 from auditlib.facts.legacy import records
-from auditlib.findings.findings import Finding
+from auditlib.findings.audit import Finding
 from auditlib.french import day, listing, plural, quoted
 from auditlib.recommendations import SECURITY, Advice, facts, mended, names, of, rows, rule, told
 

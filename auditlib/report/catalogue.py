@@ -3,12 +3,12 @@
 import dataclasses
 import inspect
 
-from auditlib import notebook  # noqa: F401 - registers every check and every view
+from auditlib import checks as _checks  # noqa: F401 - registers every check, and every view that they read
+from auditlib import views as _views  # noqa: F401
 from auditlib.facts.legacy import Record
 from auditlib.facts.table import VIEWS, Row, Table, flag, integer, prose, several, table, text
 from auditlib.facts.tables import TABLES
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS, CONFIDENCES_FR, SEVERITIES_FR, Check
+from auditlib.findings.check import CHECKS, CONFIDENCES_FR, SEVERITIES_FR, Check, family
 from auditlib.french import listing, plural, quoted
 from auditlib.report.blocks import Grid, Sentences, Several, Titled
 
@@ -77,7 +77,7 @@ def list_checks() -> Several:
     """Every declared check, family by family."""
     families: dict[str, list[Check]] = {}
     for one in CHECKS.values():
-        families.setdefault(findings.family(one.id), []).append(one)
+        families.setdefault(family(one.id), []).append(one)
     order = [*FAMILIES, *(name for name in families if name not in FAMILIES)]
     return Several([_family(name, families[name]) for name in order if name in families])
 

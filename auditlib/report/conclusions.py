@@ -6,12 +6,13 @@ from contextlib import suppress
 
 import pandas as pd
 
+from auditlib.derived import Facts
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.facts.tables import journal
 from auditlib.facts.tables.logs import CAUSES, KINDS
-from auditlib.findings import problems as causes
-from auditlib.findings.findings import SEVERITIES_FR, WEIGHTS, Audit
+from auditlib.findings.audit import Audit
+from auditlib.findings.check import SEVERITIES_FR, WEIGHTS
 from auditlib.french import day, listing, number, plural, quoted
 from auditlib.views import graph as topology
 from auditlib.views.inside import silent_ports
@@ -334,8 +335,9 @@ def verdict(audit: Audit) -> str:
     return f"Note {number(audit.score)} sur 100, pour {number(100 * audit.coverage)} % des contrôles évalués ; {worst}."
 
 
-def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
+def executive(facts: Facts) -> list[str]:
     """The summary: what runs, what is served, what is wrong, what was not seen."""
+    snapshot, audit = facts.snapshot, facts.audit
     sentences = [verdict(audit)]
     # One reason often keeps several chapters silent; it is said once.
     sentences += dict.fromkeys(conclude(snapshot, chapter)[0] for chapter in (inventory, ports, routing, databases))
@@ -344,7 +346,7 @@ def executive(snapshot: Snapshot, audit: Audit) -> list[str]:
         # What was not read is listed at the end.
         with suppress(AbsentTable):
             sentences += list(snapshot.call(told))[:1]
-    grave = [one for one in causes.problems(snapshot, audit) if one.severity in ("critical", "high")]
+    grave = [one for one in facts.problems if one.severity in ("critical", "high")]
     sentences += [problem.told for problem in grave[:5]]
     if len(grave) > 5:
         sentences.append(f"Et {plural(len(grave) - 5, 'autre problème grave', 'autres problèmes graves')}.")

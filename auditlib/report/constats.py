@@ -5,17 +5,19 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from auditlib.derived import Facts
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings.findings import Audit, Finding
-from auditlib.findings.problems import problems
+from auditlib.findings.audit import Finding
+from auditlib.plan import Plan, attached
 from auditlib.version import __version__
 
 SCHEMA = 1
 
 
-def constats(snapshot: Snapshot, audit: Audit) -> str:
-    """The findings of a snapshot as JSON. `run.duration_s` is what the collection took."""
+def constats(facts: Facts, made: Plan | None = None) -> str:
+    """The findings as JSON, each with the file of a plan that mends it. `run.duration_s` is the collection’s."""
+    snapshot, audit = facts.snapshot, attached(made, facts.audit) if made else facts.audit
     document = {
         "schema": SCHEMA,
         "run": {
@@ -44,7 +46,7 @@ def constats(snapshot: Snapshot, audit: Audit) -> str:
                 "findings": [finding.identity for finding in problem.findings],
                 "severity": problem.severity,
             }
-            for problem in problems(snapshot, audit)
+            for problem in facts.problems
         ],
     }
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"

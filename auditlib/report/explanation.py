@@ -6,12 +6,10 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-# `checks` and `views` are imported for what they register: the checks, and the views computed from tables.
-from auditlib import checks, views  # noqa: F401
+from auditlib.derived import Facts
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Row, prose, table, text
-from auditlib.findings import findings
 from auditlib.french import typography, visible
 from auditlib.views.hops import Known, Trace
 from auditlib.views.trace import RequestError, trace
@@ -111,17 +109,18 @@ class Explanation:
 
 
 def explain(
-    snapshot: Snapshot,
+    facts: Facts | Snapshot,
     url: str,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     client_ip: str = "127.0.0.1",
 ) -> Explanation:
-    """How a request travels through the server of a snapshot, hop by hop, and why it fails.
+    """How a request travels through a server, hop by hop, and why it fails.
 
     A port in the URL is a port of the machine. Raises RequestError, in French, for what is no web address.
     """
-    return of_trace(trace(Known(snapshot), url, method, headers, client_ip), snapshot)
+    facts = facts if isinstance(facts, Facts) else Facts(facts)
+    return of_trace(trace(Known(facts.snapshot), url, method, headers, client_ip), facts)
 
 
 @table(
@@ -165,7 +164,7 @@ def _journey(known: Known, url: str) -> Record | None:
     return {**kept, "stop": stop and stop.hop, "reason": stop and stop.reason}
 
 
-def of_trace(walked: Trace, snapshot: Snapshot) -> Explanation:
+def of_trace(walked: Trace, facts: Facts) -> Explanation:
     """The explanation of a walk, with the identities of the findings that say more of what is broken."""
     return Explanation(
         walked.url,
@@ -180,18 +179,19 @@ def of_trace(walked: Trace, snapshot: Snapshot) -> Explanation:
         walked.container,
         walked.network,
         [asdict(hop) for hop in walked.hops],
-        _causes(walked, snapshot),
+        _causes(walked, facts),
         walked.observed,
     )
 
 
-def _causes(walked: Trace, snapshot: Snapshot) -> list[str]:
+def _causes(walked: Trace, facts: Facts) -> list[str]:
     """Identities of the findings of the walk's faults: of the same check, about the same thing."""
     if not walked.faults:
         return []
-    found = findings.run(snapshot).findings
     wanted = {(check, (kind, name)) for check, kind, name in walked.faults}
-    return [one.identity for one in found if any((one.check, subject) in wanted for subject in one.subjects)]
+    return [
+        one.identity for one in facts.audit.findings if any((one.check, subject) in wanted for subject in one.subjects)
+    ]
 
 
 def _hop(hop: Mapping[str, str]) -> str:

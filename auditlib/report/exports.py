@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from auditlib.derived import Facts
 from auditlib.facts import snapshot
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.findings import findings
+from auditlib.findings.audit import Audit
 from auditlib.findings.policy import Policy
 from auditlib.folders import NOTEBOOKS, replace_folder, write
-from auditlib.plan import FOLDER, attached, exported, plan
+from auditlib.plan import FOLDER, exported
 from auditlib.report import figures
 from auditlib.report.check_global import script
 from auditlib.report.constats import constats
@@ -19,27 +20,25 @@ HTML, MARKDOWN, JSON, SVG, GRAPHML = "rapport.html", "rapport.md", "constats.jso
 SCRIPT = "check_global.sh"
 
 
-def export(run: Path, policy: Policy, name: str = "") -> findings.Audit:
+def export(run: Path, policy: Policy, name: str = "") -> Audit:
     """Write every export of a run from its snapshot and its executed notebooks, and return its findings.
 
     `policy` is what it is judged by, `name` is the run's own when its folder does not have it yet.
     Raises SnapshotError when the snapshot cannot be read, RunError when a file cannot be written.
     """
-    facts = snapshot.read(run).judged_by(policy)
-    facts.origin = name or facts.origin
-    audit = findings.run(facts)
-    picture, graphml = _graph(facts)
+    read = snapshot.read(run)
+    read.origin = name or read.origin
+    facts = Facts(read, policy)
+    picture, graphml = _graph(facts.snapshot)
     write(run / SVG, picture)
     write(run / GRAPHML, graphml)
-    write(run / SCRIPT, script(facts), executable=True)
-    made = plan(facts, audit)
-    audit = attached(made, audit)
-    replace_folder(run / FOLDER, exported(made))
-    write(run / MARKDOWN, report(facts, audit, made))
-    write(run / JSON, constats(facts, audit))
+    write(run / SCRIPT, script(facts.snapshot), executable=True)
+    replace_folder(run / FOLDER, exported(facts.plan))
+    write(run / MARKDOWN, report(facts))
+    write(run / JSON, constats(facts, facts.plan))
     # The page last: a reader who finds it finds the rest.
-    write(run / HTML, page(facts, (run / NOTEBOOKS).glob("*.ipynb")))
-    return audit
+    write(run / HTML, page(facts.snapshot, (run / NOTEBOOKS).glob("*.ipynb")))
+    return facts.audit
 
 
 def _graph(facts: Snapshot) -> tuple[str, str]:

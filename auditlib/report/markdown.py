@@ -2,54 +2,48 @@
 
 from collections.abc import Iterator
 
-from auditlib import notebook
+from auditlib.derived import Facts
 from auditlib.facts.legacy import Record, records
-from auditlib.facts.snapshot import AbsentTable, Snapshot
+from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.tables import databases
-from auditlib.findings.findings import Audit
-from auditlib.findings.problems import problems
+from auditlib.findings.audit import Audit
 from auditlib.french import day, instant, typography
-from auditlib.plan import Plan, plan
-from auditlib.recommendations import recommend
 from auditlib.report import conclusions
 from auditlib.report.blocks import Notice, Sentences, markdown_code, markdown_text
 from auditlib.report.check_global import script
 from auditlib.report.plan import PlanShown, beginning, conclusion
-from auditlib.report.shown import Advised, FindingList, ProblemList
+from auditlib.report.shown import Advised, FindingList, ProblemList, show
 from auditlib.views.databases import trial_commands
 from auditlib.views.inventory import PASSIVE
 
 BLOCKING = ("critical", "high")
 
 
-def report(snapshot: Snapshot, audit: Audit, made: Plan | None = None) -> str:
-    """The whole report, with the plan `made` of the audit, which is computed when it is not given.
-
-    A part whose facts were not collected says « non évaluable » and why.
-    """
+def report(facts: Facts) -> str:
+    """The whole report. A part whose facts were not collected says « non évaluable » and why."""
+    snapshot = facts.snapshot
     parts = [
         f"# Audit runtime de {markdown_text(snapshot.hostname)} – {day(snapshot.collected)}",
         typography(f"État du {instant(snapshot.collected, snapshot.zone)}."),
     ]
-    made = made or plan(snapshot, audit)
     for number, (title, chapter) in enumerate(_CHAPTERS.items(), start=1):
-        parts += [typography(f"## {number}. {title}"), *chapter(snapshot, audit, made)]
+        parts += [typography(f"## {number}. {title}"), *chapter(facts)]
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
-    yield Sentences([*conclusions.executive(snapshot, audit), *beginning(made)]).markdown()
+def _summary(facts: Facts) -> Iterator[str]:
+    yield Sentences([*conclusions.executive(facts), *beginning(facts.plan)]).markdown()
     yield "### Sources"
-    yield notebook.show(snapshot, "sources").markdown()
+    yield show(facts, "sources").markdown()
     yield "### La machine"
     for table in ("disks", "firewalls", "docker_sockets"):
-        yield notebook.show(snapshot, table).markdown()
-    yield notebook.show(snapshot, "docker_group", empty="Aucun compte local dans le groupe de Docker.").markdown()
+        yield show(facts, table).markdown()
+    yield show(facts, "docker_group", empty="Aucun compte local dans le groupe de Docker.").markdown()
 
 
-def _inventory(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
+def _inventory(facts: Facts) -> Iterator[str]:
     try:
-        stacks = records(snapshot.stacks)
+        stacks = records(facts.stacks)
     except AbsentTable as absent:
         yield Notice(f"Ensembles de conteneurs : non évaluable, {absent.reason}.").markdown()
     else:
@@ -57,29 +51,29 @@ def _inventory(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
         yield "\n".join(map(_stack, (row for row in stacks if row["state"] != PASSIVE))) or "Aucun conteneur en marche."
         yield "### Passif"
         yield "\n".join(map(_stack, (row for row in stacks if row["state"] == PASSIVE))) or "Aucun ensemble arrêté."
-    yield from _disk(snapshot)
+    yield from _disk(facts)
     yield "### Hors de Docker"
-    yield notebook.show(snapshot, "host_services").markdown()
+    yield show(facts, "host_services").markdown()
     columns = ("unit", "active", "enabled", "result", "listens", "fragment")
-    yield notebook.show(snapshot, "units", *columns).markdown()
+    yield show(facts, "units", *columns).markdown()
     yield "### Dépendances observées"
-    yield notebook.show(snapshot, "connections", empty="Aucune connexion établie au moment de la collecte.").markdown()
+    yield show(facts, "connections", empty="Aucune connexion établie au moment de la collecte.").markdown()
 
 
-def _disk(snapshot: Snapshot) -> Iterator[str]:
+def _disk(facts: Facts) -> Iterator[str]:
     """What lies on the disk and does not run, what Compose would refuse, what was left aside."""
     try:
-        passive = [row for row in records(snapshot.projects) if row["state"] == PASSIVE]
+        passive = [row for row in records(facts.projects) if row["state"] == PASSIVE]
     except AbsentTable as absent:
         yield Notice(f"Fichiers compose sur le disque : non évaluable, {absent.reason}.").markdown()
         return
     yield "\n".join(map(_idle, passive)) or "Aucun projet passif sur le disque."
-    if problems := _rows(snapshot, "compose_problems"):
+    if problems := _rows(facts, "compose_problems"):
         yield "### Défauts des fichiers compose"
         yield Sentences([_problem(row) for row in problems]).markdown()
-    if _rows(snapshot, "exclusions"):
+    if _rows(facts, "exclusions"):
         yield "### Laissé de côté : médias, sauvegardes, exports"
-        yield notebook.show(snapshot, "exclusions", "folder", "kind", "count", "example").markdown()
+        yield show(facts, "exclusions", "folder", "kind", "count", "example").markdown()
 
 
 def _idle(row: Record) -> str:
@@ -109,20 +103,20 @@ def _stack(row: Record) -> str:
     return "\n".join(map(typography, lines))
 
 
-def _ports(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
+def _ports(facts: Facts) -> Iterator[str]:
     columns = ("port", "protocol", "owner", "kind", "container_port", "exposure", "addresses", "process")
-    yield notebook.show(snapshot, "host_ports", *columns).markdown()
+    yield show(facts, "host_ports", *columns).markdown()
     yield "### Ports internes, non exposés sur l’hôte"
-    yield notebook.show(snapshot, "internal_ports").markdown()
+    yield show(facts, "internal_ports").markdown()
     yield "### Ports écoutés dans les conteneurs"
-    yield notebook.show(snapshot, "container_ports").markdown()
+    yield show(facts, "container_ports").markdown()
     yield "### Ports réclamés sans être tenus"
-    yield notebook.show(snapshot, "idle_ports", empty="Aucun.").markdown()
+    yield show(facts, "idle_ports", empty="Aucun.").markdown()
     yield "### Collisions réelles et potentielles"
-    yield from _checked(audit, "PORT-001", "PORT-002")
+    yield from _checked(facts.audit, "PORT-001", "PORT-002")
 
 
-def _routing(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
+def _routing(facts: Facts) -> Iterator[str]:
     columns = (
         "domain",
         "path",
@@ -135,42 +129,42 @@ def _routing(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
         "middlewares",
         "status",
     )
-    yield notebook.show(snapshot, "routes", *columns).markdown()
-    yield Sentences(conclusions.conclude(snapshot, conclusions.graph)).markdown()
+    yield show(facts, "routes", *columns).markdown()
+    yield Sentences(conclusions.conclude(facts.snapshot, conclusions.graph)).markdown()
     yield "### ACME"
     storage = ("resolver", "path", "host_path", "mode", "owner", "size", "valid", "certificates", "challenge")
-    yield notebook.show(snapshot, "acme_storage", *storage).markdown()
+    yield show(facts, "acme_storage", *storage).markdown()
     yield "### Certificats"
     certificate = ("origin", "domain", "domains", "issuer", "not_before", "not_after", "key_type", "key_size")
-    yield notebook.show(snapshot, "certificates", *certificate).markdown()
+    yield show(facts, "certificates", *certificate).markdown()
     served = ("domain", "entrypoint", "tls_version", "covers", "default", "trusted", "untrusted", "error")
-    yield notebook.show(snapshot, "tls_probes", *served).markdown()
-    yield Sentences(conclusions.conclude(snapshot, conclusions.certificates)).markdown()
+    yield show(facts, "tls_probes", *served).markdown()
+    yield Sentences(conclusions.conclude(facts.snapshot, conclusions.certificates)).markdown()
     yield "### Sondes HTTP"
     probe = ("url", "entrypoint", "status", "latency_ms", "redirects", "final_status", "authentication", "error")
-    yield notebook.show(snapshot, "http_probes", *probe).markdown()
-    yield Sentences(conclusions.conclude(snapshot, conclusions.probes)).markdown()
+    yield show(facts, "http_probes", *probe).markdown()
+    yield Sentences(conclusions.conclude(facts.snapshot, conclusions.probes)).markdown()
     yield "### Journaux"
-    yield Sentences(conclusions.conclude(snapshot, conclusions.journals)).markdown()
+    yield Sentences(conclusions.conclude(facts.snapshot, conclusions.journals)).markdown()
     told = ("kind", "subject", "named", "cause", "level", "count", "first", "last")
-    yield notebook.show(snapshot, "log_events", *told, empty="Aucun événement.").markdown()
+    yield show(facts, "log_events", *told, empty="Aucun événement.").markdown()
 
 
-def _databases(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
+def _databases(facts: Facts) -> Iterator[str]:
     try:
-        rows, reach = records(snapshot.databases), records(snapshot.database_reach)
+        rows, reach = records(facts.databases), records(facts.database_reach)
     except AbsentTable as absent:
         yield Notice(f"Bases de données : non évaluable, {absent.reason}.").markdown()
     else:
         places = {row["database"]: row for row in reach}
         yield "\n\n".join(_database(row, places[row["database"]]) for row in rows) or "Aucune base de données trouvée."
         yield "### Chaînes de connexion"
-        yield notebook.show(snapshot, "connection_strings", empty="Aucune.").markdown()
+        yield show(facts, "connection_strings", empty="Aucune.").markdown()
         yield "### Commandes exécutées par l’audit"
         columns = ("database", "command", "outcome", "output", "reason")
-        yield notebook.show(snapshot, "exec_commands", *columns, empty="Aucune.").markdown()
+        yield show(facts, "exec_commands", *columns, empty="Aucune.").markdown()
     yield "### Ports de bases exposés"
-    yield from _checked(audit, "PORT-004")
+    yield from _checked(facts.audit, "PORT-004")
 
 
 def _database(row: Record, place: Record) -> str:
@@ -217,18 +211,18 @@ def _checked(audit: Audit, *ids: str) -> Iterator[str]:
         yield FindingList(found, "Aucune observée.", brief=True).markdown()
 
 
-def _blocking(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
-    found = [problem for problem in problems(snapshot, audit) if problem.severity in BLOCKING]
+def _blocking(facts: Facts) -> Iterator[str]:
+    found = [problem for problem in facts.problems if problem.severity in BLOCKING]
     yield ProblemList(found, "Aucun problème bloquant observé.").markdown()
-    yield from _unknown(audit)
+    yield from _unknown(facts.audit)
 
 
-def _recommendations(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
-    yield Advised(recommend(snapshot, audit)).markdown()
+def _recommendations(facts: Facts) -> Iterator[str]:
+    yield Advised(facts.advice).markdown()
     yield "### Constats de gravité moyenne ou moindre"
-    found = [finding for finding in audit.live if finding.severity not in BLOCKING]
+    found = [finding for finding in facts.audit.live if finding.severity not in BLOCKING]
     yield FindingList(found, "Aucun.").markdown()
-    yield from _waived(audit)
+    yield from _waived(facts.audit)
 
 
 def _waived(audit: Audit) -> Iterator[str]:
@@ -244,22 +238,22 @@ def _unknown(audit: Audit) -> Iterator[str]:
         yield Sentences([f"{one.check}, « {one.title} » : {one.reason}" for one in unknown]).markdown()
 
 
-def _procedure(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
+def _procedure(facts: Facts) -> Iterator[str]:
     yield (
         "Le script `check_global.sh`, écrit avec ce rapport, contrôle à nouveau cette machine sans rien y modifier. "
         + typography("Il finit par 0 sans écart, 1 avec un écart, 2 s’il ne peut rien vérifier.")
     )
-    yield markdown_code(script(snapshot))
+    yield markdown_code(script(facts.snapshot))
 
 
-def _rows(snapshot: Snapshot, name: str) -> list[Record]:
-    frame = getattr(snapshot, name, None)
+def _rows(facts: Facts, name: str) -> list[Record]:
+    frame = getattr(facts, name, None)
     return [] if frame is None else records(frame)
 
 
-def _plan(snapshot: Snapshot, audit: Audit, made: Plan) -> Iterator[str]:
-    yield Sentences(conclusion(made)).markdown()
-    yield PlanShown(made).markdown()
+def _plan(facts: Facts) -> Iterator[str]:
+    yield Sentences(conclusion(facts.plan)).markdown()
+    yield PlanShown(facts.plan).markdown()
 
 
 _CHAPTERS = {

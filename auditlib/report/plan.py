@@ -6,7 +6,7 @@ from html import escape
 
 from auditlib.facts.table import Row, integer, several, table, text
 from auditlib.facts.table import prose as clause
-from auditlib.findings.findings import SEVERITIES_FR
+from auditlib.findings.check import SEVERITIES_FR
 from auditlib.french import listing, number, plural, sentence, typography
 from auditlib.plan.steps import Left, Plan, Step
 from auditlib.plan.words import describe, interruption, outcome, risk, title

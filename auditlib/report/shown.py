@@ -8,19 +8,33 @@ from html import escape
 from typing import Any
 
 from auditlib import french
+from auditlib.derived import Facts
+from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
-from auditlib.findings.findings import CONFIDENCES_FR, SEVERITIES_FR, Finding
+from auditlib.findings.audit import Finding
+from auditlib.findings.check import CONFIDENCES_FR, SEVERITIES_FR
 from auditlib.findings.problems import Problem
 from auditlib.recommendations import Recommendation, Section
 from auditlib.report.blocks import (
+    Grid,
     Notice,
+    Shown,
     breakable,
     markdown_code,
     plain,
     prose,
     prose_markdown,
 )
+
+
+def show(facts: Facts, name: str, *columns: str, empty: str = "Aucune ligne.") -> Shown:
+    """A table or a view, with the given columns (all of them by default); a notice that says why when it is absent."""
+    table = TABLES[name] if name in TABLES else VIEWS[name].table
+    try:
+        return Grid(facts.snapshot.named(name), table, columns, facts.snapshot.zone, empty)
+    except AbsentTable as absent:
+        return Notice(f"{table.title} : non évaluable, {absent.reason}.")
 
 
 @dataclass(frozen=True)

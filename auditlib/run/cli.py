@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from auditlib import folders, parameters
+from auditlib.derived import Facts
 from auditlib.facts import snapshot
-from auditlib.findings import findings
-from auditlib.findings.findings import SEVERITIES_FR, VERDICTS_FR, Audit
+from auditlib.findings.audit import Audit
+from auditlib.findings.check import SEVERITIES_FR, VERDICTS_FR
 from auditlib.findings.policy import Policy
 from auditlib.french import os_error, plural, typography, visible
 from auditlib.notebook import load, record
@@ -122,7 +123,7 @@ def collect(file: Path | None, given: Sequence[tuple[str, str]], output: Path) -
     facts = record(str(output), **wanted.model_dump(exclude_unset=True))
     _tell(repr(facts))
     click.echo(output)
-    return _required(facts, wanted)
+    return _required(facts.snapshot, wanted)
 
 
 @cli.command(add_help_option=False)
@@ -135,10 +136,9 @@ def check(path: str, form: str, file: Path | None, given: Sequence[tuple[str, st
     from auditlib.report.constats import constats  # noqa: PLC0415
 
     wanted = _read(file, given)
-    facts = load(path or wanted.snapshot, wanted.outputs).judged_by(Policy.of(wanted))
-    audit = findings.run(facts)
-    click.echo(constats(facts, audit) if form == "json" else _table(audit), nl=form != "json")
-    return _verdict(audit, facts, wanted)
+    facts = Facts(load(path or wanted.snapshot, wanted.outputs).snapshot, Policy.of(wanted))
+    click.echo(constats(facts) if form == "json" else _table(facts.audit), nl=form != "json")
+    return _verdict(facts.audit, facts.snapshot, wanted)
 
 
 @cli.command(add_help_option=False)
@@ -194,7 +194,7 @@ def expect(path: str, output: Path, outputs: str, *, force: bool) -> int:
     """Fige ce qui est vrai dans un fichier d’attendus, que les audits suivants vérifient."""
     from auditlib.findings import expectations  # noqa: PLC0415
 
-    text = expectations.document(load(path, outputs))
+    text = expectations.document(load(path, outputs).snapshot)
     try:
         with output.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)

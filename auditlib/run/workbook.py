@@ -18,7 +18,7 @@ from auditlib import folders
 from auditlib.facts import snapshot
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.tables.sources import STATUSES
-from auditlib.findings.findings import Audit
+from auditlib.findings.audit import Audit
 from auditlib.findings.policy import NAMES, Policy
 from auditlib.french import duration, os_error, visible
 from auditlib.parameters import Parameters, read

@@ -13,8 +13,9 @@ import yaml
 
 from auditlib import checks, views  # noqa: F401 - imported for what they register
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
-from auditlib.findings.findings import Check, Finding
+from auditlib.findings.audit import Finding
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import Check
 from auditlib.french import typography
 from tests.conftest import snapshot_of
 
@@ -65,7 +66,7 @@ def _case(
 
 def said(check: Check, case: Case) -> tuple[str, str | None, list[dict[str, Any]]]:
     """Verdict, reason and findings of a check, told with the fields that the case tells."""
-    audit = findings.run(case.snapshot, checks=[check])
+    audit = judge(case.snapshot, checks=[check])
     result = audit.results[0]
     told = [_told(finding, _fields(case, finding)) for finding in audit.findings]
     return result.verdict, result.reason, told

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auditlib.findings.findings import CHECKS
+from auditlib.findings.check import CHECKS
 from tests.checks.cases import Case, expected, load, said
 
 CASES = load()

@@ -16,8 +16,9 @@ from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS, Audit
+from auditlib.findings.audit import Audit
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS
 from auditlib.findings.policy import Policy
 from tests.conftest import PAYLOADS, payload
 
@@ -117,7 +118,7 @@ def snapshot() -> Snapshot:
 
 @pytest.fixture(scope="module")
 def audit(snapshot: Snapshot) -> Audit:
-    return findings.run(snapshot.judged_by(Policy(cis="complet")), OURS)
+    return judge(snapshot, Policy(cis="complet"), OURS)
 
 
 def number(check: str) -> str:

@@ -11,8 +11,9 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS, Check, Finding
+from auditlib.findings.audit import Finding
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS, Check
 from auditlib.french import visible
 from auditlib.software import GENERIC_NAMES
 from tests.checks.cases import Case, Tables, load
@@ -60,7 +61,7 @@ def _renamed(case: Case, rename: Callable[[str], str]) -> tuple[Tables, dict[str
 
 
 def _found(check: Check, tables: Tables) -> list[Finding]:
-    return list(findings.run(snapshot_of(**tables), checks=[check]).findings)
+    return list(judge(snapshot_of(**tables), checks=[check]).findings)
 
 
 def _commands(finding: Finding) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ import pytest
 
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.tables import TABLES
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS, SEVERITIES_FR, Check, Finding
+from auditlib.findings.audit import Finding
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS, SEVERITIES_FR, Check
 from auditlib.french import typography
 from auditlib.report.shown import fact_labels
 from tests.checks.cases import Case, expected, load, said
@@ -216,8 +217,8 @@ def test_an_emptied_check_breaks_its_cases(check: Check) -> None:
 @EVERY
 def test_nothing_there_is_conforming_and_nothing_read_is_unknown(check: Check) -> None:
     there = snapshot_of(**{name: [] for name in TABLES})
-    assert findings.run(there, checks=[check]).results[0].verdict in ("pass", "na")
-    unread = findings.run(snapshot_of(), checks=[check]).results[0]
+    assert judge(there, checks=[check]).results[0].verdict in ("pass", "na")
+    unread = judge(snapshot_of(), checks=[check]).results[0]
     if check.id in GIVEN:
         assert unread.verdict == "na"
         return
@@ -233,7 +234,7 @@ KINDS = {
 
 @EVERY_FAILURE
 def test_a_finding_is_about_things_of_known_kinds_that_have_a_name(case: Case) -> None:
-    audit = findings.run(case.snapshot, checks=[CHECKS[case.check]])
+    audit = judge(case.snapshot, checks=[CHECKS[case.check]])
     subjects = [subject for finding in audit.findings for subject in finding.subjects]
     assert {kind for kind, _ in subjects} <= KINDS
     assert "None" not in {name for _, name in subjects}
@@ -251,7 +252,7 @@ def test_the_order_of_rows_changes_nothing(case: Case) -> None:
 
 
 def _found(snapshot: Snapshot, case: Case) -> list[Finding]:
-    return list(findings.run(snapshot, checks=[CHECKS[case.check]]).findings)
+    return list(judge(snapshot, checks=[CHECKS[case.check]]).findings)
 
 
 # French, as it is written

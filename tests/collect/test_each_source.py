@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from auditlib import notebook
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
+from auditlib.derived import Facts
 from auditlib.facts import snapshot
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
-from auditlib.findings.findings import run
+from auditlib.findings.audit import audit as judge
 from auditlib.parameters import Parameters
 from auditlib.plan import Plan, plan
 from auditlib.report.markdown import report
-from tests.conftest import MOMENT, payload
+from auditlib.report.shown import show
+from tests.conftest import MOMENT, derived, payload
 
 RECORDED = payload("faulty", "recorded")
 Fetch = Callable[..., Any]
@@ -83,17 +84,17 @@ def test_one_source_misbehaves_and_the_audit_goes_on(name: str, misbehaviour: st
         assert other.source.name == name or other.status == expected
     facts.write(tmp_path / "instantane")
     again = snapshot.read(tmp_path / "instantane")
-    audit = run(again)
+    audit = judge(again)
     told = {row["source"]: row for row in records(again.sources)}
     assert told[name]["status"] == status and told[name]["duration_s"] < 1.5
     # What is planned rests on what was read, not on why the rest was not: it is made once for a source.
     if name not in PLANS:
         PLANS[name] = plan(again, audit)
-    assert f"| {name} |" in report(again, audit, PLANS[name]).replace("\\_", "_")
+    assert f"| {name} |" in report(derived(again, audit, PLANS[name])).replace("\\_", "_")
     # Nothing that a notebook shows fails, and nothing that was not read is shown as an empty table.
     lost = set(outcomes[name].source.tables) - {"certificates"}
     for table in TABLES:
-        shown = repr(notebook.show(again, table))
+        shown = repr(show(Facts(again), table))
         assert table not in lost or "non évaluable" in shown
     for view in VIEWS:
-        assert repr(notebook.show(again, view))
+        assert repr(show(Facts(again), view))

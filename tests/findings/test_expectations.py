@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from auditlib import parameters
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS
 from auditlib.findings.expectations import Expectations, document, freeze
-from auditlib.findings.findings import CHECKS
 from auditlib.findings.policy import Policy
 from auditlib.run import cli
 from tests.conftest import snapshot_of
@@ -90,7 +90,7 @@ def test_the_file_is_french_and_says_how_to_use_it() -> None:
 
 def test_what_is_frozen_is_then_conforming(tmp_path: Path) -> None:
     facts = _machine()
-    audit = findings.run(facts.judged_by(Policy(expected=_read(document(facts), tmp_path))), BOTH)
+    audit = judge(facts, Policy(expected=_read(document(facts), tmp_path)), BOTH)
     assert [result.verdict for result in audit.results] == ["pass", "pass"]
 
 

@@ -9,9 +9,11 @@ import pytest
 from auditlib import checks as _registered  # noqa: F401 - imported for what it registers
 from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings import findings
-from auditlib.findings.findings import Audit, Check, Command, Finding, Fix, NotApplicable, Result, Severity, Verdict
+from auditlib.findings.audit import Audit, CheckResult, Finding, Result
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS, Check, Command, Fix, NotApplicable, Verdict, check
 from auditlib.findings.policy import Policy
+from auditlib.parameters import Severity
 from auditlib.report.blocks import Grid
 from tests.conftest import snapshot_of
 
@@ -41,7 +43,7 @@ def _check(rows: Iterable[Record] = (), **given: Any) -> Check:
 
 
 def _run(*checks: Check, severities: dict[str, Severity] | None = None) -> Audit:
-    return findings.run(FACTS.judged_by(Policy(severities=severities or {})), checks)
+    return judge(FACTS, Policy(severities=severities or {}), checks)
 
 
 def _only(check: Check) -> Finding:
@@ -242,16 +244,16 @@ def test_families() -> None:
         _check([{"container": "a", "why": "x"}, {"container": "b", "why": "x"}], id="PORT-002"),
         _check(id="NET-001"),
     )
-    assert findings.by_family(audit) == {"NET": {}, "PORT": {"élevée": 1, "moyenne": 2}}
-    part = findings.of_families(audit, ["NET"])
+    assert audit.by_family == {"NET": {}, "PORT": {"élevée": 1, "moyenne": 2}}
+    part = audit.of_families(["NET"])
     assert ([result.check for result in part.results], part.findings) == (["NET-001"], [])
-    assert findings.of_families(audit, []).findings == audit.findings
+    assert audit.of_families([]).findings == audit.findings
 
 
 def test_results_are_a_table_in_french() -> None:
     audit = _run(_check(), _check([AbsentTable("listeners", "muettes")], id="TEST-002", severity="info"))
-    rows = findings.CheckResult.table.rows(dataclasses.asdict(result) for result in audit.results)
-    assert Grid(rows, findings.CheckResult.table).markdown().splitlines() == [
+    rows = CheckResult.table.rows(dataclasses.asdict(result) for result in audit.results)
+    assert Grid(rows, CheckResult.table).markdown().splitlines() == [
         "| Contrôle | Ce qui est vérifié | Verdict | Gravité | Motif |",
         "| --- | --- | --- | --- | --- |",
         "| TEST-001 | Rien | conforme | moyenne | — |",
@@ -260,10 +262,10 @@ def test_results_are_a_table_in_french() -> None:
 
 
 def test_a_check_is_declared_once() -> None:
-    known = next(iter(findings.CHECKS.values()))
+    known = next(iter(CHECKS.values()))
     with pytest.raises(ValueError, match=f"{known.id} is declared twice"):
-        findings.check(known.id, "low", "Rien", key=(), message="", fix=Fix(""))(lambda: [])
-    assert findings.CHECKS[known.id] is known
+        check(known.id, "low", "Rien", key=(), message="", fix=Fix(""))(lambda: [])
+    assert CHECKS[known.id] is known
 
 
 def test_a_finding_cannot_be_changed() -> None:

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from auditlib import checks, views  # noqa: F401 - imported for what they register
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
-from auditlib.findings.findings import Audit
+from auditlib.findings.audit import Audit
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import WEIGHTS
 from auditlib.findings.policy import Policy, waives
 from auditlib.french import day
 from auditlib.parameters import Parameters, Waiver
 from auditlib.report.constats import constats
 from auditlib.report.shown import FindingList
+from tests.conftest import derived
 
 
 def _waiver(check: str = "PORT-004", subject: str = "chromadb", expires: dt.date | None = None) -> Waiver:
@@ -23,7 +25,7 @@ def _waiver(check: str = "PORT-004", subject: str = "chromadb", expires: dt.date
 
 
 def _audit(facts: Snapshot, *waivers: Waiver) -> Audit:
-    return findings.run(facts.judged_by(Policy(waivers=waivers)))
+    return judge(facts, Policy(waivers=waivers))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_any_name_designates_itself(name: str) -> None:
 
 
 def test_an_accepted_finding_is_shown_apart_and_counts_nowhere(faulty: Snapshot) -> None:
-    before, after = findings.run(faulty), _audit(faulty, _waiver(expires=faulty.collected.date()))
+    before, after = judge(faulty), _audit(faulty, _waiver(expires=faulty.collected.date()))
     (waived,) = after.waived
     assert waived.check == "PORT-004"
     assert waived.waived == {
@@ -65,10 +67,10 @@ def test_an_accepted_finding_is_shown_apart_and_counts_nowhere(faulty: Snapshot)
     assert after.worst != "critical" == before.worst
     verdicts = {result.check: result.verdict for result in after.results}
     assert verdicts["PORT-004"] == "na" and verdicts["WAIVER-001"] == verdicts["WAIVER-002"] == "pass"
-    weights = [findings.WEIGHTS[one.severity] for one in after.results if one.verdict in ("pass", "fail")]
-    passing = [findings.WEIGHTS[one.severity] for one in after.results if one.verdict == "pass"]
+    weights = [WEIGHTS[one.severity] for one in after.results if one.verdict in ("pass", "fail")]
+    passing = [WEIGHTS[one.severity] for one in after.results if one.verdict == "pass"]
     assert after.score == pytest.approx(100 * sum(passing) / sum(weights))
-    told = json.loads(constats(faulty, after))["findings"]
+    told = json.loads(constats(derived(faulty, after)))["findings"]
     assert [one["waived"]["author"] for one in told if one["waived"]] == ["Ana"]
     shown = FindingList(after.waived)
     assert f"Accepté par Ana, jusqu’au {day(faulty.collected)}" in shown._repr_html_().replace("\u00a0", " ")

@@ -18,11 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib import notebook
+from auditlib.derived import Facts
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.logs import SUBJECTS
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS, WEIGHTS, Audit, Finding, Fix
+from auditlib.findings.audit import Audit, Finding
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS, WEIGHTS, Fix
 from auditlib.findings.problems import RULES, Problem, Rule, forms, problems
 from auditlib.findings.things import THINGS
 from auditlib.french import typography
@@ -145,7 +147,7 @@ def test_the_findings_of_the_cases_are_such_as_their_check_makes(check: str) -> 
     # A log may be about any of its kinds of subjects.
     kinds -= {(kind, "source") for kind in SUBJECTS} if check == "LOG-002" else set()
     for case in REAL[check]:
-        for found in findings.run(case.snapshot, checks=[CHECKS[check]]).findings if names or kinds else ():
+        for found in judge(case.snapshot, checks=[CHECKS[check]]).findings if names or kinds else ():
             names -= set(found.evidence)
             kinds.discard(tuple(kind for kind, _ in found.subjects))
     assert (names, kinds) == (set(), set())
@@ -170,7 +172,7 @@ def test_every_finding_is_in_one_problem_whatever_the_order(found: list[Finding]
 
 
 def test_the_order_of_rows_changes_nothing(faulty: Snapshot) -> None:
-    chance, audit = random.Random(7), findings.run(faulty)
+    chance, audit = random.Random(7), judge(faulty)
     shuffled = copy.copy(faulty)
     shuffled.tables = {name: Rows(chance.sample(rows, len(rows))) for name, rows in faulty.tables.items()}
     shuffled._views = {}
@@ -182,7 +184,7 @@ _WELCOME = "COMPOSE-004|compose_project=4lb-welcome|compose_file=web-apps/4lb-we
 
 
 def test_the_problems_of_the_reference_server(faulty: Snapshot) -> None:
-    audit = findings.run(faulty)
+    audit = judge(faulty)
     made = problems(faulty, audit)
     assert _groups(made) == [
         (
@@ -239,7 +241,7 @@ def test_a_504_a_missing_network_and_a_line_of_the_log_are_one_problem() -> None
         ],
     }
     facts = snapshot_of(**tables)
-    audit = findings.run(facts, checks=[CHECKS[name] for name in ("NET-002", "HTTP-001", "LOG-002", "CONT-004")])
+    audit = judge(facts, checks=[CHECKS[name] for name in ("NET-002", "HTTP-001", "LOG-002", "CONT-004")])
     [problem] = problems(facts, audit)
     assert _groups([problem]) == [
         (
@@ -302,7 +304,7 @@ def test_nothing_read_joins_nothing_more_than_the_findings_themselves_say() -> N
 
 
 def test_the_report_names_grave_problems_by_their_cause(faulty: Snapshot) -> None:
-    text = report(faulty, findings.run(faulty))
+    text = report(Facts(faulty))
     chapter = text[text.index("## 6.") : text.index("## 7.")]
     assert re.findall(r"^- \*\*(\S+)\*\*", chapter, re.MULTILINE) == ["PORT-004", "ROUTE-014", "DB-004", "NET-001"]
     assert re.findall(r"^    - \*\*(\S+)\*\*", chapter, re.MULTILINE) == [
@@ -314,7 +316,7 @@ def test_the_report_names_grave_problems_by_their_cause(faulty: Snapshot) -> Non
 
 
 def test_the_findings_in_json_are_joined_too(faulty: Snapshot) -> None:
-    document = json.loads(constats(faulty, findings.run(faulty)))
+    document = json.loads(constats(Facts(faulty)))
     assert document["problems"][2] == {
         "cause": "DB-004|database=redis",
         "findings": ["DB-004|database=redis", "NET-007|database=redis"],
@@ -325,6 +327,6 @@ def test_the_findings_in_json_are_joined_too(faulty: Snapshot) -> None:
 
 
 def test_a_notebook_shows_them_or_says_that_nothing_was_judged(faulty: Snapshot) -> None:
-    shown = notebook.problems(faulty)._repr_html_()
-    assert shown.count("<article") == len(problems(faulty, findings.run(faulty)))
-    assert repr(notebook.problems(snapshot_of(sources=[]))) == "Aucun contrôle n’a pu être évalué."
+    shown = notebook.problems(Facts(faulty))._repr_html_()
+    assert shown.count("<article") == len(problems(faulty, judge(faulty)))
+    assert repr(notebook.problems(Facts(snapshot_of(sources=[])))) == "Aucun contrôle n’a pu être évalué."

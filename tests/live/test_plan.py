@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from auditlib import plan
-from auditlib.findings import findings
-from auditlib.findings.findings import Audit
+from auditlib.findings.audit import Audit
+from auditlib.findings.audit import audit as judge
 from tests.live.conftest import Run, audit, of_the_machine
 from tests.testbed import server
 from tests.testbed.paths import DOCKER_HOST
@@ -52,7 +52,7 @@ def proof(
 ) -> Iterator[Proof]:
     bring_up("faulty")
     before = audit(tmp_path_factory.mktemp("before"))
-    made = plan.plan(before.facts, findings.run(before.facts))
+    made = plan.plan(before.facts.snapshot, judge(before.facts.snapshot))
     for step in made.steps:
         for command in step.commands:
             shell(command, before.folder)
@@ -67,7 +67,7 @@ def proof(
 
 def _told(run: Run, former: dict[str, str]) -> set[str]:
     """The identities of the findings of a run, of containers under their first names."""
-    judged: Audit = findings.run(run.facts)
+    judged: Audit = judge(run.facts.snapshot)
     ours = [one for one in judged.live if not of_the_machine(one.check, one.subjects[0][1])]
     return {plan.first_identity(one, former) for one in ours}
 
@@ -81,7 +81,7 @@ def test_each_step_does_what_it_says_and_no_finding_is_new(proof: Proof) -> None
 
 
 def test_what_is_of_medium_severity_or_more_and_stays_is_left_to_a_person(proof: Proof) -> None:
-    found = findings.run(proof.after.facts).at_least("medium")
+    found = judge(proof.after.facts.snapshot).at_least("medium")
     graver = [one for one in found if not of_the_machine(one.check, one.subjects[0][1])]
     left = {one.finding.identity for one in proof.made.left}
     assert {plan.first_identity(one, proof.made.former) for one in graver} <= left

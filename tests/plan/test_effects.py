@@ -7,7 +7,7 @@ import pytest
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
+from auditlib.findings.audit import audit as judge
 from auditlib.plan import describe
 from auditlib.plan.acts import Act, Create, Mode, Owner
 from auditlib.plan.effects import applied
@@ -72,7 +72,7 @@ def test_a_network_left_hides_a_database_from_its_clients(faulty: Snapshot) -> N
     after = applied(faulty, alone)
     [string] = of(after, "connection_strings", variable="REDIS_URL")
     assert (string["target"], string["targets"], string["networks"]) == ("unresolved", (), ())
-    assert [one.identity for one in findings.run(after).live if one.check == "DB-006"] == ["DB-006|container=media-api"]
+    assert [one.identity for one in judge(after).live if one.check == "DB-006"] == ["DB-006|container=media-api"]
     # Both on another network first, nothing is lost: whatever the order in which the acts are given.
     create = Act(None, Create("redis-net", internal=True))
     joins = [Act(name, Join(name, "redis-net")) for name in ("redis", "media-api")]
@@ -104,7 +104,7 @@ def test_a_client_that_used_the_name_of_the_container_loses_it(faulty: Snapshot)
         {**row, "targets": ("cache",)} if row["host"] == "cache" else row for row in strings
     ]})  # fmt: skip
     after = applied(called, Act("cache", Name("redis", "autre")))
-    assert "DB-006" in {one.check for one in findings.run(after).live}
+    assert "DB-006" in {one.check for one in judge(after).live}
 
 
 def test_a_label_changes_what_traefik_must_load(faulty: Snapshot) -> None:

@@ -10,8 +10,10 @@ from auditlib.compose.edit import Join, Label, Name, Publish, Restart
 from auditlib.compose.written import Line
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS, Audit, Command, Finding
+from auditlib.findings.audit import Audit, Finding
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS, Command
+from auditlib.findings.policy import Policy
 from auditlib.findings.problems import Evidence, Problem
 from auditlib.plan import plan
 from auditlib.plan.acts import Act, Mode, Owner, Stack
@@ -87,7 +89,7 @@ CASES: dict[str, Any] = {
 @pytest.mark.parametrize("kind", CASES)
 def test_a_fault_has_its_step_and_the_simulation_agrees(faulty: Snapshot, kind: str) -> None:
     facts = broken(faulty, kind)
-    audit = findings.run(facts)
+    audit = judge(facts)
     found = [one for one in audit.live if one.check == kind]
     assert found
     [way, *_] = ways(facts, found[0])
@@ -103,7 +105,7 @@ def test_a_fault_has_its_step_and_the_simulation_agrees(faulty: Snapshot, kind: 
 
 def test_a_restart_policy_interrupts_nothing(faulty: Snapshot) -> None:
     facts = broken(faulty, "CONT-004")
-    audit = findings.run(facts)
+    audit = judge(facts)
     [step] = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "CONT-004"])).steps
     assert step.cut.containers == ()
     assert "docker update --restart unless-stopped redis" in step.commands
@@ -113,7 +115,7 @@ def test_a_restart_policy_interrupts_nothing(faulty: Snapshot) -> None:
 
 def test_the_rights_of_the_storage_restart_the_proxy(faulty: Snapshot) -> None:
     facts = broken(faulty, "ACME-001")
-    audit = findings.run(facts)
+    audit = judge(facts)
     [step] = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "ACME-001"])).steps
     assert step.commands == ("sudo chmod 600 /home/a/acme.json", "docker restart traefik")
     assert step.cut.proxy
@@ -121,7 +123,7 @@ def test_the_rights_of_the_storage_restart_the_proxy(faulty: Snapshot) -> None:
 
 
 def test_two_findings_that_want_one_port_elsewhere_share_an_act(faulty: Snapshot) -> None:
-    audit = findings.run(faulty)
+    audit = judge(faulty)
     both = [one for one in audit.live if one.check in ("ROUTE-014", "PORT-005") and "traefik" in one.identity]
     [step] = plan(faulty, Audit(audit.results, both)).steps
     assert len(step.acts) == 1
@@ -129,7 +131,7 @@ def test_two_findings_that_want_one_port_elsewhere_share_an_act(faulty: Snapshot
 
 
 def test_the_gravest_wins_and_the_other_is_left_with_its_reason(faulty: Snapshot) -> None:
-    audit = findings.run(faulty)
+    audit = judge(faulty)
     grave = next(one for one in audit.live if one.check == "ROUTE-009")
     other = dataclasses.replace(
         grave,
@@ -161,7 +163,7 @@ def test_hostile_names_never_reach_a_command_unquoted(faulty: Snapshot, name: st
         return facts.changed(renamed)
 
     facts = put(faulty)
-    audit = findings.run(facts)
+    audit = judge(facts)
     found: list[Finding] = [one for one in audit.live if one.check in ("NET-001", "ROUTE-009", "COMPOSE-001")]
     assert any(name in dict(one.subjects).get("container", "") for one in found)
     made = plan(facts, Audit(audit.results, found))
@@ -178,7 +180,7 @@ def test_hostile_names_never_reach_a_command_unquoted(faulty: Snapshot, name: st
 def test_a_container_of_no_project_is_joined_by_the_engine_alone(faulty: Snapshot) -> None:
     alone = {"compose_project": None, "compose_service": None, "compose_files": None}
     facts = faulty.changed({"containers": altered(faulty, "containers", alone, name="jsr-dev")})
-    audit = findings.run(facts)
+    audit = judge(facts)
     made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check in ("NET-001", "ROUTE-009")]))
     [step] = made.steps
     assert step.commands == ("docker network connect unified-net jsr-dev", "docker restart jsr-dev")
@@ -199,7 +201,7 @@ def test_idle_files_get_ports_that_no_other_was_given(faulty: Snapshot) -> None:
         ]
         assert copies
         facts = facts.changed({table: [*records(getattr(faulty, table)), *copies]})
-    audit = findings.run(facts)
+    audit = judge(facts)
     made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "PORT-002"]))
     given = [act.operation.wanted for step in made.steps for act in step.acts if isinstance(act.operation, Publish)]
     assert len(given) == len(set(given)) >= 2
@@ -223,7 +225,7 @@ def test_a_network_that_is_not_there_is_designated_no_more(
     [own] = [row for row in records(faulty.container_networks) if row["container"] == "jsr-dev"]
     attached = [*others, *({**own, "network": place} for place in places)]
     facts = faulty.changed({"labels": [*labels, absent], "container_networks": attached})
-    audit = findings.run(facts)
+    audit = judge(facts)
     made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check in ("NET-001", "NET-002")]))
     [step] = made.steps
     assert [act.operation for act in step.acts] == [*joins, Label("jsr-dev", "traefik.docker.network", shared)]
@@ -239,7 +241,7 @@ def test_a_name_that_others_call_is_for_a_person(faulty: Snapshot) -> None:
     facts = facts.changed({"connection_strings": [
         {**row, "host": "database", "targets": ("database",)} if row["host"] == "base" else row for row in strings
     ]})  # fmt: skip
-    audit = findings.run(facts)
+    audit = judge(facts)
     made = plan(
         facts, Audit(audit.results, [one for one in audit.live if one.subjects == (("container", "database"),)])
     )
@@ -266,7 +268,7 @@ def test_ports_that_files_move_stay_moved_under_an_override() -> None:
 def test_what_only_logs_tell_waits_for_the_step_that_ends_its_cause(
     faulty: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audit = findings.run(faulty)
+    audit = judge(faulty)
     cause = next(one for one in audit.live if one.check == "NET-001")
     told = next(one for one in audit.live if one.check == "LOG-003")
     port = next(one for one in audit.live if one.identity == "CIS-5.14|container=traefik")
@@ -294,11 +296,11 @@ MENDED = [one for one in load() if one.verdict == "fail" and one.check in MENDS]
 def test_every_case_of_a_mended_check_is_mended_or_refused_with_a_reason(case: Case) -> None:
     """The servers of the cases of checks: odd, and told in part only."""
     facts = snapshot_of(**case.tables)
-    audit = findings.run(facts, checks=[CHECKS[case.check]])
-    found, reasons = chosen(facts, audit)
+    audit = judge(facts, checks=[CHECKS[case.check]])
+    found, reasons = chosen(facts, Policy(), audit)
     assert {one.identity for one, _ in found}.isdisjoint(reasons)
     assert all(reasons.values())
     for finding, way in found:
-        after = findings.run(applied(facts, *way), checks=[CHECKS[case.check]])
+        after = judge(applied(facts, *way), checks=[CHECKS[case.check]])
         assert (finding.identity in {one.identity for one in after.live}) == ((case.check, case.name) in UNTIED)
     assert [act for draft in drafts(facts, found) for act in draft.acts if not act.writable] == []

@@ -9,21 +9,21 @@ import pytest
 
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
-from auditlib.findings.findings import Audit
+from auditlib.findings.audit import Audit
+from auditlib.findings.audit import audit as judge
 from auditlib.french import typography
 from auditlib.plan import Plan, attached, exported, first_identity, plan
 from auditlib.plan.effects import applied
 from auditlib.report.markdown import report
 from auditlib.report.plan import PlanShown, conclusion
-from tests.conftest import snapshot_of
+from tests.conftest import derived, snapshot_of
 
 PROJECTS = Path(__file__).parent.parent / "testbed" / "projets"
 
 
 @pytest.fixture(scope="module")
 def audit(faulty: Snapshot) -> Audit:
-    return findings.run(faulty)
+    return judge(faulty)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_the_whole_plan_on_the_tables_leaves_no_claimed_finding_and_brings_none(
     facts = faulty
     for step in made.steps:
         facts = applied(facts, *step.acts)
-    after = {first_identity(one, made.former) for one in findings.run(facts).live}
+    after = {first_identity(one, made.former) for one in judge(facts).live}
     assert after == {one.finding.identity for one in made.left}
     assert made.scores[1] is not None and made.scores[0] is not None and made.scores[1] > made.scores[0]
 
@@ -69,13 +69,11 @@ def test_what_is_kept_from_step_to_step_changes_nothing_of_what_is_found(faulty:
     facts = faulty
     for step in made.steps:
         facts = applied(facts, *step.acts)
-        assert findings.run(facts) == findings.run(
-            Snapshot(facts.hostname, facts.collected, facts.tables, facts.absent)
-        )
+        assert judge(facts) == judge(Snapshot(facts.hostname, facts.collected, facts.tables, facts.absent))
 
 
 def test_the_facts_themselves_stay_as_they_were(faulty: Snapshot, audit: Audit, made: Plan) -> None:
-    assert [one.identity for one in findings.run(faulty).findings] == [one.identity for one in audit.findings]
+    assert [one.identity for one in judge(faulty).findings] == [one.identity for one in audit.findings]
 
 
 def test_steps_go_by_stack_safe_ones_apart_from_risky_ones(made: Plan) -> None:
@@ -173,7 +171,7 @@ def test_a_step_that_breaks_something_says_so(faulty: Snapshot, audit: Audit) ->
             ],
         }
     )
-    known = findings.run(squatted)
+    known = judge(squatted)
     steps = plan(squatted, of(known, "COMPOSE-001")).steps
     broken = [one for step in steps for one in step.broken if one.startswith("NET-004")]
     assert broken
@@ -258,7 +256,7 @@ def test_nothing_wrong_needs_no_plan() -> None:
 def test_an_audit_without_docker_leaves_all_to_a_person(faulty: Snapshot) -> None:
     absent = {name: "le moteur n’a pas été lu" for name, frame in faulty.tables.items() if name != "sources"}
     facts = faulty.changed({}, absent)
-    known = findings.run(facts)
+    known = judge(facts)
     made = plan(facts, known)
     assert made.steps == ()
     assert len(made.left) == len(known.live)
@@ -271,7 +269,7 @@ def test_waived_findings_are_not_planned(faulty: Snapshot, audit: Audit) -> None
 
 
 def test_the_report_shows_the_plan(faulty: Snapshot, audit: Audit, made: Plan) -> None:
-    text = report(faulty, audit, made)
+    text = report(derived(faulty, audit, made))
     chapter = text.split("## 9. Plan de corrections")[1]
     assert PlanShown(made).markdown() in chapter
     for wanted in ("### Étape 1 : jsr-solutions", "Attacher « jsr-dev » au réseau « unified-net ».", "patch -R -p1 -d"):

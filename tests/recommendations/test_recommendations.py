@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
+from auditlib.derived import Facts
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS
+from auditlib.findings.audit import Audit
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import CHECKS
 from auditlib.findings.policy import Policy
 from auditlib.french import typography
 from auditlib.parameters import Waiver
@@ -69,7 +71,7 @@ def spaced(value: Any) -> Any:
 def test_reference_server(variant: str) -> None:
     snapshot = replay(variant)
     expected = yaml.safe_load((FOLDER / f"{variant}.yaml").read_text("utf-8"))
-    assert spaced(told(recommend(snapshot, findings.run(snapshot)))) == spaced(expected)
+    assert spaced(told(recommend(snapshot, judge(snapshot)))) == spaced(expected)
 
 
 # What the audit that a person wrote of the reference server recommends, and where it is found.
@@ -92,7 +94,7 @@ BY_HAND = [
 
 @pytest.mark.parametrize(("heading", "words"), BY_HAND)
 def test_what_a_person_recommended(faulty: Snapshot, heading: str, words: str) -> None:
-    section = next(one for one in recommend(faulty, findings.run(faulty)) if one.heading == heading)
+    section = next(one for one in recommend(faulty, judge(faulty)) if one.heading == heading)
     said = " ".join(" ".join(_said(one).values()) for one in [*section.advised, *section.kept])
     assert typography(words) in typography(said)
 
@@ -102,9 +104,9 @@ NOTHING = {name: table.rows([]) for name, table in TABLES.items()}
 
 def judged(case: Case, rule: Rule) -> Section:
     """What a rule says under its heading when one check judged a case; tables the case lacks are empty."""
-    audit = findings.run(case.snapshot, checks=[CHECKS[case.check]])
+    audit = judge(case.snapshot, checks=[CHECKS[case.check]])
     filled = Snapshot("serveur", MOMENT, {**NOTHING, **case.snapshot.tables}, {})
-    return next(one for one in recommend(filled, audit, [rule]) if one.heading == rule.heading)
+    return next(one for one in recommend(filled, audit, rules=[rule]) if one.heading == rule.heading)
 
 
 @EVERY_PAIR
@@ -136,7 +138,7 @@ def test_a_heading_says_which_checks_could_not_be_judged(rule: Rule, check: str)
 
 def test_an_audit_that_ran_no_check_recommends_nothing_of_findings() -> None:
     snapshot = snapshot_of()
-    for section in recommend(snapshot, findings.run(snapshot, checks=[])):
+    for section in recommend(snapshot, judge(snapshot, checks=[])):
         assert section.advised == []
         assert section.nothing == "Rien à recommander parmi ce qui a pu être évalué."
         assert any("n’a pas été exécuté" in reason for reason in section.unknown)
@@ -300,13 +302,13 @@ def with_views(tables: dict[str, list[dict[str, Any]]]) -> Snapshot:
 
 @pytest.mark.parametrize(("title", "tables", "said"), [one[1:] for one in FACTS], ids=[one[0] for one in FACTS])
 def test_facts(title: str, tables: dict[str, list[dict[str, Any]]], said: tuple[str, str] | None) -> None:
-    sections = recommend(with_views(tables), findings.Audit([], []))
+    sections = recommend(with_views(tables), Audit([], []))
     assert [(one.seen, one.todo) for one in _of(sections, title)] == ([said] if said else [])
 
 
 @pytest.mark.parametrize("title", sorted({title for _, title, _, _ in FACTS}))
 def test_facts_that_were_not_read_are_said_to_be(title: str) -> None:
-    sections = recommend(snapshot_of(), findings.Audit([], []))
+    sections = recommend(snapshot_of(), Audit([], []))
     assert _of(sections, title) == []
     assert [r for one in sections for r in one.unknown if r.startswith(f"« {title} »") and "n’a pas été lue" in r] != []
 
@@ -320,7 +322,7 @@ def test_a_network_that_is_not_there_is_not_recommended(faulty: Snapshot) -> Non
     snapshot = faulty.changed({"labels": [*records(faulty.labels), label]})
     [advice] = [
         one
-        for section in recommend(snapshot, findings.run(snapshot))
+        for section in recommend(snapshot, judge(snapshot))
         for one in section.advised
         if one.title.startswith("Un seul réseau")
     ]
@@ -342,22 +344,22 @@ def test_a_network_that_is_not_there_is_not_recommended(faulty: Snapshot) -> Non
 def test_waivers_that_end_within_a_month(days: int | None, said: list[str]) -> None:
     end = None if days is None else MOMENT.date() + dt.timedelta(days=days)
     waiver = Waiver(check="CONT-006", subject="web", reason="plus tard", author="moi", expires=end)
-    snapshot = snapshot_of().judged_by(Policy(waivers=(waiver,)))
+    snapshot = snapshot_of()
     title = "Des dérogations qui ne survivent pas à leur motif"
-    assert [one.seen for one in _of(recommend(snapshot, findings.Audit([], [])), title)] == said
+    assert [one.seen for one in _of(recommend(snapshot, Audit([], []), Policy(waivers=(waiver,))), title)] == said
 
 
 def test_a_name_from_the_machine_cannot_make_markup() -> None:
     name = "<b>*x*</b>\u202e"
     containers = [{"name": name, "image": "web", "state": "running", "healthcheck": False}]
-    shown = Advised(recommend(snapshot_of(containers=containers), findings.Audit([], [])))
+    shown = Advised(recommend(snapshot_of(containers=containers), Audit([], [])))
     assert "&lt;b&gt;*x*&lt;/b&gt;⟨202E⟩" in shown._repr_html_()
     assert "\\<b\\>\\*x\\*\\</b\\>⟨202E⟩" in shown.markdown()
     assert name not in shown._repr_html_() + shown.markdown() + repr(shown)
 
 
 def test_the_report_leads_its_recommendations_with_them(faulty: Snapshot) -> None:
-    report = markdown.report(faulty, findings.run(faulty))
+    report = markdown.report(Facts(faulty))
     section = report.partition("\n## 7. ")[2].partition("\n## 8. ")[0]
     headings = [line.removeprefix("### ") for line in section.splitlines() if line.startswith("### ")]
     assert headings == [*HEADINGS, "Constats de gravité moyenne ou moindre"]

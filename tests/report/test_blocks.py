@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from auditlib.facts.legacy import records
 from auditlib.facts.table import Column, Row, integer, prose, several, table, text
-from auditlib.findings.findings import Finding, Fix
+from auditlib.findings.audit import Finding
+from auditlib.findings.check import Fix
 from auditlib.findings.problems import Evidence, Problem
 from auditlib.french import visible
 from auditlib.report.blocks import (

@@ -11,8 +11,8 @@ from auditlib import folders
 from auditlib.facts.frames import DTYPES
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
-from auditlib.findings import findings
-from auditlib.findings.findings import CHECKS
+from auditlib.findings.check import CHECKS, SEVERITIES_FR, Check, family
+from auditlib.french import typography
 from auditlib.report import catalogue
 from auditlib.report.blocks import Grid
 from auditlib.run import engines
@@ -37,10 +37,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
-def test_every_check_is_shown(page: str, check: findings.Check) -> None:
+def test_every_check_is_shown(page: str, check: Check) -> None:
     row = next(row for row in page.split("<tr>") if f"<div>{check.id}</div>" in row)
     assert f"<div>{catalogue_prose(check.title)}</div>" in row
-    assert f"<div>{findings.SEVERITIES_FR[check.severity]}</div>" in row
+    assert f"<div>{SEVERITIES_FR[check.severity]}</div>" in row
     assert f"<div>{'oui' if check.extra else 'non'}</div>" in row
     assert f"<div>{catalogue_prose(check.fix.text.replace('{{', '{').replace('}}', '}'))}</div>" in row
     for name in (*check.key, *inspect.signature(check.function).parameters):
@@ -49,7 +49,7 @@ def test_every_check_is_shown(page: str, check: findings.Check) -> None:
 
 def catalogue_prose(sentence: str) -> str:
     """A sentence as the page holds it, once it is unescaped."""
-    return findings.typography(sentence)
+    return typography(sentence)
 
 
 @pytest.mark.parametrize("name", [*TABLES, *VIEWS])
@@ -73,5 +73,5 @@ def test_checks_are_in_the_order_of_their_numbers() -> None:
 
 
 def test_every_family_of_checks_and_every_kind_of_column_has_its_words() -> None:
-    assert {findings.family(name) for name in CHECKS} == set(catalogue.FAMILIES)
+    assert {family(name) for name in CHECKS} == set(catalogue.FAMILIES)
     assert set(catalogue.DeclaredColumn.table.column("kind").words) == set(DTYPES)

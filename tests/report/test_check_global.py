@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from auditlib.derived import Facts
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows, asdict
 from auditlib.facts.tables import TABLES
-from auditlib.findings.findings import run as judge
 from auditlib.folders import write
 from auditlib.report.check_global import script
 from auditlib.report.markdown import report
@@ -216,7 +216,7 @@ def test_another_machine_is_not_asked_for_what_this_one_has(faulty: Snapshot) ->
 
 
 def test_the_report_shows_the_script(faulty: Snapshot) -> None:
-    text = report(faulty, judge(faulty))
+    text = report(Facts(faulty))
     chapter = text.split("## 8.")[1].split("\n## ")[0]
     assert script(faulty) in chapter
 

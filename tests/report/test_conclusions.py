@@ -7,13 +7,16 @@ import pytest
 
 from auditlib import checks, views  # noqa: F401 - some for what they register
 from auditlib.collect import ALL
+from auditlib.derived import Facts
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
-from auditlib.findings.findings import Audit, Finding, Fix, Result, Severity, Verdict
+from auditlib.findings.audit import Audit, Finding, Result
+from auditlib.findings.audit import audit as judge
+from auditlib.findings.check import Fix, Verdict
+from auditlib.parameters import Severity
 from auditlib.report import conclusions
 from auditlib.report.conclusions import Chapter, conclude, executive, verdict
 from auditlib.views.inventory import ACTIVE, PASSIVE, Stack
-from tests.conftest import snapshot_of
+from tests.conftest import derived, snapshot_of
 
 # The reference server is a container host of tests: it has no systemd.
 ALL_READ = [f"{len(ALL) - 1} sources lues entièrement sur {len(ALL)}.", "La machine n’est pas gérée par systemd."]
@@ -119,7 +122,7 @@ def test_databases_in_every_state() -> None:
 
 
 def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot) -> None:
-    audit = findings.run(faulty)
+    audit = judge(faulty)
     said = {finding.identity: finding.message for finding in audit.findings}
     chroma = said["PORT-004|container=chromadb|port=tcp/0.0.0.0:8000"]
     graver = [
@@ -128,7 +131,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         f"{said['DB-004|database=redis']} Explique aussi : NET-007.",
         said["NET-001|container=jsr-dev"],
     ]
-    assert executive(faulty, audit) == [
+    assert executive(derived(faulty, audit)) == [
         "Note 88 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
@@ -140,7 +143,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         *graver,
         "Non lu, ou en partie : systemd (La machine n’est pas gérée par systemd).",
     ]
-    assert executive(healthy, findings.run(healthy))[0] == (
+    assert executive(Facts(healthy))[0] == (
         "Note 98 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité faible."
     )
 
@@ -230,7 +233,7 @@ def test_sources_that_were_not_read_and_what_would_mend_them() -> None:
         "Sans root. Relancez avec sudo.",
         "Aucun Traefik.",
     ]
-    summary = executive(facts, findings.run(facts))
+    summary = executive(Facts(facts))
     assert summary[0] == "Aucun contrôle n’a pu être évalué : l’audit ne donne pas de note."
     assert summary[1:-1] == ["Non évaluable : elle n’a pas été lue."]
     assert summary[-1] == "Non lu, ou en partie : listeners (Sans root) et traefik_api (Aucun Traefik)."
@@ -457,6 +460,7 @@ def test_the_conclusion_on_findings(audit: Audit, sentences: list[str]) -> None:
 
 
 def test_five_grave_problems_are_quoted_and_the_others_counted() -> None:
-    said = executive(snapshot_of(), _audit(("high", "fail"), found=("critical",) * 4 + ("high",) * 3 + ("low",)))
+    audit = _audit(("high", "fail"), found=("critical",) * 4 + ("high",) * 3 + ("low",))
+    said = executive(derived(snapshot_of(), audit))
     assert [one for one in said if one.startswith("Constat")] == [f"Constat {number}." for number in range(5)]
     assert said[-1] == "Et 2 autres problèmes graves."

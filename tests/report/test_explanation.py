@@ -8,6 +8,7 @@ import pytest
 
 import auditlib
 from auditlib import Explanation, RequestError
+from auditlib.derived import Facts
 from auditlib.facts.snapshot import Snapshot
 from auditlib.report.explanation import journeys
 from auditlib.run.cli import main
@@ -386,5 +387,5 @@ def test_all_journeys_of_the_reference_server(faulty: Snapshot) -> None:
     rows = {row["url"]: row["verdict"] for row in journeys(faulty)}
     assert {"https://ai.4lb.ca/", "https://ai.4lb.ca/api", "https://files.4lb.ca/", "https://jsr.4lb.ca/"} <= set(rows)
     assert rows["https://ai.4lb.ca/api"] == "ok"
-    assert "Trajets" in auditlib.follow(faulty)._repr_html_()
-    assert "non évaluable" in auditlib.follow(snapshot_of()).markdown().replace("\u00a0", " ")
+    assert "Trajets" in auditlib.follow(Facts(faulty))._repr_html_()
+    assert "non évaluable" in auditlib.follow(Facts(snapshot_of())).markdown().replace("\u00a0", " ")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from auditlib import checks, views  # noqa: F401 - some for what they register
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings import findings
+from auditlib.findings.audit import audit as judge
 from auditlib.french import visible
 from auditlib.report import figures
 from auditlib.report.figures import (
@@ -167,7 +167,7 @@ def test_the_reference_server_s_pictures(faulty: Snapshot) -> None:
     tree = graph_figure(faulty.call(topology.graph))
     assert tree.caption == "Du domaine au réseau : 4 domaines, 8 routeurs, 5 conteneurs ou serveurs."
     assert "jsr.4lb.ca mène à jsr-dev" in tree.alt
-    severities = severities_figure(findings.by_family(findings.run(faulty)))
+    severities = severities_figure(judge(faulty).by_family)
     assert (
         "COMPOSE\u00a0: 2 de gravité moyenne" in severities.alt and "CONT\u00a0: 1 de gravité faible" in severities.alt
     )

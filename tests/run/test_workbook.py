@@ -15,7 +15,7 @@ import pytest
 import auditlib
 from auditlib import folders
 from auditlib.facts.snapshot import FOLDER, Snapshot
-from auditlib.findings import findings
+from auditlib.findings.audit import audit as judge
 from auditlib.parameters import Parameters
 from auditlib.report.exports import export
 from auditlib.run import workbook
@@ -277,7 +277,7 @@ def test_the_plan_is_shown_with_its_steps(done: workbook.Done) -> None:
 def test_the_snapshot_of_a_run_loads_as_frames(done: workbook.Done, faulty: Snapshot) -> None:
     facts = auditlib.load(str(done.folder))
     assert facts.containers.equals(faulty.containers)
-    assert findings.run(facts).score == findings.run(faulty).score
+    assert judge(facts).score == judge(faulty).score
 
 
 def write_notebook(folder: Path, name: str, *code: str) -> None:

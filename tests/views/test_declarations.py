@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from auditlib.derived import Facts
 from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings.findings import Audit
+from auditlib.findings.audit import Audit
 from auditlib.report import conclusions
 from auditlib.report.conclusions import conclude
 from auditlib.report.markdown import _inventory, _ports
-from tests.conftest import snapshot_of
+from tests.conftest import derived, snapshot_of
 
 ROOT = "/srv"
 
@@ -179,7 +180,7 @@ def test_the_reference_server(faulty: Snapshot) -> None:
     ]
     networks = {row["name"]: row["external"] for row in records(faulty.declarations) if row["kind"] == "network"}
     assert networks == {"unified-net": True, "traefik-net": True, "agent-zero_default": False}
-    report = "\n".join([*_inventory(faulty, None, None), *_ports_without_findings(faulty)])  # type: ignore[arg-type]
+    report = "\n".join([*_inventory(Facts(faulty)), *_ports_without_findings(faulty)])  # type: ignore[arg-type]
     assert "**Robin_IA/Dockerfile**" in report
     assert "docker-compose.legacy.yml:14" in report.replace("\\", "")
     assert "concert.mp4" in report
@@ -188,12 +189,12 @@ def test_the_reference_server(faulty: Snapshot) -> None:
 
 
 def _ports_without_findings(snapshot: Snapshot) -> list[str]:
-    return list(_ports(snapshot, Audit([], []), None))  # type: ignore[arg-type]
+    return list(_ports(derived(snapshot, Audit([], []))))
 
 
 def test_without_the_files_of_the_disk_the_report_says_why() -> None:
     snapshot = snapshot_of(containers=[], publications=[], container_networks=[], mounts=[])
-    told = "\n".join(_inventory(snapshot, None, None))  # type: ignore[arg-type]
+    told = "\n".join(_inventory(Facts(snapshot)))
     assert "Fichiers compose sur le disque : non évaluable, elle n’a pas été lue." in told.replace(
         "\u202f", " "
     ).replace("\xa0", " ")
