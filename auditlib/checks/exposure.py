@@ -1,7 +1,7 @@
 """PORT: what the ports of the machine open to the network."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.software import image_words, interface
 from auditlib.traefik.decoding import TRUE
+from auditlib.traefik.protection import expanded, protection
 from auditlib.views.ports import EVERYWHERE, Claim, claim, exposure
 from auditlib.views.routes import host_and_port
 
@@ -69,6 +70,8 @@ def interfaces_private(
     listeners: pd.DataFrame | None = None,
     traefik_static: pd.DataFrame | None = None,
     declarations: pd.DataFrame | None = None,
+    entrypoints: pd.DataFrame | None = None,
+    traefik_middlewares: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Interfaces of the list of `software.interface` on every address, and Traefik's metrics and ping.
 
@@ -76,7 +79,7 @@ def interfaces_private(
     API and Docker's own socket have their own checks.
     """
     known = {row["name"]: row for row in records(containers)}
-    traefik = _entrances(traefik_static)
+    traefik = _entrances(traefik_static, _screened(entrypoints, traefik_middlewares))
     for row in _everywhere(publications):
         container = known[row["container"]]
         own = traefik.get(row["container"], {}).get(row["container_port"])
@@ -151,11 +154,27 @@ def _listened(
         }
 
 
-def _entrances(traefik_static: pd.DataFrame | None) -> dict[str, dict[int, str]]:
+def _screened(entrypoints: pd.DataFrame | None, traefik_middlewares: pd.DataFrame | None) -> set[str]:
+    """The entry points whose middlewares let only some pass, or may: Traefik's API did not tell what each one is."""
+    rows = records(traefik_middlewares) if traefik_middlewares is not None else []
+    types = {row["middleware"]: row["type"] for row in rows if row["protocol"] == "http"}
+    chains = {row["middleware"]: row["chain"] for row in rows if row["protocol"] == "http"}
+
+    def screens(name: str) -> bool:
+        return name not in types or protection(name, types[name]) in ("authentication", "filter", "unknown")
+
+    return {
+        row["entrypoint"].lower()
+        for row in (records(entrypoints) if entrypoints is not None else [])
+        if any(map(screens, expanded(row["middlewares"] or (), chains)))
+    }
+
+
+def _entrances(traefik_static: pd.DataFrame | None, screened: Container[str]) -> dict[str, dict[int, str]]:
     """By Traefik container, the ports of the entry points that serve its metrics or its ping to anybody.
 
     Both are on the entry point « traefik » unless `entryPoint` says otherwise, and on none with `manualRouting`
-    (`pkg/provider/traefik/internal.go`). Middlewares of an entry point apply to them: what they let pass is not known.
+    (`pkg/provider/traefik/internal.go`). The middlewares of an entry point apply to them.
     """
     found: dict[str, dict[int, list[str]]] = {}
     rows = [row for row in records(traefik_static) if row["effective"]] if traefik_static is not None else []
@@ -164,8 +183,7 @@ def _entrances(traefik_static: pd.DataFrame | None) -> dict[str, dict[int, str]]
     for option, what in (("metrics.prometheus", "de métriques"), ("ping", "de ping")):
         on = options.get(option, "true") in TRUE and any(re.match(rf"{option}(\.|$)", key) for key in options)
         entrypoint = (options.get(f"{option}.entrypoint") or "traefik").lower()
-        guarded = any(key.startswith(f"entrypoints.{entrypoint}.http.middlewares") for key in options)
-        if not container or not on or guarded or options.get(f"{option}.manualrouting") in TRUE:
+        if not container or not on or entrypoint in screened or options.get(f"{option}.manualrouting") in TRUE:
             continue
         address = options.get(f"entrypoints.{entrypoint}.address") or (":8080" if entrypoint == "traefik" else "")
         place, _, port = address.partition("/")[0].rpartition(":")

@@ -1,7 +1,7 @@
 """ROUTE: what Traefik loaded, and what it leaves open."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 import pandas as pd
@@ -9,7 +9,8 @@ import pandas as pd
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
-from auditlib.french import quoted
+from auditlib.french import listing, quoted
+from auditlib.traefik.protection import expanded, protection
 from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
 from auditlib.views.proxy import TRUE
 
@@ -30,9 +31,6 @@ _REMEDIES = tuple(
         (r"parsing server URL", "corriger l’adresse du serveur, ou l’étiquette de son port"),
     )
 )
-
-# Middlewares that ask who the visitor is. A plugin may: it is given the benefit of the doubt.
-_AUTHENTICATION = {"basicAuth", "digestAuth", "forwardAuth", "plugin"}
 
 
 @check(
@@ -115,42 +113,39 @@ def api_protected(
 
     `api.insecure` makes such routers by itself on the entry point « traefik », port 8080 unless it is defined
     (`pkg/provider/traefik/internal.go`); middlewares of the entry point apply to them too (`aggregator.go`,
-    applyModel). Without the API, the static configuration alone may tell it.
+    applyModel). Without the API, the static configuration alone may tell it. A filter of intrusions, of addresses or
+    of rates asks nobody who he is; of a plugin whose name says nothing, nobody can tell.
     """
     options = {row["key"]: row["value"] for row in records(traefik_static) if row["effective"]}
     insecure = options.get("api.insecure") in TRUE
-    # What the entry point's middlewares do, only the API says.
-    screened = any(key.startswith("entrypoints.traefik.http.middlewares") for key in options)
     ports = {"traefik": options.get("entrypoints.traefik.address") or ":8080"}
     ports |= (
         {row["entrypoint"]: row["address"] for row in records(traefik_entrypoints)}
         if traefik_entrypoints is not None
         else {}
     )
-    ways: dict[tuple[str, str], bool] = {}
-    if traefik_routers is not None and traefik_middlewares is not None:
-        middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
-        screened = False
-        for row in records(traefik_routers):
-            guarded = _guarded(row["middlewares"] or (), middlewares)
-            serves = row["service"] in ("api@internal", "dashboard@internal") and row["status"] != "disabled"
-            if serves and row["provider"] != "internal" and not guarded:
-                ways |= {(entrypoint, row["router"]): False for entrypoint in row["entrypoints"] or ()}
-            screened = screened or (row["router"] == "api@internal" and guarded)
-    if insecure and not screened:
-        ways["traefik", "api@internal"] = True
+    read = traefik_routers is not None and traefik_middlewares is not None
+    # What the entry point's middlewares do, only the API says.
+    screened = not read and any(key.startswith("entrypoints.traefik.http.middlewares") for key in options)
+    ways = _ways(traefik_routers, traefik_middlewares, insecure=insecure and not screened)
     traefik = records(proxy)[0]
-    for (entrypoint, router), by_option in ways.items():
+    doubtful: set[str] = set()
+    for (entrypoint, router), plugins in ways.items():
         places = beyond_loopback(ports.get(entrypoint, ""), traefik, records(publications))
-        if places:
+        if places and plugins:
+            doubtful |= {*plugins}
+        elif places:
             yield {
                 "entrypoint": entrypoint,
                 "router": router,
                 "places": [name for name, _ in places],
-                "wording": _insecure(places[0][1]) if by_option else _unguarded(router),
+                "wording": _insecure(places[0][1]) if router == "api@internal" else _unguarded(router),
             }
-    if traefik_routers is None:
+    if not read:
         raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
+    if doubtful:
+        named = listing((f"le plugin {quoted(name)}" for name in sorted(doubtful)), "ou")
+        raise AbsentTable("traefik_middlewares", f"rien ne dit si {named} authentifie qui demande l’API")
 
 
 def _insecure(address: str) -> Row:
@@ -170,18 +165,29 @@ def _unguarded(router: str) -> Row:
     }
 
 
-def _guarded(names: Iterable[str], middlewares: Mapping[str, Row]) -> bool:
-    """Whether one of these middlewares, or one of their chains, authenticates."""
-    waiting, seen = [*names], set()
-    while waiting:
-        name = waiting.pop()
-        # A chain that loops is Traefik's to report.
-        if name in middlewares and name not in seen:
-            seen.add(name)
-            if middlewares[name]["type"] in _AUTHENTICATION:
-                return True
-            waiting += middlewares[name]["chain"] or ()
-    return False
+def _ways(
+    traefik_routers: pd.DataFrame | None, traefik_middlewares: pd.DataFrame | None, *, insecure: bool
+) -> dict[tuple[str, str], list[str]]:
+    """The ways to the API that authenticate nobody, as (entry point, router), and the plugins on each that may do it.
+
+    `insecure`: Traefik makes a router by itself. The middlewares of others count with those of their chains.
+    """
+    ways: dict[tuple[str, str], list[str]] = {("traefik", "api@internal"): []} if insecure else {}
+    if traefik_routers is None or traefik_middlewares is None:
+        return ways
+    middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
+    chains = {name: row["chain"] for name, row in middlewares.items()}
+    for row in records(traefik_routers):
+        serves = row["service"] in ("api@internal", "dashboard@internal") and row["status"] != "disabled"
+        points = row["entrypoints"] or () if serves and row["provider"] != "internal" else ()
+        points = ("traefik",) if insecure and row["router"] == "api@internal" else points
+        own = [name for name in expanded(row["middlewares"] or (), chains) if name in middlewares]
+        kinds = {name: protection(name, middlewares[name]["type"]) for name in own}
+        for point in points:
+            ways[point, row["router"]] = [name for name, kind in kinds.items() if kind == "unknown"]
+            if "authentication" in kinds.values():
+                del ways[point, row["router"]]
+    return ways
 
 
 def beyond_loopback(address: str, traefik: Row, publications: list[Row]) -> list[tuple[str, str]]:
