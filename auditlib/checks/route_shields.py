@@ -1,12 +1,11 @@
 """ROUTE: what protects a router: TLS, and the middlewares that its neighbours have."""
 
-import ipaddress
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.addresses import is_public
 from auditlib.checks.routes import beyond_loopback
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, records
@@ -16,21 +15,7 @@ from auditlib.french import listing
 from auditlib.traefik.protection import PROTECTIONS, expanded, protection
 from auditlib.traefik.rules import RuleError, Syntax, domains, parse
 
-# Names that no public authority certifies (RFC 6761, 6762, 8375, 9476, and the reserved « internal »).
-_PRIVATE = re.compile(
-    r"(?:.*\.)?(?:local|lan|internal|home\.arpa|test|localhost|localdomain|invalid|example|home|corp)"
-)
 _REDIRECTIONS = {"redirectScheme", "redirectRegex"}
-
-
-def public(domain: str) -> bool:
-    """Whether a domain is a name of the public internet: neither an address, a plain name nor a private one."""
-    name = domain.lower().removeprefix("*.").rstrip(".")
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return "." in name and not _PRIVATE.fullmatch(name)
-    return False
 
 
 def _domains(router: Row) -> list[str]:
@@ -74,7 +59,7 @@ def served_with_tls(
     points = {row["entrypoint"]: row for row in records(traefik_entrypoints)}
     traefik, published = records(proxy)[0] if len(proxy) else None, records(publications)
     for row in records(traefik_routers):
-        names = [name for name in _domains(row) if public(name)]
+        names = [name for name in _domains(row) if is_public(name)]
         types = {
             middlewares[name]["type"] for name in expanded(row["middlewares"] or (), chains) if name in middlewares
         }
