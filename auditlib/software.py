@@ -66,6 +66,14 @@ def image_words(image: str | None) -> list[str]:
     return repository.replace("_", "-").split("-")
 
 
+def is_traefik(image: str | None, programs: Iterable[str] = ()) -> bool:
+    """Whether a container is Traefik itself: by its image, or by the programs that it starts or that listen in it.
+
+    An image of one's own ends with the name (`edge-traefik`); Traefik's helpers start with it (`traefik-forward-auth`).
+    """
+    return image_words(image)[-1] == "traefik" or any(one.rpartition("/")[2] == "traefik" for one in programs)
+
+
 def database(image: str | None, port: int) -> str | None:
     """The kind of database that serves `port` in a container of `image`, or None.
 

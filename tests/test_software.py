@@ -3,7 +3,7 @@
 import pytest
 
 from auditlib.findings.commands import compose
-from auditlib.software import GENERIC_NAMES, answers_anyone, database, image_words, interface
+from auditlib.software import GENERIC_NAMES, answers_anyone, database, image_words, interface, is_traefik
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,29 @@ def test_words_of_an_image(image: str | None, words: list[str]) -> None:
 )
 def test_databases(image: str | None, port: int, kind: str | None) -> None:
     assert database(image, port) == kind
+
+
+@pytest.mark.parametrize(
+    ("image", "programs", "traefik"),
+    [
+        ("traefik", [], True),
+        ("docker.io/library/traefik:v3.6@sha256:00", [], True),
+        ("rancher/mirrored-library-traefik:3", [], True),
+        ("edge_traefik", [], True),
+        ("acme/edge:3", ["/usr/local/bin/traefik"], True),
+        ("acme/edge:3", ["nginx", "traefik"], True),
+        ("acme/edge:3", ["traefik-certs-dumper"], False),
+        ("thomseddon/traefik-forward-auth", [], False),
+        ("ldez/traefik-certs-dumper", [], False),
+        ("hhftechnology/traefik-log-dashboard", [], False),
+        ("fbonalair/traefik-crowdsec-bouncer", [], False),
+        ("tiredofit/traefik-cloudflare-companion", [], False),
+        ("traefik/whoami", [], False),
+        (None, [], False),
+    ],
+)
+def test_traefik_is_not_what_helps_it(image: str | None, programs: list[str], traefik: bool) -> None:
+    assert is_traefik(image, programs) is traefik
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.software import image_words
+from auditlib.views.proxy import traefiks
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -173,6 +173,7 @@ def databases_apart(
     proxy: pd.DataFrame | None = None,
     routed: pd.DataFrame | None = None,
     compose_services: pd.DataFrame | None = None,
+    container_listeners: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Databases on a network with the proxy, or with other projects, when nobody of them refers to the database.
 
@@ -218,7 +219,8 @@ def databases_apart(
                 "wording": _apart(found, traefik if proxied else None, strangers, users, known)
                 | {"place": _networks_place(compose_services, known[name]), **compose(known[name])},
             }
-    if proxy is None and any("traefik" in image_words(row["image"]) for row in known.values()):
+    heard = records(container_listeners) if container_listeners is not None else None
+    if proxy is None and traefiks(known.values(), heard):
         raise AbsentTable("traefik_static", "la configuration de Traefik n’a pas été lue")
 
 

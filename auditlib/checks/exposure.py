@@ -10,10 +10,11 @@ from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
-from auditlib.software import image_words, interface
+from auditlib.software import interface
 from auditlib.traefik.decoding import TRUE
 from auditlib.traefik.protection import expanded, protection
 from auditlib.views.ports import EVERYWHERE, Claim, claim, exposure
+from auditlib.views.proxy import traefiks
 from auditlib.views.routes import host_and_port
 
 
@@ -72,6 +73,7 @@ def interfaces_private(
     declarations: pd.DataFrame | None = None,
     entrypoints: pd.DataFrame | None = None,
     traefik_middlewares: pd.DataFrame | None = None,
+    container_listeners: pd.DataFrame | None = None,
 ) -> Iterator[Row]:
     """Interfaces of the list of `software.interface` on every address, and Traefik's metrics and ping.
 
@@ -104,7 +106,8 @@ def interfaces_private(
     yield from _listened(listeners, known, traefik)
     if listeners is None:
         raise AbsentTable("listeners", "les écoutes de la machine n’ont pas été lues")
-    if traefik_static is None and any("traefik" in image_words(row["image"]) for row in known.values()):
+    heard = records(container_listeners) if container_listeners is not None else None
+    if traefik_static is None and traefiks(known.values(), heard):
         raise AbsentTable("traefik_static", "la configuration statique de Traefik n’a pas été lue")
 
 

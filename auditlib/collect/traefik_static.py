@@ -12,7 +12,6 @@ import re
 import tarfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 import requests
@@ -26,6 +25,7 @@ from auditlib.collect.secrets import redact, secret_name
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
+from auditlib.software import is_traefik
 
 EXTENSIONS = (".toml", ".yaml", ".yml")  # in the order Traefik tries them
 MAX_FILE = 1_000_000  # bytes; a static configuration is a few kilobytes
@@ -49,17 +49,12 @@ class _Text(yaml.CSafeLoader):
 
 def proxies(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The containers that run Traefik: by image name, or by the program they start. Running ones come first."""
-    found = [c for c in containers if _image(c) == "traefik" or "traefik" in _programs(c)]
+    found = [c for c in containers if is_traefik(c["Config"].get("Image"), _programs(c))]
     return sorted(found, key=lambda c: (not c["State"].get("Running"), not _publishes_web(c), name(c)))
 
 
-def _image(container: dict[str, Any]) -> str:
-    reference = str(container["Config"].get("Image") or "").rpartition("@")[0] or str(container["Config"].get("Image"))
-    return reference.rpartition("/")[2].partition(":")[0]
-
-
-def _programs(container: dict[str, Any]) -> set[str]:
-    return {PurePosixPath(word).name for word in [container.get("Path") or "", *(container.get("Args") or [])[:1]]}
+def _programs(container: dict[str, Any]) -> list[str]:
+    return [container.get("Path") or "", *(container.get("Args") or [])[:1]]
 
 
 def _publishes_web(container: dict[str, Any]) -> bool:

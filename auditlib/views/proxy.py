@@ -1,11 +1,12 @@
 """Traefik's Docker provider, as far as it designates containers and networks (`pkg/provider/docker/config.go`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Table, flag, records, several, text, view
+from auditlib.software import is_traefik
 from auditlib.views.inventory import is_up
 
 # What Go's strconv.ParseBool takes for true. What it takes for neither true nor false is an error to Traefik, which
@@ -56,6 +57,14 @@ def proxy(
         "designated": options.get("providers.docker.network") or None,
         "exposed_by_default": options.get("providers.docker.exposedbydefault", "true") in TRUE,
     }
+
+
+def traefiks(containers: Iterable[Row], container_listeners: Iterable[Row] | None = None) -> set[str]:
+    """The containers that are Traefik, by their images or by what listens in a network that is theirs alone."""
+    heard: dict[str, set[str]] = {}
+    for row in container_listeners or ():
+        heard.setdefault(row["container"], set()).add(row["process"] or "")
+    return {row["name"] for row in containers if is_traefik(row["image"], heard.get(row["name"], ()))}
 
 
 def _network_bearer(name: str | None, containers: list[Row]) -> Row:
