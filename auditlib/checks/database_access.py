@@ -1,11 +1,11 @@
 """DB: databases that open to whoever shares their network, or the machine's."""
 
-import ipaddress
 from collections.abc import Iterator
 
 import pandas as pd
 
 import auditlib.views.databases  # noqa: F401 - what tells from where they can be reached
+from auditlib.addresses import host_and_port, is_loopback, parsed
 from auditlib.checks.databases import UNREAD, inside, known_containers, shown, stack
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, records
@@ -57,10 +57,10 @@ def closed(
     reach = {row["database"]: row for row in records(database_reach)}
     for row in records(databases):
         far = reach[row["database"]]
-        own_loopback = row["asked_via"] == "host" and _loopback(row["asked_from"])
+        own_loopback = row["asked_via"] == "host" and is_loopback(row["asked_from"])
         if row["authentication"] != "none" or not row["running"] or (own_loopback and row["kind"] != "ChromaDB"):
             continue
-        beyond = [one for one in row["addresses"] or () if not _loopback(one.rpartition(":")[0])]
+        beyond = [one for one in row["addresses"] or () if not is_loopback(host_and_port(one)[0])]
         if not far["projects"] and not beyond:
             continue
         container = known.get(row["container"])
@@ -117,13 +117,6 @@ def _trials(row: Row) -> Row:
     }
 
 
-def _loopback(address: str | None) -> bool:
-    try:
-        return address is not None and ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 # The option that says where a server of the machine listens, and the file it usually stands in.
 _BINDS = {
     "PostgreSQL": "« listen_addresses = localhost » dans postgresql.conf",
@@ -154,8 +147,10 @@ def machine_private(databases: pd.DataFrame, database_reach: pd.DataFrame) -> It
         exposure = reach[row["database"]]["exposure"]
         if row["place"] != "host" or exposure in (None, LOOPBACK):
             continue
-        beyond = [one for one in row["addresses"] or () if not _loopback(one.rpartition(":")[0])]
-        private = exposure == SPECIFIC and all(_private(one.rpartition(":")[0]) for one in beyond)
+        beyond = [one for one in row["addresses"] or () if not is_loopback(host_and_port(one)[0])]
+        private = exposure == SPECIFIC and all(
+            (address := parsed(host_and_port(one)[0])) and address.is_private for one in beyond
+        )
         yield {
             "severity": "medium" if private else "high",
             "database": row["database"],
@@ -170,10 +165,3 @@ def machine_private(databases: pd.DataFrame, database_reach: pd.DataFrame) -> It
                 "unit": row["unit"],
             },
         }
-
-
-def _private(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.strip("[]").partition("%")[0]).is_private
-    except ValueError:
-        return False

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator, Mapping
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port, is_loopback
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
@@ -15,7 +16,6 @@ from auditlib.traefik.decoding import TRUE
 from auditlib.traefik.protection import expanded, protection
 from auditlib.views.ports import EVERYWHERE, Claim, claim, exposure
 from auditlib.views.proxy import traefiks
-from auditlib.views.routes import host_and_port
 
 
 def written(declarations: pd.DataFrame | None, container: Row, publication: Row) -> str:
@@ -189,9 +189,9 @@ def _entrances(traefik_static: pd.DataFrame | None, screened: Container[str]) ->
         if not container or not on or entrypoint in screened or options.get(f"{option}.manualrouting") in TRUE:
             continue
         address = options.get(f"entrypoints.{entrypoint}.address") or (":8080" if entrypoint == "traefik" else "")
-        place, _, port = address.partition("/")[0].rpartition(":")
-        if port.isdecimal() and not place.strip("[]").startswith(("127.", "::1", "localhost")):
-            found.setdefault(container, {}).setdefault(int(port), []).append(what)
+        place, port = host_and_port(address)
+        if port is not None and not is_loopback(place):
+            found.setdefault(container, {}).setdefault(port, []).append(what)
     return {
         name: {port: f"{listing(what)} de Traefik" for port, what in ports.items()} for name, ports in found.items()
     }
@@ -271,7 +271,7 @@ def _private(container: Row, publication: Row, declarations: pd.DataFrame | None
             f"accéder depuis la machine, publier sur 127.0.0.1 ({_binding(container, f'127.0.0.1:{ports}')})."
         )
     called = host_and_port(route["server"])[0]
-    address = "127.0.0.1" if called in ("localhost", "127.0.0.1") else f"[{called}]" if ":" in called else called
+    address = "127.0.0.1" if called == "localhost" else f"[{called}]" if ":" in called else called
     written_so = f" ({_binding(container, f'{address}:{ports}')})" if re.fullmatch(r"[\d.]+|\[.*\]", address) else ""
     return f"Ne publier ce port{place} que sur l’adresse que Traefik appelle, {called}{written_so}."
 

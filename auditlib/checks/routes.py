@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from auditlib.addresses import EVERY_ADDRESS, host_and_port, is_loopback, joined, reachable
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
 from auditlib.traefik.protection import expanded, protection
-from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
+from auditlib.views.ports import Claim, claim
 from auditlib.views.proxy import TRUE
 
 # What Traefik's own messages mean, and what to do: the first that matches (traefik.md, section 3.3).
@@ -192,31 +193,15 @@ def _ways(
 
 def beyond_loopback(address: str, traefik: Row, publications: list[Row]) -> list[tuple[str, str]]:
     """Where an entry point of Traefik is reached from other machines, as (subject, host:port)."""
-    host, _, port = address.partition("/")[0].rpartition(":")
-    host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - compared, never bound
+    host, port = host_and_port(address)
     # In a container too, an entry point bound to the loopback is out of reach, published or not.
-    if not port.isdigit() or _reach(host) == LOOPBACK:
+    if port is None or is_loopback(host):
         return []
     if traefik["container"] is None or traefik["network_mode"] == "host":
-        published = [Claim("tcp", host, int(port), int(port))]
+        published = [Claim("tcp", host or EVERY_ADDRESS[0], port, port)]
     else:
         own = [row for row in publications if row["container"] == traefik["network_container"] and row["live"]]
         published = [
-            one for row in own if row["container_port"] == int(port) and (one := claim(row)) and one.protocol == "tcp"
+            one for row in own if row["container_port"] == port and (one := claim(row)) and one.protocol == "tcp"
         ]
-    return [(one.name, _from_here(one)) for one in published if _reach(one.address) != LOOPBACK]
-
-
-def _reach(host: str) -> str:
-    """Who can reach an address; one that is a name is somebody's own, but for localhost."""
-    try:
-        return exposure([host])
-    except ValueError:
-        return LOOPBACK if host == "localhost" else SPECIFIC
-
-
-def _from_here(one: Claim) -> str:
-    """host:port where this machine itself reaches a claimed port."""
-    if _reach(one.address) == EVERYWHERE:
-        one = one._replace(address="::1" if ":" in one.address else "127.0.0.1")
-    return one.name.partition("/")[2]
+    return [(one.name, joined(reachable(one.address), one.first)) for one in published if not is_loopback(one.address)]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from auditlib.addresses import host_and_port
 from auditlib.collect import traefik_files, traefik_static
 from auditlib.collect.containers import name
 from auditlib.collect.secrets import redact_rule
@@ -61,7 +62,7 @@ def _points(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         to = options.get(f"{prefix}.http.redirections.entrypoint.to")
         tls = any(key == f"{prefix}.http.tls" or key.startswith(f"{prefix}.http.tls.") for key in options)
         http = {**({"tls": {}} if tls else {}), **({"redirections": {"entryPoint": {"to": to}}} if to else {})}
-        if address.partition("/")[0].rpartition(":")[2].isdecimal():
+        if host_and_port(address)[1] is not None:
             default = options.get(f"{prefix}.asdefault") in TRUE_WORDS
             yield {"name": point, "address": address, "asDefault": default, "http": http}
 

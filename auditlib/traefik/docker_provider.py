@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import is_everywhere, joined
 from auditlib.french import plural
 from auditlib.traefik import labels as label_decoder
 from auditlib.traefik.decoding import DecodingError, Tree, quoted
@@ -20,8 +20,6 @@ from auditlib.traefik.templates import DEFAULT_RULE, Model, Unsupported, normali
 Protocol = Literal["http", "tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "http")  # in the order the provider builds them
 Outcome = Literal["routed", "filtered", "dropped", "unknown"]
-
-_WILDCARDS = ("", *EVERY_ADDRESS)
 
 
 @dataclass(frozen=True)
@@ -293,7 +291,7 @@ class _End:
 
     @property
     def joined(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return joined(self.address, self.port)
 
 
 def _ends(place: _Place, wanted_port: str) -> tuple[list[_End], Said | None]:
@@ -301,7 +299,7 @@ def _ends(place: _Place, wanted_port: str) -> tuple[list[_End], Said | None]:
     port = wanted_port or _lowest(place.container.ports)
     if place.settings.use_bind_port_ip:
         bound = next((place.container.bindings.get(f"{port}/{kind}") for kind in ("tcp", "udp")), None)
-        if bound and bound[0] not in _WILDCARDS:
+        if bound and not is_everywhere(bound[0]):
             return [_End(bound[0], str(bound[1]), None)], None
     network = place.settings.network if place.options.network is None else place.options.network
     found, warning = _addresses(place.container, network, place, frozenset())

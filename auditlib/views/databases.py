@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port, joined, reachable
 from auditlib.facts.table import Row, Table, integer, records, several, text, view
 from auditlib.french import visible
 from auditlib.views.ports import exposure
@@ -65,7 +66,7 @@ def _rows(frame: pd.DataFrame | None) -> list[Row]:
 
 
 def _exposure(row: Row) -> str | None:
-    hosts = [address.rpartition(":")[0].strip("[]") for address in row["addresses"] or ()]
+    hosts = [host_and_port(address)[0] for address in row["addresses"] or ()]
     if hosts:
         return exposure(hosts)
     return UNPUBLISHED if row["published"] is False else None
@@ -74,8 +75,7 @@ def _exposure(row: Row) -> str | None:
 def _leads(string: Row, database: Row) -> bool:
     """Whether a connection string leads to a database: to its container, or to the machine on its port."""
     if string["target"] == "host":
-        ports = {int(address.rpartition(":")[2]) for address in database["addresses"] or ()}
-        return string["port"] in ports
+        return string["port"] in {host_and_port(address)[1] for address in database["addresses"] or ()}
     inside = database["container"] is not None and database["container"] in (string["targets"] or ())
     # One container may hold several servers on one loopback: the kind tells them apart.
     return inside and string["kind"] in (None, database["kind"])
@@ -84,6 +84,7 @@ def _leads(string: Row, database: Row) -> bool:
 def trial_commands(row: Row) -> list[str]:
     """The commands that show by hand that a database works, as an operator would type them."""
     host, port = _place(row)
+    at_host = joined(host, port)
     inside = ["docker", "exec", row["container"]] if row["container"] else []
     user = row["user"] or "postgres"
     psql = [*inside, "psql", "-U", user, "-d", next(iter(row["names"] or ()), user)]
@@ -96,9 +97,7 @@ def trial_commands(row: Row) -> list[str]:
         "MongoDB": [
             [*inside, "mongosh", *([] if inside else ["--host", host, "--port", port]), "--eval", "db.hello()"]
         ],
-        "ChromaDB": [
-            ["curl", "-sS", f"http://{host}:{port}/api/{'v1' if row['note'] == 'API v1.' else 'v2'}/heartbeat"]
-        ],
+        "ChromaDB": [["curl", "-sS", f"http://{at_host}/api/{'v1' if row['note'] == 'API v1.' else 'v2'}/heartbeat"]],
     }
     return [" ".join(shlex.quote(visible(word)) for word in command) for command in words.get(row["kind"], [])]
 
@@ -106,5 +105,5 @@ def trial_commands(row: Row) -> list[str]:
 def _place(row: Row) -> tuple[str, str]:
     """Where this machine reaches a database: as it is published or listens, else where it was asked."""
     place = next(iter(row["addresses"] or ()), None) or row["asked_at"] or f"127.0.0.1:{row['port']}"
-    host, _, port = place.rpartition(":")
-    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host), port  # noqa: S104 - recognised
+    host, port = host_and_port(place)
+    return reachable(host), str(port or row["port"])

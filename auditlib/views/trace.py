@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from auditlib.addresses import host_and_port
 from auditlib.facts.table import Row
 from auditlib.french import listing, plural
 from auditlib.french import quoted as said
@@ -15,7 +16,7 @@ from auditlib.traefik.requests import Request, request
 from auditlib.views.backend import follow
 from auditlib.views.hops import Known, State, Trace
 from auditlib.views.proxy import traefiks
-from auditlib.views.routes import host_and_port, leaves
+from auditlib.views.routes import leaves
 from auditlib.views.unserved import reasons
 
 # What Traefik itself answers when a server does not.

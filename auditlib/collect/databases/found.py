@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import EVERY_ADDRESS, is_loopback, joined, reachable
 from auditlib.collect.containers import name
 from auditlib.collect.databases import health
 from auditlib.facts.table import Row
@@ -76,7 +76,7 @@ class Door:
     @property
     def shown(self) -> str:
         """The address as it is written: `127.0.0.1:5432`, `[::1]:5432`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
     def plain(self) -> Row:
         """The door as JSON holds it."""
@@ -291,11 +291,6 @@ def _published(container: Container, port: int) -> Iterator[tuple[str, Door]]:
             yield Door(address, number, "published").shown, Door(reachable(address), number, "published")
 
 
-def reachable(address: str) -> str:
-    """An address to connect to, from one that is listened on."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}.get(address, address)  # noqa: S104 - recognised
-
-
 def _doors(owner: Container, port: int, bindings: list[tuple[str, Door]]) -> Iterator[Door]:
     """Where to ask: at the addresses of the network's owner, as another container does; then as it is published."""
     if _on_host(owner):
@@ -354,4 +349,4 @@ def _of_machine(listeners: list[Row], containers: set[str], published: set[int])
 
 def _preference(address: str) -> tuple[bool, str]:
     """The loopback first: it is what every tool of the machine uses."""
-    return not reachable(address).startswith("127."), address
+    return not is_loopback(reachable(address)), address
