@@ -5,6 +5,22 @@ from collections.abc import Iterable
 # Programs that hold a published port on behalf of a container: the engine's own, and its rootless forms.
 PORT_HOLDERS = frozenset({"docker-proxy", "dockerd", "rootlesskit", "rootlessport", "slirp4netns", "pasta"})
 
+
+def is_up(state: str | None) -> bool:
+    """Whether a container in this state of Docker's is in service: running, paused, or between two starts."""
+    return state in ("running", "paused", "restarting")
+
+
+def is_attached(state: str | None) -> bool:
+    """Whether a container has its processes, its networks and its ports now: a paused one keeps them."""
+    return state in ("running", "paused")
+
+
+def is_running(state: str | None) -> bool:
+    """Whether the processes of a container run now, so that they answer: those of a paused one keep silent."""
+    return state == "running"
+
+
 # Databases: the words of their images' names, and the ports that their own protocol is served on.
 _DATABASES: dict[str, tuple[frozenset[str], frozenset[int]]] = {
     "PostgreSQL": (frozenset({"postgres", "postgresql", "postgis", "pgvector", "timescaledb"}), frozenset({5432})),

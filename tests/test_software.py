@@ -3,7 +3,17 @@
 import pytest
 
 from auditlib.findings.commands import compose
-from auditlib.software import GENERIC_NAMES, answers_anyone, database, image_words, interface, is_traefik
+from auditlib.software import (
+    GENERIC_NAMES,
+    answers_anyone,
+    database,
+    image_words,
+    interface,
+    is_attached,
+    is_running,
+    is_traefik,
+    is_up,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +51,22 @@ def test_words_of_an_image(image: str | None, words: list[str]) -> None:
 )
 def test_databases(image: str | None, port: int, kind: str | None) -> None:
     assert database(image, port) == kind
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("running", (True, True, True)),
+        ("paused", (True, True, False)),
+        ("restarting", (True, False, False)),
+        ("created", (False, False, False)),
+        ("exited", (False, False, False)),
+        ("dead", (False, False, False)),
+        (None, (False, False, False)),
+    ],
+)
+def test_what_the_state_of_a_container_means(state: str | None, expected: tuple[bool, bool, bool]) -> None:
+    assert (is_up(state), is_attached(state), is_running(state)) == expected
 
 
 @pytest.mark.parametrize(

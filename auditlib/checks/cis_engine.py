@@ -8,7 +8,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import plural
-from auditlib.views.inventory import is_up
+from auditlib.software import is_up
 
 
 @check(

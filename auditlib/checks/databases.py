@@ -10,8 +10,8 @@ from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
+from auditlib.software import is_up
 from auditlib.views.declarations import on_disk, origin, place
-from auditlib.views.inventory import is_up
 
 # Without the engine, the databases of its containers are not known: those of the machine are not all.
 UNREAD = "le moteur Docker n’a pas été lu"

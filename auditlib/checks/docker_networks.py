@@ -12,6 +12,7 @@ from auditlib.facts.table import Row, records
 from auditlib.findings.commands import compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
+from auditlib.software import is_attached
 from auditlib.views.proxy import traefiks
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -181,17 +182,17 @@ def databases_apart(
     hold an address that the audit does not see: hence only probable.
     """
     known = {row["name"]: row for row in records(containers)}
-    running = {name for name, row in known.items() if row["state"] in ("running", "paused")}
+    attached = {name for name, row in known.items() if is_attached(row["state"])}
     settings = records(proxy)[0] if proxy is not None else {}
     traefik = settings.get("network_container")
     routes = {row["container"] for row in records(routed)} if routed is not None else set()
     members: dict[str, set[str]] = {}
     for row in records(container_networks):
-        if row["container"] in running and row["network"] not in ("host", "none"):
+        if row["container"] in attached and row["network"] not in ("host", "none"):
             members.setdefault(row["network"], set()).add(row["container"])
     for row in records(databases):
         name = row["container"]
-        if name not in running:
+        if name not in attached:
             continue
         users = {one["container"] for one in records(connection_strings) if name in (one["targets"] or ())}
         users |= {one["source"] for one in records(connections) if one["target"] == name and _container(one)}

@@ -8,12 +8,12 @@ from auditlib.facts.table import Row, records
 from auditlib.findings.commands import asked, compose
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
+from auditlib.software import is_up
 from auditlib.traefik.decoding import FALSE
 from auditlib.traefik.fields import LATEST
 from auditlib.traefik.spelling import Fault, faults
 from auditlib.views.decisions import running_version
 from auditlib.views.entrypoints import options
-from auditlib.views.inventory import is_up
 from auditlib.views.proxy import traefiks
 
 _ROUTING = ("traefik.http.routers.", "traefik.http.services.", "traefik.tcp.", "traefik.udp.")

@@ -10,6 +10,7 @@ from auditlib.facts.table import Row, records
 from auditlib.findings.commands import asked, compose
 from auditlib.findings.findings import Fix, NotApplicable, check
 from auditlib.french import listing, plural, quoted
+from auditlib.software import is_running
 from auditlib.views.routes import leaves, machine_of, network_of_address, target_of
 
 
@@ -121,7 +122,7 @@ def _applied(server: Row, container: Row, *, here: bool) -> Row:
 
 
 def _judgeable(container: Row, heard: dict[str, list[Row]], *, whole: bool) -> bool:
-    running = container["state"] == "running" and container["health"] != "starting"
+    running = is_running(container["state"]) and container["health"] != "starting"
     return running and container["network_mode"] != "host" and (whole or container["name"] in heard)
 
 

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlsplit
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.facts.table import Row, is_unknown, records
 from auditlib.french import day, instant, typography, visible
+from auditlib.software import is_up
 from auditlib.version import __version__
 from auditlib.views.databases import trial_commands
-from auditlib.views.inventory import is_up
 
 # Where the Docker client looks by itself.
 _DEFAULT_ENGINES = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")

@@ -11,6 +11,7 @@ from typing import Literal
 
 from auditlib.addresses import is_everywhere, joined
 from auditlib.french import plural
+from auditlib.software import is_running, is_up
 from auditlib.traefik import labels as label_decoder
 from auditlib.traefik.decoding import DecodingError, Tree, quoted
 from auditlib.traefik.fields import LATEST, Version, structures
@@ -141,7 +142,7 @@ def _filtered(container: Container, settings: Settings) -> Decision | label_deco
         return Decision(container.name, outcome, Said(step, reason, log, level if log else ""))
 
     whole = settings.version >= (3, 6, 0)
-    if not whole and container.state not in ("running", "paused", "restarting"):
+    if not whole and not is_up(container.state):
         return no("filtered", "stopped", "Le conteneur ne tourne pas : cette version de Traefik ne le voit pas.")
     try:
         said = label_decoder.options(container.known_labels, settings.version)
@@ -168,7 +169,7 @@ def _filtered(container: Container, settings: Settings) -> Decision | label_deco
         return no("filtered", "constraints", f"Il ne satisfait pas la contrainte {settings.constraints}.", log)
     if said.allow_non_running:
         return said
-    if whole and container.state != "running":
+    if whole and not is_running(container.state):
         return no("filtered", "stopped", "Le conteneur ne tourne pas.", "Filtering non running container")
     if not settings.allow_empty_services and container.health not in (None, "", "healthy"):
         words = {"starting": "démarre encore", "unhealthy": "est en mauvaise santé"}
@@ -279,7 +280,7 @@ def _servers(protocol: Protocol, balancer: Tree | None, place: _Place) -> tuple[
 
 def _empty(place: _Place) -> bool:
     """Whether a kept container keeps a service without servers."""
-    stopped = place.settings.version >= (3, 6, 0) and place.container.state != "running"
+    stopped = place.settings.version >= (3, 6, 0) and not is_running(place.container.state)
     return stopped or place.container.health not in (None, "", "healthy")
 
 

@@ -4,6 +4,7 @@ from auditlib.addresses import is_loopback
 from auditlib.facts.table import Row
 from auditlib.french import listing
 from auditlib.french import quoted as said
+from auditlib.software import is_running
 from auditlib.views.hops import Known, Trace
 from auditlib.views.routes import machine_of, network_of_address, target_of
 
@@ -61,7 +62,7 @@ def _container(done: Trace, known: Known, port: int | None) -> bool:
     """Add the container of a server, its network and the port it must listen to."""
     container = str(done.container)
     row = next((one for one in known.rows("containers") or [] if one["name"] == container), {})
-    if row.get("state") not in (None, "running"):
+    if row and not is_running(row["state"]):
         return done.add(
             "container", container, "broken", "Il ne tourne pas.", ("ROUTE-016", "service", str(done.service))
         )

@@ -8,6 +8,7 @@ import pandas as pd
 from auditlib.addresses import host_and_port, joined, reachable
 from auditlib.facts.table import Row, Table, integer, records, several, text, view
 from auditlib.french import visible
+from auditlib.software import is_attached
 from auditlib.views.ports import exposure
 
 UNPUBLISHED = "réseaux Docker seulement"
@@ -24,7 +25,7 @@ DATABASE_REACH = Table(
         text("exposure", "Exposition", "Sur la machine ; inconnue si ses adresses le sont."),
         several("addresses", "Adresses sur la machine"),
         several("networks", "Réseaux"),
-        several("neighbours", "Voisins", "Les conteneurs en marche qui partagent un de ces réseaux."),
+        several("neighbours", "Voisins", "Les conteneurs en marche ou en pause qui partagent un de ces réseaux."),
         several("projects", "Autres projets", "Les projets compose de ces voisins, hors du sien."),
         several("references", "Désignée par", "Conteneur et variable dont une chaîne de connexion mène à elle."),
     ),
@@ -46,7 +47,7 @@ def database_reach(
         name = row["container"]
         networks = sorted({end["network"] for end in ends if end["container"] == name})
         neighbours = {end["container"] for end in ends if end["network"] in networks} - {name}
-        running = sorted(one for one in neighbours if known.get(one, {}).get("state") == "running")
+        attached = sorted(one for one in neighbours if is_attached(known.get(one, {}).get("state")))
         own = known.get(name, {}).get("compose_project")
         yield {
             "database": row["database"],
@@ -55,8 +56,8 @@ def database_reach(
             "exposure": _exposure(row),
             "addresses": row["addresses"],
             "networks": networks,
-            "neighbours": running,
-            "projects": sorted({known[one]["compose_project"] or one for one in running} - {own}),
+            "neighbours": attached,
+            "projects": sorted({known[one]["compose_project"] or one for one in attached} - {own}),
             "references": [f"{one['container']} {one['variable']}" for one in strings if _leads(one, row)],
         }
 

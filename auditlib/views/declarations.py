@@ -7,7 +7,8 @@ import pandas as pd
 
 from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
 from auditlib.french import quoted
-from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE, is_up
+from auditlib.software import is_up
+from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE
 
 PROJECTS = Table(
     "projects",

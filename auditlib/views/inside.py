@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
+from auditlib.software import is_running
 from auditlib.views.ports import LOOPBACK, exposure
 
 ITSELF, NETWORKS = "le conteneur seulement", "ses réseaux"
@@ -74,7 +75,7 @@ def silent_ports(container_ports: pd.DataFrame) -> list[str]:
 
 def _declared(container: Row) -> Iterator[tuple[str, int, str]]:
     mode = container["network_mode"] or ""
-    if container["state"] != "running" or mode == "host" or mode.startswith("container:"):
+    if not is_running(container["state"]) or mode == "host" or mode.startswith("container:"):
         return
     for exposed in container["exposed_ports"] or ():
         ports, _, protocol = exposed.partition("/")

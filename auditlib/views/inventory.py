@@ -6,6 +6,7 @@ import pandas as pd
 
 from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
 from auditlib.french import listing
+from auditlib.software import is_up
 from auditlib.views.ports import exposure
 
 ACTIVE, PARTLY, PASSIVE = "actif", "en partie actif", "passif"
@@ -59,11 +60,6 @@ def stacks(containers: pd.DataFrame, container_networks: pd.DataFrame, publicati
             "ports": sorted({port for name in names for port in ports.get(name, ())}, key=_port_order),
             "folder": next((row["compose_dir"] for row in members if row["compose_dir"]), None),
         }
-
-
-def is_up(state: str) -> bool:
-    """Whether a container in this state has its processes: a paused one keeps them, a restarting one is meant to."""
-    return state in ("running", "paused", "restarting")
 
 
 def _by_container(frame: pd.DataFrame, column: str) -> dict[str, set[str]]:

@@ -8,7 +8,7 @@ import pandas as pd
 from auditlib.addresses import EVERY_ADDRESS, is_everywhere, is_loopback, joined, parsed
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Table, integer, records, several, text, view
-from auditlib.software import PORT_HOLDERS
+from auditlib.software import PORT_HOLDERS, is_running
 
 EVERYWHERE = "toutes les interfaces"
 LOOPBACK = "cette machine seulement"
@@ -190,7 +190,7 @@ def internal_ports(
     for row in records(container_networks):
         networks.setdefault(row["container"], []).append(row["network"])
     for row in records(containers):
-        if row["state"] != "running" or row["network_mode"] == "host":
+        if not is_running(row["state"]) or row["network_mode"] == "host":
             continue
         for exposed in row["exposed_ports"] or ():
             port, _, protocol = exposed.partition("/")

@@ -6,8 +6,7 @@ import pandas as pd
 
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Table, flag, records, several, text, view
-from auditlib.software import is_traefik
-from auditlib.views.inventory import is_up
+from auditlib.software import is_traefik, is_up
 
 # What Go's strconv.ParseBool takes for true. What it takes for neither true nor false is an error to Traefik, which
 # then drops the container or does not start.
