@@ -8,7 +8,7 @@ import pandas as pd
 from auditlib.addresses import host_and_port, joined, reachable
 from auditlib.facts.table import Row, Table, integer, records, several, text, view
 from auditlib.french import visible
-from auditlib.software import is_attached
+from auditlib.software import command, database_of, is_attached
 from auditlib.views.ports import exposure
 
 UNPUBLISHED = "réseaux Docker seulement"
@@ -84,23 +84,18 @@ def _leads(string: Row, database: Row) -> bool:
 
 def trial_commands(row: Row) -> list[str]:
     """The commands that show by hand that a database works, as an operator would type them."""
+    known = database_of(row["kind"])
     host, port = _place(row)
-    at_host = joined(host, port)
-    inside = ["docker", "exec", row["container"]] if row["container"] else []
-    user = row["user"] or "postgres"
-    psql = [*inside, "psql", "-U", user, "-d", next(iter(row["names"] or ()), user)]
-    at = [] if inside else ["-h", host, "-p", port]
-    mysql = ["mariadb-admin" if row["product"] == "MariaDB" else "mysqladmin"]
-    words = {
-        "PostgreSQL": [[*psql, "-c", "\\l"], [*psql, "-c", "SELECT now();"]] if inside else [["pg_isready", *at]],
-        "Redis": [[*inside, "valkey-cli" if row["product"] == "Valkey" else "redis-cli", *at, "PING"]],
-        "MySQL": [[*inside, *mysql, *([] if inside else ["-h", host, "-P", port]), "ping"]],
-        "MongoDB": [
-            [*inside, "mongosh", *([] if inside else ["--host", host, "--port", port]), "--eval", "db.hello()"]
-        ],
-        "ChromaDB": [["curl", "-sS", f"http://{at_host}/api/{'v1' if row['note'] == 'API v1.' else 'v2'}/heartbeat"]],
+    inside = bool(row["container"]) and not known.over_http
+    user = row["user"] or known.account
+    facts = {
+        **{"user": user, "name": next(iter(row["names"] or ()), user), "client": known.program(row["product"])},
+        **{"host": host, "port": port, "place": joined(host, port)},
+        "api": "v1" if row["note"] == "API v1." else "v2",
     }
-    return [" ".join(shlex.quote(visible(word)) for word in command) for command in words.get(row["kind"], [])]
+    prefix = ["docker", "exec", row["container"]] if inside else []
+    commands = ([*prefix, *command(one, **facts)] for one in (known.inside if inside else known.outside))
+    return [" ".join(shlex.quote(visible(word)) for word in words) for words in commands]
 
 
 def _place(row: Row) -> tuple[str, str]:

@@ -12,42 +12,19 @@ from auditlib.addresses import is_everywhere, is_loopback, parsed
 from auditlib.collect.containers import name
 from auditlib.collect.databases.found import find, namespace
 from auditlib.facts.table import Row
+from auditlib.software import DATABASES
 
 Container = dict[str, Any]
 
-_KINDS = {
-    "postgres": "PostgreSQL",
-    "postgresql": "PostgreSQL",
-    "pgsql": "PostgreSQL",
-    "mysql": "MySQL",
-    "mysql2": "MySQL",
-    "mariadb": "MySQL",
-    "redis": "Redis",
-    "rediss": "Redis",
-    "valkey": "Redis",
-    "valkeys": "Redis",
-    "mongodb": "MongoDB",
-    "mongodb+srv": "MongoDB",
-    "amqp": "AMQP",
-    "amqps": "AMQP",
-}
-_PORTS = {"PostgreSQL": 5432, "MySQL": 3306, "Redis": 6379, "MongoDB": 27017, "AMQP": 5672, "ChromaDB": 8000}
+# RabbitMQ is told with the databases: it is called as they are.
+_BROKER = "AMQP"
+_KINDS = {scheme: kind for kind, known in DATABASES.items() for scheme in known.schemes}
+_KINDS |= {"amqp": _BROKER, "amqps": _BROKER}
+_PORTS = {kind: known.ports[0] for kind, known in DATABASES.items()} | {_BROKER: 5672}
 # The words of a variable's name that tell what its host is, in `*_HOST`.
-_WORDS = {
-    "POSTGRES": "PostgreSQL",
-    "POSTGRESQL": "PostgreSQL",
-    "PG": "PostgreSQL",
-    "MYSQL": "MySQL",
-    "MARIADB": "MySQL",
-    "REDIS": "Redis",
-    "VALKEY": "Redis",
-    "MONGO": "MongoDB",
-    "MONGODB": "MongoDB",
-    "RABBITMQ": "AMQP",
-    "AMQP": "AMQP",
-    "CHROMA": "ChromaDB",
-    "CHROMADB": "ChromaDB",
-}
+_WORDS = {word: kind for kind, known in DATABASES.items() for word in known.words}
+_WORDS |= {"RABBITMQ": _BROKER, "AMQP": _BROKER}
+_OVER_HTTP = [(word, kind) for kind, known in DATABASES.items() if known.over_http for word in known.words]
 _URL = re.compile(r"(?:jdbc:)?([a-z][a-z0-9+]{1,40})://(.*)", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(r"\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}))")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
@@ -98,8 +75,8 @@ def _url(variable: str, value: str) -> Iterator[Row]:
         return
     scheme = match[1].lower()
     kind = _KINDS.get(scheme) or _KINDS.get(scheme.partition("+")[0])
-    if scheme in ("http", "https") and "CHROMA" in variable.upper():
-        kind = "ChromaDB"
+    if scheme in ("http", "https"):
+        kind = next((kind for word, kind in _OVER_HTTP if word in variable.upper()), None)
     if not kind:
         return
     for host, port, database in _places(match[2]):
