@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from auditlib.addresses import is_public
+from auditlib.checks.routes import API_SERVICES
 from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Command, Fix, check
 from auditlib.french import duration, listing, quoted
@@ -18,7 +19,6 @@ _GATEWAY = (502, 503, 504)
 _LATE = "délai dépassé"
 
 _SIGN_IN = re.compile(r"log-?in|sign-?in|auth|sso|oauth|saml|session", re.IGNORECASE)
-_API = ("api@internal", "dashboard@internal")
 
 _ASK = "curl -ksS -o /dev/null -w '%{{http_code}} %{{redirect_url}}\\n' --max-time 35 {resolve} {url}"
 _ASK_HEADERS = "curl -kIsS --max-time 35 {resolve} {url}"
@@ -379,7 +379,7 @@ def _given(probe: Row) -> bool:
 
 def _tool(route: Row, image: str | None) -> str | None:
     """What an administration interface is, as French words; None for what is none, or asks for a password itself."""
-    if route["service"] in _API:
+    if route["service"] in API_SERVICES:
         return "l’API et le tableau de bord de Traefik"
     return f"l’outil « {image} »" if answers_anyone(image) else None
 

@@ -11,9 +11,9 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, records
 from auditlib.findings.findings import Fix, check
 from auditlib.french import listing, quoted
+from auditlib.traefik.decoding import TRUE
 from auditlib.traefik.protection import expanded, protection
 from auditlib.views.ports import Claim, claim
-from auditlib.views.proxy import TRUE
 
 # What Traefik's own messages mean, and what to do: the first that matches (traefik.md, section 3.3).
 _REMEDIES = tuple(
@@ -32,6 +32,8 @@ _REMEDIES = tuple(
         (r"parsing server URL", "corriger l’adresse du serveur, ou l’étiquette de son port"),
     )
 )
+# The services of Traefik's own that show its configuration.
+API_SERVICES = ("api@internal", "dashboard@internal")
 
 
 @check(
@@ -179,7 +181,7 @@ def _ways(
     middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
     chains = {name: row["chain"] for name, row in middlewares.items()}
     for row in records(traefik_routers):
-        serves = row["service"] in ("api@internal", "dashboard@internal") and row["status"] != "disabled"
+        serves = row["service"] in API_SERVICES and row["status"] != "disabled"
         points = row["entrypoints"] or () if serves and row["provider"] != "internal" else ()
         points = ("traefik",) if insecure and row["router"] == "api@internal" else points
         own = [name for name in expanded(row["middlewares"] or (), chains) if name in middlewares]

@@ -26,6 +26,7 @@ from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, con
 from auditlib.facts.table import Row
 from auditlib.parameters import Parameters
 from auditlib.software import is_traefik
+from auditlib.traefik.decoding import FALSE, TRUE
 
 EXTENSIONS = (".toml", ".yaml", ".yml")  # in the order Traefik tries them
 MAX_FILE = 1_000_000  # bytes; a static configuration is a few kilobytes
@@ -35,10 +36,6 @@ MAX_LINKS = 8  # a link to a link…; Linux allows 40
 _NAMED = ("entrypoints", "certificatesresolvers", "plugins", "localplugins")
 # Options whose last word is a secret, whatever it is called elsewhere.
 _SECRET_OPTION = re.compile(r"\.(?:eab\..*|headers(?:\..*)?|plugin\..*|.*users|email|username|cert|key|ca)$")
-
-# The words of Go's ParseBool.
-TRUE_WORDS = {"1", "t", "T", "TRUE", "true", "True"}
-_BOOLEANS = TRUE_WORDS | {"0", "f", "F", "FALSE", "false", "False"}
 
 
 class _Text(yaml.CSafeLoader):
@@ -229,7 +226,7 @@ def parse_flags(words: list[str]) -> Iterator[tuple[str, str]]:
         key, equals, value = word.lstrip("-").partition("=")
         if equals:
             yield normal(key), value
-        elif waiting and waiting[0] in _BOOLEANS:
+        elif waiting and waiting[0] in TRUE | FALSE:
             # A switch takes no word: Traefik puts it on whatever the word, and reads no further (verified on 3.6.6).
             yield normal(key), "true"
             return

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.addresses import joined
 from auditlib.facts.table import Row, Table, flag, integer, records, several, text, view
 from auditlib.french import listing
 from auditlib.software import is_up
@@ -109,5 +110,4 @@ def host_services(listeners: pd.DataFrame) -> Iterator[Row]:
 
 
 def _address(row: Row) -> str:
-    host = f"[{row['address']}]" if row["family"] == "ipv6" else row["address"]
-    return f"{host}:{row['port']}" + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")
+    return joined(row["address"], row["port"]) + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")

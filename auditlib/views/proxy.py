@@ -7,10 +7,7 @@ import pandas as pd
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Table, flag, records, several, text, view
 from auditlib.software import is_traefik, is_up
-
-# What Go's strconv.ParseBool takes for true. What it takes for neither true nor false is an error to Traefik, which
-# then drops the container or does not start.
-TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+from auditlib.traefik.decoding import TRUE
 
 PROXY = Table(
     "proxy",
