@@ -3,7 +3,21 @@
 import pytest
 
 from auditlib.findings.commands import compose
-from auditlib.software import GENERIC_NAMES, answers_anyone, database, image_words, interface
+from auditlib.software import (
+    DATABASES,
+    GENERIC_NAMES,
+    Database,
+    answers_anyone,
+    command,
+    database,
+    database_of,
+    image_words,
+    interface,
+    is_attached,
+    is_running,
+    is_traefik,
+    is_up,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +55,70 @@ def test_words_of_an_image(image: str | None, words: list[str]) -> None:
 )
 def test_databases(image: str | None, port: int, kind: str | None) -> None:
     assert database(image, port) == kind
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("running", (True, True, True)),
+        ("paused", (True, True, False)),
+        ("restarting", (True, False, False)),
+        ("created", (False, False, False)),
+        ("exited", (False, False, False)),
+        ("dead", (False, False, False)),
+        (None, (False, False, False)),
+    ],
+)
+def test_what_the_state_of_a_container_means(state: str | None, expected: tuple[bool, bool, bool]) -> None:
+    assert (is_up(state), is_attached(state), is_running(state)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "programs", "traefik"),
+    [
+        ("traefik", [], True),
+        ("docker.io/library/traefik:v3.6@sha256:00", [], True),
+        ("rancher/mirrored-library-traefik:3", [], True),
+        ("edge_traefik", [], True),
+        ("acme/edge:3", ["/usr/local/bin/traefik"], True),
+        ("acme/edge:3", ["nginx", "traefik"], True),
+        ("acme/edge:3", ["traefik-certs-dumper"], False),
+        ("thomseddon/traefik-forward-auth", [], False),
+        ("ldez/traefik-certs-dumper", [], False),
+        ("hhftechnology/traefik-log-dashboard", [], False),
+        ("fbonalair/traefik-crowdsec-bouncer", [], False),
+        ("tiredofit/traefik-cloudflare-companion", [], False),
+        ("traefik/whoami", [], False),
+        (None, [], False),
+    ],
+)
+def test_traefik_is_not_what_helps_it(image: str | None, programs: list[str], traefik: bool) -> None:
+    assert is_traefik(image, programs) is traefik
+
+
+@pytest.mark.parametrize("field", ["images", "ports", "programs", "schemes", "words", "users", "names", "data"])
+def test_what_tells_a_database_tells_one_kind(field: str) -> None:
+    told = [one for known in DATABASES.values() for one in getattr(known, field)]
+    assert sorted(set(told)) == sorted(told)
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_a_kind_of_database_is_told_in_whole(kind: str) -> None:
+    """What every check and every command takes for granted, with the facts that they give to the templates."""
+    known = DATABASES[kind]
+    assert known.images and known.ports and known.programs and known.folders and known.port_options and known.health
+    assert known.outside and (known.inside or known.over_http)
+    health = command(known.health, client="c", user="u", name="n", port=1)
+    facts = {"client": "c", "user": "u", "name": "a b", "host": "h", "port": 1, "place": "h:1", "api": "v2"}
+    trials = [command(one, **facts) for one in (*known.inside, *known.outside)]
+    proof = command(known.proof, client="c", container="x; y", data_dir="/d", place="h:1")
+    assert not any(mark in word for words in (health, *trials) for word in words for mark in "{}")
+    assert proof == [] or any(word in ("x; y", "http://h:1/api/v2/heartbeat") for word in proof)
+
+
+def test_nothing_is_known_of_a_kind_that_a_newer_audit_tells() -> None:
+    assert database_of("Cassandra") == Database()
+    assert Database().program("Scylla") == "" and command(Database().health) == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.commands import compose
 from auditlib.french import quoted
 from auditlib.parameters import Severity
-from auditlib.views.inventory import is_up
+from auditlib.software import is_up
 
 # A predicate: what is wrong as facts (with `severity` or `wording`, if need be), or None. Its first parameter is a row;
 # the others name tables, as lists of rows: those of the container for a table that has containers, else all.

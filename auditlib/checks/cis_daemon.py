@@ -1,11 +1,10 @@
 """CIS: how the Docker daemon is set, and who may talk to it (CIS Docker Benchmark 1.6, sections 2 and 3)."""
 
-import ipaddress
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port, is_loopback
 from auditlib.checks.cis import on_daemon
 from auditlib.facts.legacy import Record, records
 from auditlib.findings.check import Fix, NotApplicable, check
@@ -29,16 +28,8 @@ def open_tcp(daemon: Record) -> Record | None:
     addresses = [host for host in daemon["hosts"] or () if host.startswith("tcp://")]
     if not addresses or daemon["tlsverify"]:
         return None
-    near = all(_loopback(host) for host in addresses)
+    near = all(is_loopback(host_and_port(host)[0]) for host in addresses)
     return {"addresses": addresses, "tls": daemon["tls"], **({"severity": "high"} if near else {})}
-
-
-def _loopback(url: str) -> bool:
-    try:
-        name = urlsplit(url).hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 @on_daemon(

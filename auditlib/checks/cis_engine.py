@@ -8,7 +8,7 @@ from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, check
 from auditlib.french import plural
-from auditlib.views.inventory import is_up
+from auditlib.software import is_up
 
 
 @check(

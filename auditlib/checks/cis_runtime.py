@@ -6,7 +6,7 @@ from auditlib.checks.cis import on_container
 from auditlib.facts.legacy import Record
 from auditlib.findings.check import NotApplicable
 from auditlib.french import listing, quoted
-from auditlib.software import SENSITIVE_FOLDERS, image_words
+from auditlib.software import SENSITIVE_FOLDERS, image_words, is_traefik
 from auditlib.views.ports import EVERYWHERE, exposure
 
 
@@ -237,7 +237,7 @@ def host_users(container: Record) -> Record | None:
 
 # Images that exist to filter Docker's API for others, and reverse proxies that find their routes in it.
 _SOCKET_PROXIES = frozenset({"socket-proxy", "socketproxy", "dockerproxy", "docker-proxy"})
-_REVERSE_PROXIES = frozenset({"traefik", "nginx-proxy", "docker-gen", "caddy-docker-proxy"})
+_REVERSE_PROXIES = frozenset({"nginx-proxy", "docker-gen", "caddy-docker-proxy"})
 
 
 @on_container(
@@ -268,7 +268,7 @@ def docker_socket(
     sources = sorted({row["source"] for row in found})
     words = "-".join(image_words(container["image"]))
     fit = words in _REVERSE_PROXIES or any(known in words for known in _SOCKET_PROXIES)
-    fit = fit or any(row["container"] == container["name"] for row in proxy or ())
+    fit = fit or is_traefik(container["image"]) or any(row["container"] == container["name"] for row in proxy or ())
     folders = [source for source in sources if not source.endswith(".sock")]
     return {
         "sources": sources,

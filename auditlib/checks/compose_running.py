@@ -10,10 +10,10 @@ from auditlib.facts.legacy import Record, records
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose, compose_on_disk
 from auditlib.french import listing, quoted
-from auditlib.software import image_words
+from auditlib.software import image_words, is_up
 from auditlib.views.compose_drift import differences
 from auditlib.views.declarations import on_disk, origin, place
-from auditlib.views.inventory import PASSIVE, is_up
+from auditlib.views.inventory import PASSIVE
 
 
 def _oneoff(labels: pd.DataFrame) -> set[str]:

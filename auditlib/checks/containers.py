@@ -10,6 +10,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import instant, listing, plural, quoted, size
+from auditlib.software import is_running, is_up
 
 # A container that the engine restarted at least this often, the last time this recently, is in a loop.
 LOOP_RESTARTS = 3
@@ -40,7 +41,7 @@ def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Ite
     """
     by_traefik = {row["container"] for row in records(routed) if row["docker"]} if routed is not None else set()
     for row in records(containers):
-        if row["health"] == "unhealthy" and row["state"] == "running":
+        if row["health"] == "unhealthy" and is_running(row["state"]):
             dropped = "Traefik ne lui envoie plus aucune requête." if row["name"] in by_traefik else ""
             facts = {"container": row["name"], "state": row["state"], "image": row["image"]}
             yield {**facts, "wording": {"consequence": dropped}}
@@ -68,7 +69,7 @@ def steady(containers: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Re
     now = records(docker_engine)[0]["clock"] if len(docker_engine) else None
     for row in records(containers):
         recent = now is not None and row["started"] is not None and now - row["started"] < LOOP_WINDOW
-        again = row["state"] == "running" and (row["restart_count"] or 0) >= LOOP_RESTARTS and recent
+        again = is_running(row["state"]) and (row["restart_count"] or 0) >= LOOP_RESTARTS and recent
         if row["state"] == "restarting" or again:
             # The engine forgets how the last run ended once the next one runs.
             ended = row["state"] == "restarting" and row["exit_code"] is not None
@@ -156,7 +157,7 @@ def restarting(
     if routed is not None:
         roles |= {row["container"]: "routé par Traefik" for row in records(routed)}
     for row in records(containers):
-        if row["restart_policy"] == "no" and row["state"] in ("running", "paused") and row["name"] in roles:
+        if row["restart_policy"] == "no" and is_up(row["state"]) and row["name"] in roles:
             yield {
                 "container": row["name"],
                 "restart_policy": "no",

@@ -1,25 +1,21 @@
 """DB: databases that open to whoever shares their network, or the machine's."""
 
-import ipaddress
+import shlex
+import string
 from collections.abc import Iterator
 
 import pandas as pd
 
 import auditlib.views.databases  # noqa: F401 - what tells from where they can be reached
+from auditlib.addresses import host_and_port, is_loopback, parsed
 from auditlib.checks.databases import UNREAD, inside, known_containers, shown, stack
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, check
+from auditlib.findings.check import Command, Fix, check
 from auditlib.french import listing, quoted
+from auditlib.software import command, database_of
 from auditlib.views.declarations import on_disk, origin, place
 from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC
-
-_PASSWORDS = {
-    "Redis": "Donner un mot de passe (« --requirepass », lu d’une variable du fichier .env)",
-    "PostgreSQL": "Retirer « trust » de pg_hba.conf (et POSTGRES_HOST_AUTH_METHOD) au profit de « scram-sha-256 »",
-    "MongoDB": "Créer un compte administrateur et démarrer avec « --auth »",
-    "ChromaDB": "Placer devant elle un proxy qui authentifie, car ChromaDB 1.x ne le fait pas",
-}
 
 
 @check(
@@ -32,10 +28,7 @@ _PASSWORDS = {
         "{password}, et {apart}{where}.",
         ("{compose} up -d {service}",),
         (
-            "docker exec {redis} {redis_cli} PING",
-            "docker exec {postgres} grep -n trust {data_dir}/pg_hba.conf",
-            "docker exec {mongo} mongosh --quiet --eval 'db.adminCommand({{{{listDatabases: 1}}}})'",
-            "curl -sS -o /dev/null -w '%{{http_code}}\\n' {heartbeat}",
+            "{proof}",
             "ss -Hlntp sport = :{host_port}",
         ),
     ),
@@ -53,17 +46,18 @@ def closed(
     ChromaDB's word holds elsewhere too: the others admit the loopback apart (pg_hba.conf, protected mode, MongoDB's
     localhost exception).
     """
-    known, files = known_containers(containers), on_disk(compose_projects, compose_services)
+    named, files = known_containers(containers), on_disk(compose_projects, compose_services)
     reach = {row["database"]: row for row in records(database_reach)}
     for row in records(databases):
         far = reach[row["database"]]
-        own_loopback = row["asked_via"] == "host" and _loopback(row["asked_from"])
-        if row["authentication"] != "none" or not row["running"] or (own_loopback and row["kind"] != "ChromaDB"):
+        own_loopback = row["asked_via"] == "host" and is_loopback(row["asked_from"])
+        known = database_of(row["kind"])
+        if row["authentication"] != "none" or not row["running"] or (own_loopback and known.trusts_loopback):
             continue
-        beyond = [one for one in row["addresses"] or () if not _loopback(one.rpartition(":")[0])]
+        beyond = [one for one in row["addresses"] or () if not is_loopback(host_and_port(one)[0])]
         if not far["projects"] and not beyond:
             continue
-        container = known.get(row["container"])
+        container = named.get(row["container"])
         yield {
             "database": row["database"],
             "kind": row["kind"],
@@ -74,10 +68,11 @@ def closed(
                 "shown": shown(row),
                 "reach": _reach(far, beyond),
                 "apart": _apart(row, far, beyond),
-                "password": _PASSWORDS.get(row["kind"], "Exiger un mot de passe"),
+                "password": known.guard,
                 "where": inside(place(files.get(origin(container)))) if container else "",
                 **stack(container),
-                **_trials(row),
+                "proof": _proof(row),
+                "host_port": row["port"] if row["place"] == "host" else None,
             },
         }
     if containers is None:
@@ -104,34 +99,14 @@ def _apart(row: Record, far: Record, beyond: list[str]) -> str:
     return f"ne la relier qu’à ses clients{clients} par un réseau à elle{unpublished}"
 
 
-def _trials(row: Record) -> Record:
-    """Names for the verification of each kind; None leaves a command out."""
-    names = {"redis": "Redis", "postgres": "PostgreSQL", "mongo": "MongoDB"}
-    heartbeat = row["asked_at"] if row["kind"] == "ChromaDB" else None
-    return {
-        **{name: row["container"] if row["kind"] == kind else None for name, kind in names.items()},
-        "redis_cli": "valkey-cli" if row["product"] == "Valkey" else "redis-cli",
-        "data_dir": row["data_dir"],
-        "heartbeat": f"http://{heartbeat}/api/v2/heartbeat" if heartbeat else None,
-        "host_port": row["port"] if row["place"] == "host" else None,
-    }
-
-
-def _loopback(address: str | None) -> bool:
-    try:
-        return address is not None and ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-# The option that says where a server of the machine listens, and the file it usually stands in.
-_BINDS = {
-    "PostgreSQL": "« listen_addresses = localhost » dans postgresql.conf",
-    "MySQL": "« bind-address = 127.0.0.1 » sous [mysqld]",
-    "Redis": "« bind 127.0.0.1 -::1 » dans redis.conf",
-    "MongoDB": "« net.bindIp: 127.0.0.1 » dans mongod.conf",
-    "ChromaDB": "l’option « --host 127.0.0.1 »",
-}
+def _proof(row: Record) -> Command | None:
+    """What shows that a database asks for no password; None for one of which a fact that it needs is not known."""
+    known = database_of(row["kind"])
+    facts = {name: row[name] for name in ("container", "data_dir")} | {"place": row["asked_at"]}
+    needed = {name for _, name, _, _ in string.Formatter().parse(known.proof) if name in facts}
+    if not known.proof or any(facts[name] is None for name in needed):
+        return None
+    return Command(shlex.join(command(known.proof, client=known.program(row["product"]), **facts)))
 
 
 @check(
@@ -154,8 +129,10 @@ def machine_private(databases: pd.DataFrame, database_reach: pd.DataFrame) -> It
         exposure = reach[row["database"]]["exposure"]
         if row["place"] != "host" or exposure in (None, LOOPBACK):
             continue
-        beyond = [one for one in row["addresses"] or () if not _loopback(one.rpartition(":")[0])]
-        private = exposure == SPECIFIC and all(_private(one.rpartition(":")[0]) for one in beyond)
+        beyond = [one for one in row["addresses"] or () if not is_loopback(host_and_port(one)[0])]
+        private = exposure == SPECIFIC and all(
+            (address := parsed(host_and_port(one)[0])) and address.is_private for one in beyond
+        )
         yield {
             "severity": "medium" if private else "high",
             "database": row["database"],
@@ -166,14 +143,7 @@ def machine_private(databases: pd.DataFrame, database_reach: pd.DataFrame) -> It
                 "shown": shown(row),
                 "listened": f"{EVERYWHERE} ({listing(beyond)})" if exposure == EVERYWHERE else listing(beyond),
                 "effect": "tout ce réseau privé peut l’appeler" if private else "tout le réseau peut l’appeler",
-                "bind": _BINDS.get(row["kind"], "son adresse d’écoute sur 127.0.0.1"),
+                "bind": database_of(row["kind"]).bind,
                 "unit": row["unit"],
             },
         }
-
-
-def _private(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.strip("[]").partition("%")[0]).is_private
-    except ValueError:
-        return False

@@ -10,8 +10,8 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
+from auditlib.software import command, database_of, is_up
 from auditlib.views.declarations import on_disk, origin, place
-from auditlib.views.inventory import is_up
 
 # Without the engine, the databases of its containers are not known: those of the machine are not all.
 UNREAD = "le moteur Docker n’a pas été lu"
@@ -84,16 +84,6 @@ def answering(databases: pd.DataFrame, containers: pd.DataFrame | None = None) -
         raise AbsentTable("containers", UNREAD)
 
 
-# What an official image answers to from the inside.
-_HEALTH = {
-    "PostgreSQL": "pg_isready -U {user} -d {name}",
-    "MySQL": "{mysql} ping -h 127.0.0.1 --silent",
-    "Redis": "{redis} ping",
-    "MongoDB": "mongosh --quiet --eval db.hello().ok",
-    "ChromaDB": "curl -fsS http://127.0.0.1:{port}/api/v2/heartbeat",
-}
-
-
 @check(
     "DB-002",
     "low",
@@ -135,15 +125,11 @@ def with_health_check(
 
 def _test(row: Record) -> str:
     """The health check of a kind of database, as a compose file holds it."""
-    user = row["user"] or "postgres"
-    command = _HEALTH[row["kind"]].format(
-        user=user,
-        name=next(iter(row["names"] or ()), user),
-        mysql="mariadb-admin" if row["product"] == "MariaDB" else "mysqladmin",
-        redis="valkey-cli" if row["product"] == "Valkey" else "redis-cli",
-        port=row["port"],
-    )
-    return json.dumps(["CMD", *command.split()], ensure_ascii=False)
+    known = database_of(row["kind"])
+    user = row["user"] or known.account
+    facts = {"user": user, "name": next(iter(row["names"] or ()), user), "port": row["port"]}
+    words = command(known.health, client=known.program(row["product"]), **facts)
+    return json.dumps(["CMD", *words], ensure_ascii=False)
 
 
 def inside(where: str) -> str:

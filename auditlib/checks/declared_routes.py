@@ -7,9 +7,9 @@ import pandas as pd
 from auditlib.facts.legacy import Record, records
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose_on_disk
+from auditlib.traefik.decoding import TRUE
 from auditlib.traefik.rules import RuleError, domains, parse
 from auditlib.views.declarations import live_services, place, runs
-from auditlib.views.proxy import TRUE
 
 
 @check(

@@ -12,7 +12,8 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
-from auditlib.software import image_words
+from auditlib.software import is_attached
+from auditlib.views.proxy import traefiks
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -173,6 +174,7 @@ def databases_apart(
     proxy: pd.DataFrame | None = None,
     routed: pd.DataFrame | None = None,
     compose_services: pd.DataFrame | None = None,
+    container_listeners: pd.DataFrame | None = None,
 ) -> Iterator[Record]:
     """Databases on a network with the proxy, or with other projects, when nobody of them refers to the database.
 
@@ -180,17 +182,17 @@ def databases_apart(
     hold an address that the audit does not see: hence only probable.
     """
     known = {row["name"]: row for row in records(containers)}
-    running = {name for name, row in known.items() if row["state"] in ("running", "paused")}
+    attached = {name for name, row in known.items() if is_attached(row["state"])}
     settings = records(proxy)[0] if proxy is not None else {}
     traefik = settings.get("network_container")
     routes = {row["container"] for row in records(routed)} if routed is not None else set()
     members: dict[str, set[str]] = {}
     for row in records(container_networks):
-        if row["container"] in running and row["network"] not in ("host", "none"):
+        if row["container"] in attached and row["network"] not in ("host", "none"):
             members.setdefault(row["network"], set()).add(row["container"])
     for row in records(databases):
         name = row["container"]
-        if name not in running:
+        if name not in attached:
             continue
         users = {one["container"] for one in records(connection_strings) if name in (one["targets"] or ())}
         users |= {one["source"] for one in records(connections) if one["target"] == name and _container(one)}
@@ -218,7 +220,8 @@ def databases_apart(
                 "wording": _apart(found, traefik if proxied else None, strangers, users, known)
                 | {"place": _networks_place(compose_services, known[name]), **compose(known[name])},
             }
-    if proxy is None and any("traefik" in image_words(row["image"]) for row in known.values()):
+    heard = records(container_listeners) if container_listeners is not None else None
+    if proxy is None and traefiks(known.values(), heard):
         raise AbsentTable("traefik_static", "la configuration de Traefik n’a pas été lue")
 
 

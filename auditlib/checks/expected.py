@@ -9,6 +9,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names
 from auditlib.french import listing, quoted
+from auditlib.software import is_running
 from auditlib.views.ports import claim
 
 _WHERE = "Sinon, corriger le fichier que nomme le paramètre « expected »."
@@ -161,7 +162,7 @@ def _containers(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
         if row is None:
             told, now, mend, names = "n’existe plus", None, "Le recréer depuis son fichier compose.", {}
         else:
-            now, up = _state(row), row["state"] == "running"
+            now, up = _state(row), is_running(row["state"])
             if word not in RUNNING or (up and (word, now) != ("healthy", "unhealthy")):
                 continue
             told, names = f"est {_word(now)}", {"container": name}
@@ -173,7 +174,7 @@ def _containers(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
 
 
 def _state(row: Record) -> str:
-    return str((row["health"] or row["state"]) if row["state"] == "running" else row["state"])
+    return str((row["health"] or row["state"]) if is_running(row["state"]) else row["state"])
 
 
 def _word(state: str | None) -> str:

@@ -1,19 +1,21 @@
 """PORT: what the ports of the machine open to the network."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port, is_loopback
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
-from auditlib.software import image_words, interface
+from auditlib.software import interface
 from auditlib.traefik.decoding import TRUE
+from auditlib.traefik.protection import expanded, protection
 from auditlib.views.ports import EVERYWHERE, Claim, claim, exposure
-from auditlib.views.routes import host_and_port
+from auditlib.views.proxy import traefiks
 
 
 def written(declarations: pd.DataFrame | None, container: Record, publication: Record) -> str:
@@ -69,6 +71,9 @@ def interfaces_private(
     listeners: pd.DataFrame | None = None,
     traefik_static: pd.DataFrame | None = None,
     declarations: pd.DataFrame | None = None,
+    entrypoints: pd.DataFrame | None = None,
+    traefik_middlewares: pd.DataFrame | None = None,
+    container_listeners: pd.DataFrame | None = None,
 ) -> Iterator[Record]:
     """Interfaces of the list of `software.interface` on every address, and Traefik's metrics and ping.
 
@@ -76,7 +81,7 @@ def interfaces_private(
     API and Docker's own socket have their own checks.
     """
     known = {row["name"]: row for row in records(containers)}
-    traefik = _entrances(traefik_static)
+    traefik = _entrances(traefik_static, _screened(entrypoints, traefik_middlewares))
     for row in _everywhere(publications):
         container = known[row["container"]]
         own = traefik.get(row["container"], {}).get(row["container_port"])
@@ -101,7 +106,8 @@ def interfaces_private(
     yield from _listened(listeners, known, traefik)
     if listeners is None:
         raise AbsentTable("listeners", "les écoutes de la machine n’ont pas été lues")
-    if traefik_static is None and any("traefik" in image_words(row["image"]) for row in known.values()):
+    heard = records(container_listeners) if container_listeners is not None else None
+    if traefik_static is None and traefiks(known.values(), heard):
         raise AbsentTable("traefik_static", "la configuration statique de Traefik n’a pas été lue")
 
 
@@ -151,11 +157,27 @@ def _listened(
         }
 
 
-def _entrances(traefik_static: pd.DataFrame | None) -> dict[str, dict[int, str]]:
+def _screened(entrypoints: pd.DataFrame | None, traefik_middlewares: pd.DataFrame | None) -> set[str]:
+    """The entry points whose middlewares let only some pass, or may: Traefik's API did not tell what each one is."""
+    rows = records(traefik_middlewares) if traefik_middlewares is not None else []
+    types = {row["middleware"]: row["type"] for row in rows if row["protocol"] == "http"}
+    chains = {row["middleware"]: row["chain"] for row in rows if row["protocol"] == "http"}
+
+    def screens(name: str) -> bool:
+        return name not in types or protection(name, types[name]) in ("authentication", "filter", "unknown")
+
+    return {
+        row["entrypoint"].lower()
+        for row in (records(entrypoints) if entrypoints is not None else [])
+        if any(map(screens, expanded(row["middlewares"] or (), chains)))
+    }
+
+
+def _entrances(traefik_static: pd.DataFrame | None, screened: Container[str]) -> dict[str, dict[int, str]]:
     """By Traefik container, the ports of the entry points that serve its metrics or its ping to anybody.
 
     Both are on the entry point « traefik » unless `entryPoint` says otherwise, and on none with `manualRouting`
-    (`pkg/provider/traefik/internal.go`). Middlewares of an entry point apply to them: what they let pass is not known.
+    (`pkg/provider/traefik/internal.go`). The middlewares of an entry point apply to them.
     """
     found: dict[str, dict[int, list[str]]] = {}
     rows = [row for row in records(traefik_static) if row["effective"]] if traefik_static is not None else []
@@ -164,13 +186,12 @@ def _entrances(traefik_static: pd.DataFrame | None) -> dict[str, dict[int, str]]
     for option, what in (("metrics.prometheus", "de métriques"), ("ping", "de ping")):
         on = options.get(option, "true") in TRUE and any(re.match(rf"{option}(\.|$)", key) for key in options)
         entrypoint = (options.get(f"{option}.entrypoint") or "traefik").lower()
-        guarded = any(key.startswith(f"entrypoints.{entrypoint}.http.middlewares") for key in options)
-        if not container or not on or guarded or options.get(f"{option}.manualrouting") in TRUE:
+        if not container or not on or entrypoint in screened or options.get(f"{option}.manualrouting") in TRUE:
             continue
         address = options.get(f"entrypoints.{entrypoint}.address") or (":8080" if entrypoint == "traefik" else "")
-        place, _, port = address.partition("/")[0].rpartition(":")
-        if port.isdecimal() and not place.strip("[]").startswith(("127.", "::1", "localhost")):
-            found.setdefault(container, {}).setdefault(int(port), []).append(what)
+        place, port = host_and_port(address)
+        if port is not None and not is_loopback(place):
+            found.setdefault(container, {}).setdefault(port, []).append(what)
     return {
         name: {port: f"{listing(what)} de Traefik" for port, what in ports.items()} for name, ports in found.items()
     }
@@ -250,7 +271,7 @@ def _private(container: Record, publication: Record, declarations: pd.DataFrame 
             f"accéder depuis la machine, publier sur 127.0.0.1 ({_binding(container, f'127.0.0.1:{ports}')})."
         )
     called = host_and_port(route["server"])[0]
-    address = "127.0.0.1" if called in ("localhost", "127.0.0.1") else f"[{called}]" if ":" in called else called
+    address = "127.0.0.1" if called == "localhost" else f"[{called}]" if ":" in called else called
     written_so = f" ({_binding(container, f'{address}:{ports}')})" if re.fullmatch(r"[\d.]+|\[.*\]", address) else ""
     return f"Ne publier ce port{place} que sur l’adresse que Traefik appelle, {called}{written_so}."
 

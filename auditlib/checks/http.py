@@ -2,23 +2,23 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from auditlib.addresses import is_public
+from auditlib.checks.routes import API_SERVICES
 from auditlib.facts.legacy import Record, records
 from auditlib.findings.check import Command, Fix, check
 from auditlib.french import duration, listing, quoted
 from auditlib.software import answers_anyone
+from auditlib.traefik.protection import ALLOW_LISTS, expanded
 
 _GATEWAY = (502, 503, 504)
 _LATE = "délai dépassé"
 
-_ALLOW_LISTS = {"ipallowlist", "ipwhitelist"}
 _SIGN_IN = re.compile(r"log-?in|sign-?in|auth|sso|oauth|saml|session", re.IGNORECASE)
-_API = ("api@internal", "dashboard@internal")
 
 _ASK = "curl -ksS -o /dev/null -w '%{{http_code}} %{{redirect_url}}\\n' --max-time 35 {resolve} {url}"
 _ASK_HEADERS = "curl -kIsS --max-time 35 {resolve} {url}"
@@ -339,8 +339,8 @@ def administration_guarded(
     """
     images = {} if containers is None else {row["name"]: row["image"] for row in records(containers)}
     middlewares = [] if traefik_middlewares is None else records(traefik_middlewares)
-    limited = {row["middleware"] for row in middlewares if (row["type"] or "").lower() in _ALLOW_LISTS}
-    chains = {row["middleware"]: [*(row["chain"] or ())] for row in middlewares}
+    limited = {row["middleware"] for row in middlewares if (row["type"] or "").lower() in ALLOW_LISTS}
+    chains = {row["middleware"]: row["chain"] for row in middlewares}
     behind: dict[str, Record] = {row["router"]: row for row in records(routes)}
     walks = _walks(probe_walks)
     seen: set[tuple[str, str]] = set()
@@ -355,7 +355,7 @@ def administration_guarded(
             continue
         holder = route["target"] if route["kind"] == "machine" else route["container"]
         tool = _tool(route, images.get(holder or ""))
-        if tool is None or limited & set(_flat(route["middlewares"] or (), chains)):
+        if tool is None or limited & {*expanded(route["middlewares"] or (), chains)}:
             continue
         seen.add((probe["domain"], route["router"]))
         yield {
@@ -379,19 +379,9 @@ def _given(probe: Record) -> bool:
 
 def _tool(route: Record, image: str | None) -> str | None:
     """What an administration interface is, as French words; None for what is none, or asks for a password itself."""
-    if route["service"] in _API:
+    if route["service"] in API_SERVICES:
         return "l’API et le tableau de bord de Traefik"
     return f"l’outil « {image} »" if answers_anyone(image) else None
-
-
-def _flat(names: Iterable[str], chains: Mapping[str, list[str]]) -> Iterator[str]:
-    waiting, seen = [*names], set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            yield name
-            waiting += chains.get(name, [])
 
 
 @check(

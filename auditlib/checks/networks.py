@@ -8,6 +8,7 @@ from auditlib.facts.legacy import Record, records
 from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
+from auditlib.software import is_attached
 
 
 def _attachments(container_networks: pd.DataFrame) -> dict[str, list[str]]:
@@ -204,20 +205,20 @@ def network_chosen(
     ),
 )
 def names_distinct(container_networks: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
-    """DNS names that running containers of different projects have on one network.
+    """DNS names that containers in service, paused ones included, of different projects have on one network.
 
     Docker's DNS answers with all of them, and compares names without case (libnetwork, `addNameToIP`). It serves no
     name on the default bridge. Containers of no project are each a project of their own.
     """
-    running = {row["name"]: row for row in records(containers) if row["state"] in ("running", "paused")}
+    attached = {row["name"]: row for row in records(containers) if is_attached(row["state"])}
     named: dict[tuple[str, str], set[str]] = {}
     for row in records(container_networks):
-        if row["container"] in running and row["network"] not in ("bridge", "host", "none"):
+        if row["container"] in attached and row["network"] not in ("bridge", "host", "none"):
             for alias in row["aliases"] or ():
                 named.setdefault((row["network"], alias.lower()), set()).add(row["container"])
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (network, alias), holders in named.items():
-        if len({running[one]["compose_project"] or f"\0{one}" for one in holders}) > 1:
+        if len({attached[one]["compose_project"] or f"\0{one}" for one in holders}) > 1:
             groups.setdefault((network, tuple(sorted(holders))), []).append(alias)
     for (network, found), aliases in groups.items():
         yield {
@@ -230,7 +231,7 @@ def names_distinct(container_networks: pd.DataFrame, containers: pd.DataFrame) -
                 if len(aliases) == 1
                 else f"chacun des noms {listing(map(quoted, sorted(aliases)))}",
                 "holders": listing(
-                    f"{quoted(one)} ({running[one]['compose_project'] or 'sans projet'})" for one in found
+                    f"{quoted(one)} ({attached[one]['compose_project'] or 'sans projet'})" for one in found
                 ),
                 "first": found[0],
                 "second": found[1],

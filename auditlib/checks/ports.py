@@ -11,8 +11,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
-from auditlib.software import PORT_HOLDERS, database
-from auditlib.views.inventory import is_up
+from auditlib.software import PORT_HOLDERS, database, is_up
 from auditlib.views.ports import EVERYWHERE, Claim, apart, claim, exposure, free_port, used_ports, v6only_ports
 
 # What engines from 1.13 to 29 record when a published port is taken.

@@ -8,13 +8,13 @@ from auditlib.facts.legacy import Record, records
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import asked, compose
 from auditlib.french import listing, quoted
-from auditlib.software import image_words
+from auditlib.software import is_up
 from auditlib.traefik.decoding import FALSE
 from auditlib.traefik.fields import LATEST
 from auditlib.traefik.spelling import Fault, faults
 from auditlib.views.decisions import running_version
 from auditlib.views.entrypoints import options
-from auditlib.views.inventory import is_up
+from auditlib.views.proxy import traefiks
 
 _ROUTING = ("traefik.http.routers.", "traefik.http.services.", "traefik.tcp.", "traefik.udp.")
 
@@ -80,6 +80,7 @@ def routed_as_asked(
     traefik: pd.DataFrame | None = None,
     provider_differences: pd.DataFrame | None = None,
     predicted_routers: pd.DataFrame | None = None,
+    container_listeners: pd.DataFrame | None = None,
 ) -> Iterator[Record]:
     """Containers that ask for a route and have no live router, with the first cause in Traefik's own order.
 
@@ -93,7 +94,8 @@ def routed_as_asked(
     alive = {row["compose_project"] for row in known.values() if row["compose_project"] and is_up(row["state"])}
     api = next((row["url"] for row in records(traefik)), None) if traefik is not None else None
     silent = _silent(provider_differences, predicted_routers)
-    proxies = [row for row in known.values() if is_up(row["state"]) and "traefik" in image_words(row["image"])]
+    heard = records(container_listeners) if container_listeners is not None else None
+    proxies = [name for name in traefiks(known.values(), heard) if is_up(known[name]["state"])]
     for name, decision in decisions.items():
         container = known[name]
         if not _asks(said.get(name, {})):

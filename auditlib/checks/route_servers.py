@@ -1,16 +1,17 @@
 """ROUTE: the servers behind Traefik's services: whether something answers where they point."""
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port, is_address, is_everywhere, is_loopback, joined, parsed
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.commands import asked, compose
 from auditlib.french import listing, plural, quoted
-from auditlib.views.routes import host_and_port, leaves, machine_of, network_of_address, target_of
+from auditlib.software import is_running
+from auditlib.views.routes import leaves, machine_of, network_of_address, target_of
 
 
 def _served(
@@ -91,9 +92,9 @@ def heard_ports(
         transport = _transport(server)
         rows = [row for row in heard.get(container["name"], []) if row["protocol"] == transport]
         here = [row for row in rows if row["port"] == port]
-        if any(not _loopback(row["address"]) for row in here):
+        if any(not is_loopback(row["address"]) for row in here):
             continue
-        others = sorted({row["port"] for row in rows if not _loopback(row["address"])})
+        others = sorted({row["port"] for row in rows if not is_loopback(row["address"])})
         yield {
             "container": container["name"],
             "service": server["service"],
@@ -121,7 +122,7 @@ def _applied(server: Record, container: Record, *, here: bool) -> Record:
 
 
 def _judgeable(container: Record, heard: dict[str, list[Record]], *, whole: bool) -> bool:
-    running = container["state"] == "running" and container["health"] != "starting"
+    running = is_running(container["state"]) and container["health"] != "starting"
     return running and container["network_mode"] != "host" and (whole or container["name"] in heard)
 
 
@@ -139,13 +140,6 @@ def _port_remedy(server: Record, port: int, others: list[int], *, here: bool) ->
         give = f"Donner à Traefik le port écouté, par l’étiquette {quoted(option)}"
         return f"{give}, ou faire écouter le programme sur {port}."
     return f"Corriger le port dans l’adresse {quoted(server['url'])} du service {quoted(own)}, ou celui du programme."
-
-
-def _loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 @check(
@@ -241,7 +235,7 @@ def answered_addresses(
         if why and remedy:
             yield {
                 "service": server["service"],
-                "port": f"{transport}/{f'[{host}]' if ':' in host else host}:{port}",
+                "port": f"{transport}/{joined(host, port)}",
                 "url": server["url"],
                 "why": why,
                 "wording": {
@@ -304,15 +298,12 @@ def _unanswered(host: str, port: int, bound: list[str], *, inside: bool) -> tupl
     if not bound:
         start = f"Démarrer le programme qui doit écouter sur le port {port}, ou corriger l’adresse du service."
         return f"rien n’écoute sur le port {port} de la machine", start
-    if inside and all(_loopback(address) for address in bound):
+    if inside and all(is_loopback(address) for address in bound):
         widen = f"Le faire écouter sur l’adresse que Traefik appelle ({host}), plutôt que sur la boucle locale."
         return "le programme n’écoute que sur la boucle locale de la machine, que le conteneur n’atteint pas", widen
-    try:
-        wanted = ipaddress.ip_address(host)
-    except ValueError:
-        return None, None
-    parsed = [ipaddress.ip_address(address) for address in bound]
-    if any(one.is_unspecified or one == wanted or (one.is_loopback and wanted.is_loopback) for one in parsed):
+    near, wanted = is_loopback(host), parsed(host)
+    answers = (is_everywhere(one) or parsed(one) == wanted or (near and is_loopback(one)) for one in bound)
+    if wanted is None or any(answers):
         return None, None
     where = listing(bound)
     return f"le programme n’écoute que sur {where}", f"Le faire écouter aussi sur {host}, ou appeler {bound[0]}:{port}."
@@ -413,7 +404,4 @@ def _joining(network: str, shared: list[str]) -> str:
 
 def _nobodys(host: str, held: set[str]) -> bool:
     """Whether a host is an address that nobody has; a name is somebody's."""
-    try:
-        return not ipaddress.ip_address(host).is_loopback and host not in held
-    except ValueError:
-        return False
+    return is_address(host) and not is_loopback(host) and host not in held

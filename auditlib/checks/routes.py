@@ -1,17 +1,19 @@
 """ROUTE: what Traefik loaded, and what it leaves open."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 import pandas as pd
 
+from auditlib.addresses import EVERY_ADDRESS, host_and_port, is_loopback, joined, reachable
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.check import Fix, check
-from auditlib.french import quoted
-from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, Claim, claim, exposure
-from auditlib.views.proxy import TRUE
+from auditlib.french import listing, quoted
+from auditlib.traefik.decoding import TRUE
+from auditlib.traefik.protection import expanded, protection
+from auditlib.views.ports import Claim, claim
 
 # What Traefik's own messages mean, and what to do: the first that matches (traefik.md, section 3.3).
 _REMEDIES = tuple(
@@ -30,9 +32,8 @@ _REMEDIES = tuple(
         (r"parsing server URL", "corriger l’adresse du serveur, ou l’étiquette de son port"),
     )
 )
-
-# Middlewares that ask who the visitor is. A plugin may: it is given the benefit of the doubt.
-_AUTHENTICATION = {"basicAuth", "digestAuth", "forwardAuth", "plugin"}
+# The services of Traefik's own that show its configuration.
+API_SERVICES = ("api@internal", "dashboard@internal")
 
 
 @check(
@@ -115,42 +116,39 @@ def api_protected(
 
     `api.insecure` makes such routers by itself on the entry point « traefik », port 8080 unless it is defined
     (`pkg/provider/traefik/internal.go`); middlewares of the entry point apply to them too (`aggregator.go`,
-    applyModel). Without the API, the static configuration alone may tell it.
+    applyModel). Without the API, the static configuration alone may tell it. A filter of intrusions, of addresses or
+    of rates asks nobody who he is; of a plugin whose name says nothing, nobody can tell.
     """
     options = {row["key"]: row["value"] for row in records(traefik_static) if row["effective"]}
     insecure = options.get("api.insecure") in TRUE
-    # What the entry point's middlewares do, only the API says.
-    screened = any(key.startswith("entrypoints.traefik.http.middlewares") for key in options)
     ports = {"traefik": options.get("entrypoints.traefik.address") or ":8080"}
     ports |= (
         {row["entrypoint"]: row["address"] for row in records(traefik_entrypoints)}
         if traefik_entrypoints is not None
         else {}
     )
-    ways: dict[tuple[str, str], bool] = {}
-    if traefik_routers is not None and traefik_middlewares is not None:
-        middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
-        screened = False
-        for row in records(traefik_routers):
-            guarded = _guarded(row["middlewares"] or (), middlewares)
-            serves = row["service"] in ("api@internal", "dashboard@internal") and row["status"] != "disabled"
-            if serves and row["provider"] != "internal" and not guarded:
-                ways |= {(entrypoint, row["router"]): False for entrypoint in row["entrypoints"] or ()}
-            screened = screened or (row["router"] == "api@internal" and guarded)
-    if insecure and not screened:
-        ways["traefik", "api@internal"] = True
+    read = traefik_routers is not None and traefik_middlewares is not None
+    # What the entry point's middlewares do, only the API says.
+    screened = not read and any(key.startswith("entrypoints.traefik.http.middlewares") for key in options)
+    ways = _ways(traefik_routers, traefik_middlewares, insecure=insecure and not screened)
     traefik = records(proxy)[0]
-    for (entrypoint, router), by_option in ways.items():
+    doubtful: set[str] = set()
+    for (entrypoint, router), plugins in ways.items():
         places = beyond_loopback(ports.get(entrypoint, ""), traefik, records(publications))
-        if places:
+        if places and plugins:
+            doubtful |= {*plugins}
+        elif places:
             yield {
                 "entrypoint": entrypoint,
                 "router": router,
                 "places": [name for name, _ in places],
-                "wording": _insecure(places[0][1]) if by_option else _unguarded(router),
+                "wording": _insecure(places[0][1]) if router == "api@internal" else _unguarded(router),
             }
-    if traefik_routers is None:
+    if not read:
         raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
+    if doubtful:
+        named = listing((f"le plugin {quoted(name)}" for name in sorted(doubtful)), "ou")
+        raise AbsentTable("traefik_middlewares", f"rien ne dit si {named} authentifie qui demande l’API")
 
 
 def _insecure(address: str) -> Record:
@@ -170,47 +168,42 @@ def _unguarded(router: str) -> Record:
     }
 
 
-def _guarded(names: Iterable[str], middlewares: Mapping[str, Record]) -> bool:
-    """Whether one of these middlewares, or one of their chains, authenticates."""
-    waiting, seen = [*names], set()
-    while waiting:
-        name = waiting.pop()
-        # A chain that loops is Traefik's to report.
-        if name in middlewares and name not in seen:
-            seen.add(name)
-            if middlewares[name]["type"] in _AUTHENTICATION:
-                return True
-            waiting += middlewares[name]["chain"] or ()
-    return False
+def _ways(
+    traefik_routers: pd.DataFrame | None, traefik_middlewares: pd.DataFrame | None, *, insecure: bool
+) -> dict[tuple[str, str], list[str]]:
+    """The ways to the API that authenticate nobody, as (entry point, router), and the plugins on each that may do it.
+
+    `insecure`: Traefik makes a router by itself. The middlewares of others count with those of their chains.
+    """
+    ways: dict[tuple[str, str], list[str]] = {("traefik", "api@internal"): []} if insecure else {}
+    if traefik_routers is None or traefik_middlewares is None:
+        return ways
+    middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
+    chains = {name: row["chain"] for name, row in middlewares.items()}
+    for row in records(traefik_routers):
+        serves = row["service"] in API_SERVICES and row["status"] != "disabled"
+        points = row["entrypoints"] or () if serves and row["provider"] != "internal" else ()
+        points = ("traefik",) if insecure and row["router"] == "api@internal" else points
+        own = [name for name in expanded(row["middlewares"] or (), chains) if name in middlewares]
+        kinds = {name: protection(name, middlewares[name]["type"]) for name in own}
+        for point in points:
+            ways[point, row["router"]] = [name for name, kind in kinds.items() if kind == "unknown"]
+            if "authentication" in kinds.values():
+                del ways[point, row["router"]]
+    return ways
 
 
 def beyond_loopback(address: str, traefik: Record, publications: list[Record]) -> list[tuple[str, str]]:
     """Where an entry point of Traefik is reached from other machines, as (subject, host:port)."""
-    host, _, port = address.partition("/")[0].rpartition(":")
-    host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - compared, never bound
+    host, port = host_and_port(address)
     # In a container too, an entry point bound to the loopback is out of reach, published or not.
-    if not port.isdigit() or _reach(host) == LOOPBACK:
+    if port is None or is_loopback(host):
         return []
     if traefik["container"] is None or traefik["network_mode"] == "host":
-        published = [Claim("tcp", host, int(port), int(port))]
+        published = [Claim("tcp", host or EVERY_ADDRESS[0], port, port)]
     else:
         own = [row for row in publications if row["container"] == traefik["network_container"] and row["live"]]
         published = [
-            one for row in own if row["container_port"] == int(port) and (one := claim(row)) and one.protocol == "tcp"
+            one for row in own if row["container_port"] == port and (one := claim(row)) and one.protocol == "tcp"
         ]
-    return [(one.name, _from_here(one)) for one in published if _reach(one.address) != LOOPBACK]
-
-
-def _reach(host: str) -> str:
-    """Who can reach an address; one that is a name is somebody's own, but for localhost."""
-    try:
-        return exposure([host])
-    except ValueError:
-        return LOOPBACK if host == "localhost" else SPECIFIC
-
-
-def _from_here(one: Claim) -> str:
-    """host:port where this machine itself reaches a claimed port."""
-    if _reach(one.address) == EVERYWHERE:
-        one = one._replace(address="::1" if ":" in one.address else "127.0.0.1")
-    return one.name.partition("/")[2]
+    return [(one.name, joined(reachable(one.address), one.first)) for one in published if not is_loopback(one.address)]

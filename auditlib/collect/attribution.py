@@ -2,8 +2,8 @@
 
 import datetime as dt
 from typing import Any
-from urllib.parse import urlsplit
 
+from auditlib.addresses import host_and_port
 from auditlib.collect import access_log
 from auditlib.facts.legacy import Record
 from auditlib.software import PORT_HOLDERS
@@ -60,7 +60,7 @@ def _servers(tables: Tables) -> list[Record]:
     reached = {end["network"] for end in ends if end["container"] in proxy}
     rows = []
     for row in tables["traefik_servers"]:
-        host = _host(row["url"])
+        host = host_and_port(row["url"])[0]
         matches = [end for end in ends if host and host in (end["ipv4"], end["ipv6"])]
         matches = matches or [end for end in ends if end["network"] in reached and host in _names(end)]
         # Two containers that answer to one name are no attribution: which one is reached is not known.
@@ -79,11 +79,3 @@ def _only(ends: list[Record]) -> str | None:
 def _names(end: Record) -> set[str]:
     """What Docker's DNS answers to, whatever the case."""
     return {name.lower() for name in (end["container"], *(end["aliases"] or []))}
-
-
-def _host(url: str) -> str | None:
-    """The host of a server, which is a URL (http) or host:port (tcp, udp)."""
-    try:
-        return urlsplit(url if "://" in url else f"//{url}").hostname
-    except ValueError:
-        return None

@@ -4,16 +4,13 @@ import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-_SCHEMES = re.compile(
-    r"(?:postgres(?:ql)?|mysql|mariadb|redis(?:s)?|valkey|mongodb(?:\+srv)?|amqps?|mssql|sqlserver|clickhouse|cockroachdb)"
-    r"(?:\+[a-z0-9_]+)?://",
-    re.IGNORECASE,
-)
+from auditlib.software import DATABASES
+
+_KNOWN = [scheme for known in DATABASES.values() for scheme in known.schemes]
+_KNOWN += ["amqp", "amqps", "mssql", "sqlserver", "clickhouse", "cockroachdb"]
+_SCHEMES = re.compile(rf"(?:{'|'.join(map(re.escape, _KNOWN))})(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 # Names that a database's image is given to create its first user and database: no secrets.
-DATABASE_NAMES = frozenset(
-    {"POSTGRES_USER", "POSTGRES_DB", "MYSQL_USER", "MYSQL_DATABASE", "MARIADB_USER", "MARIADB_DATABASE"}
-    | {"MONGO_INITDB_DATABASE", "POSTGRESQL_USERNAME", "POSTGRESQL_DATABASE"}
-)
+DATABASE_NAMES = frozenset(name for known in DATABASES.values() for name in (*known.users, *known.names))
 
 
 def connection(value: str) -> dict[str, Any] | None:

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from auditlib.addresses import host_and_port
 from auditlib.collect import traefik_files, traefik_static
 from auditlib.collect.containers import name
 from auditlib.collect.secrets import redact_rule
 from auditlib.collect.source import Payloads, Unreadable
 from auditlib.collect.traefik_objects import entrypoints
-from auditlib.collect.traefik_static import TRUE_WORDS
 from auditlib.facts.legacy import Record
+from auditlib.traefik.decoding import TRUE
 
 _RULE = re.compile(r"(traefik\.(http|tcp)\.routers\.([^.]+))\.rule")
 _HEALTHS = (None, "", "none", "healthy")  # Traefik leaves the others aside
@@ -54,15 +55,15 @@ def _points(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     named = re.compile(r"entrypoints\.([^.]+)\.address")
     addresses = {match[1]: value for key, value in options.items() if (match := named.fullmatch(key))}
     addresses = addresses or {"http": ":80"}
-    if options.get("api.insecure") in TRUE_WORDS:
+    if options.get("api.insecure") in TRUE:
         addresses.setdefault("traefik", ":8080")
     for point, address in addresses.items():
         prefix = f"entrypoints.{point}"
         to = options.get(f"{prefix}.http.redirections.entrypoint.to")
         tls = any(key == f"{prefix}.http.tls" or key.startswith(f"{prefix}.http.tls.") for key in options)
         http = {**({"tls": {}} if tls else {}), **({"redirections": {"entryPoint": {"to": to}}} if to else {})}
-        if address.partition("/")[0].rpartition(":")[2].isdecimal():
-            default = options.get(f"{prefix}.asdefault") in TRUE_WORDS
+        if host_and_port(address)[1] is not None:
+            default = options.get(f"{prefix}.asdefault") in TRUE
             yield {"name": point, "address": address, "asDefault": default, "http": http}
 
 
@@ -74,7 +75,7 @@ def _of_labels(containers: list[dict[str, Any]], options: Mapping[str, str]) -> 
     for container in containers:
         labels = {label.lower(): str(value) for label, value in (container["Config"].get("Labels") or {}).items()}
         healthy = (container["State"].get("Health") or {}).get("Status") in _HEALTHS
-        wanted = labels.get("traefik.enable", exposed) in TRUE_WORDS
+        wanted = labels.get("traefik.enable", exposed) in TRUE
         if not (container["State"].get("Running") and healthy and wanted):
             continue
         for match in filter(None, map(_RULE.fullmatch, labels)):

@@ -1,11 +1,10 @@
 """Who listens inside the containers, and who depends on whom: rows made of the sockets of all namespaces."""
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import EVERY_ADDRESS, is_loopback
 from auditlib.collect.listeners import owner
 from auditlib.collect.sockets import plain
 from auditlib.collect.source import Reading, Unreadable
@@ -188,7 +187,7 @@ def _is_client(one: Socket, space: _Space, spaces: _Spaces) -> bool:
 
 def _place(address: str, one: Socket, space: _Space, spaces: _Spaces) -> _Space | None:
     """The namespace that has an address, seen from another; None for one outside, unread or ambiguous."""
-    if address == plain(one.address) or ipaddress.ip_address(address).is_loopback:
+    if address == plain(one.address) or is_loopback(address):
         return space
     if names := spaces.by_address.get(address):
         return spaces.of_container.get(next(iter(names))) if len(names) == 1 else None

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from auditlib.addresses import is_loopback
 from auditlib.collect.network import require_near
 from auditlib.collect.source import connection_fault
 
@@ -42,7 +42,7 @@ def dial(
     of a container of rootless Docker, say, which elsewhere may be anybody's), before anything leaves.
     """
     host, _ = address
-    if not ipaddress.ip_address(host).is_loopback:
+    if not is_loopback(host):
         if host not in own:
             raise PermissionError(f"{host} is not an address of this machine")
         require_near(host)
@@ -71,12 +71,6 @@ def dial(
     finally:
         watchdog.cancel()
         line.close()
-
-
-def shown(address: Address) -> str:
-    """An address as it is written: `127.0.0.1:443`, `[::1]:443`."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def unverified() -> ssl.SSLContext:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import platform
-import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env, parse_host
 
+from auditlib.addresses import is_loopback
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Unreadable, causes, connection_fault
 from auditlib.parameters import Parameters
@@ -222,7 +222,7 @@ def _names(pid: int, identifier: str) -> bool:
 def here(url: str) -> bool:
     """Whether an engine's address is on this machine: a socket file, or the loopback."""
     if url.startswith(("ssh://", "tcp://", "http://", "https://")):
-        return bool(re.match(r"localhost$|127\.|::1$", urlsplit(url).hostname or "localhost"))
+        return is_loopback(urlsplit(url).hostname or "localhost")
     return True
 
 

@@ -23,6 +23,7 @@ from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, con
 from auditlib.facts.legacy import Record
 from auditlib.french import instant, number, os_error
 from auditlib.parameters import Parameters
+from auditlib.traefik.decoding import TRUE
 
 TITLES = {"traefik": "journal de Traefik", "access": "journal d’accès"}
 NO_ACCESS_LOG = "Traefik n’écrit pas de journal d’accès (option accesslog)"
@@ -67,7 +68,7 @@ def where(options: Mapping[str, str | None], container: Mapping[str, Any]) -> di
     """Where each log is: a path in the container, "" for its standard output, None when it is not written."""
     own = options.get("log.filepath") or OUTPUT
     given = [key for key in options if key.startswith("accesslog.")]
-    on = bool(given) or options.get("accesslog", "false") in traefik_static.TRUE_WORDS
+    on = bool(given) or options.get("accesslog", "false") in TRUE
     access = (options.get("accesslog.filepath") or OUTPUT) if on else None
     folder = container["Config"].get("WorkingDir") or "/"
     return {

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import EVERY_ADDRESS, is_loopback, parsed
 from auditlib.collect import firewall
 from auditlib.collect.sockets import Order
 from auditlib.collect.source import PATIENCE, Payloads, Reading
@@ -41,10 +41,12 @@ def interface_addresses() -> list[Record]:
 
 
 def is_near(host: str) -> bool:
-    """Whether an address is this machine's, or on the network of one of its interfaces, such as Docker's bridges."""
-    asked = ipaddress.ip_address(host)
+    """Whether a host is the loopback, or an address on a network of this machine's, such as Docker's bridges."""
+    if is_loopback(host):
+        return True
+    address = parsed(host)
     networks = (f"{one['address']}/{one['prefix']}" for one in interface_addresses() if one["prefix"] is not None)
-    return asked.is_loopback or any(asked in ipaddress.ip_network(one, strict=False) for one in networks)
+    return address is not None and any(address in ipaddress.ip_network(one, strict=False) for one in networks)
 
 
 def require_near(host: str) -> None:

@@ -11,8 +11,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from auditlib.addresses import joined
 from auditlib.collect import proxy
-from auditlib.collect.dial import dial, each, fault, shown, unverified
+from auditlib.collect.dial import dial, each, fault, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
@@ -120,7 +121,7 @@ class _Visitor:
             host, port = address
             started = time.monotonic()
             sent = dt.datetime.now(dt.UTC).isoformat()
-            answer = {"url": target.url(port), "address": shown(address), "sent": sent}
+            answer = {"url": target.url(port), "address": joined(*address), "sent": sent}
             try:
                 context = self.context if target.tls else None
                 with dial(address, self.found.own, max(0.01, end - started), context, target.domain) as line:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from auditlib.addresses import host_and_port, is_loopback
 from auditlib.collect.declared import declared
 from auditlib.collect.dial import Address
 from auditlib.collect.secrets import REMOVED
@@ -118,8 +119,8 @@ def find(payloads: Payloads) -> Proxy:
     containers = engine["containers"] if engine is not None else []
     bearer = _bearer((api or static or {}).get("container"), containers)
     if api is not None:
-        loopback = (urlsplit(api["url"]).hostname or "") in ("127.0.0.1", "localhost", "::1")
-        if bearer is None and not loopback and not api.get("here"):
+        near = is_loopback(host_and_port(api["url"])[0])
+        if bearer is None and not near and not api.get("here"):
             remedy = "lancer l’audit sur la machine de Traefik"
             raise Unreadable("absent", "Traefik n’est pas sur cette machine", remedy)
     tables = api_rows(api).tables if api is not None else declared(payloads)
@@ -164,11 +165,8 @@ def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any
 
 
 def _addresses(bearer: dict[str, Any] | None, entrypoint: Record) -> Iterator[Address]:
-    port, host = str(entrypoint["port"]), own_host(entrypoint["address"])
-    found = addresses(bearer, port, host) if bearer is not None else iter([f"{host}:{port}"])
-    for address in found:
-        host, _, number = address.rpartition(":")
-        yield host.strip("[]"), int(number)
+    port, host = entrypoint["port"], own_host(entrypoint["address"])
+    yield from addresses(bearer, port, host) if bearer is not None else [(host, port)]
 
 
 def _own(containers: list[dict[str, Any]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from auditlib.addresses import joined
 from auditlib.collect import listeners
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
@@ -81,8 +82,7 @@ def _listening(payload: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for row in listeners.rows(payload).tables["listeners"] if payload else []:
         if row["unit"] and _UNIT.fullmatch(row["unit"]):
-            host = f"[{row['address']}]" if ":" in row["address"] else row["address"]
-            place = f"{host}:{row['port']}" + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")
+            place = joined(row["address"], row["port"]) + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")
             if place not in found.setdefault(row["unit"], []):
                 found[row["unit"]].append(place)
     return found

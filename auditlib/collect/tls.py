@@ -4,9 +4,9 @@ import ssl
 import time
 from typing import Any
 
-from auditlib.addresses import covers
+from auditlib.addresses import covers, joined
 from auditlib.collect import certificates, proxy
-from auditlib.collect.dial import Address, dial, each, fault, shown, unverified
+from auditlib.collect.dial import Address, dial, each, fault, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.source import PATIENCE, Payloads, Reading
 from auditlib.facts.legacy import Record
@@ -63,7 +63,7 @@ def _handshake(
                 answer["untrusted"] = error.verify_code
                 break
             except (OSError, ValueError) as error:
-                answer |= {"address": shown(address), "error": fault(error)}
+                answer |= {"address": joined(*address), "error": fault(error)}
                 if not isinstance(error, ConnectionRefusedError):
                     return answer
         else:
@@ -75,7 +75,7 @@ def _read(address: Address, found: Proxy, seconds: float, context: ssl.SSLContex
     with dial(address, found.own, seconds, context, name) as line:
         assert isinstance(line, ssl.SSLSocket)  # noqa: S101 - what a context makes
         der = line.getpeercert(binary_form=True) or b""
-        return {"address": shown(address), "error": None, "tls_version": line.version(), "der": der.hex()}
+        return {"address": joined(*address), "error": None, "tls_version": line.version(), "der": der.hex()}
 
 
 def rows(payload: dict[str, Any]) -> Reading:

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from auditlib.addresses import host_and_port, is_loopback, joined, reachable
 from auditlib.collect import traefik_objects
 from auditlib.collect.certificates import of_api
 from auditlib.collect.containers import label_value, name
+from auditlib.collect.dial import Address
 from auditlib.collect.network import is_near
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
@@ -100,7 +102,7 @@ def _given(address: str, engine: dict[str, Any] | None) -> tuple[dict[str, Any] 
     path = re.sub(r"/(?:(?:api|dashboard)(?:/.*)?)?$", "", parts.path)
     here = Door(f"{parts.scheme}://{parts.netloc}{path}")
     known = proxies(engine["containers"]) if engine and engine["local"] else []
-    loopback = host in ("localhost", "127.0.0.1", "::1")
+    loopback = is_loopback(host)
     for container in known:
         ends = ((container["NetworkSettings"] or {}).get("Networks") or {}).values()
         if host and host in {end.get("IPAddress") for end in ends}:
@@ -111,7 +113,7 @@ def _given(address: str, engine: dict[str, Any] | None) -> tuple[dict[str, Any] 
         if bindings and loopback:
             return container, [here]
         if bindings:
-            return container, [Door(f"{parts.scheme}://{_reachable(bindings[0])}{path}", host, verify=False)]
+            return container, [Door(f"{parts.scheme}://{joined(*_published(bindings[0]))}{path}", host, verify=False)]
     return known[0] if known and loopback else None, [here]
 
 
@@ -145,7 +147,9 @@ def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) ->
         return
     if options.get("api.insecure", "false") != "false" or not options:
         bound = options.get("entrypoints.traefik.address", ":8080")
-        yield from (Door(f"http://{address}") for address in addresses(container, _port(bound), own_host(bound)))
+        _, port = host_and_port(bound)
+        ends = addresses(container, port, own_host(bound)) if port else ()
+        yield from (Door(f"http://{joined(*end)}") for end in ends)
     labels = {
         key.lower(): label_value(key, value) or "" for key, value in (container["Config"].get("Labels") or {}).items()
     }
@@ -157,21 +161,20 @@ def doors(container: dict[str, Any], options: dict[str, str], *, local: bool) ->
 
 def own_host(address: str) -> str:
     """Where this machine reaches an entry point of its own network: the one address it is bound to, or the loopback."""
-    host = address.partition("/")[0].rpartition(":")[0]
-    return host if host not in ("", "0.0.0.0", "[::]") else "127.0.0.1"  # noqa: S104 - compared, not bound
+    return reachable(host_and_port(address)[0])
 
 
-def addresses(container: dict[str, Any], port: str, host: str = "127.0.0.1") -> Iterator[str]:
+def addresses(container: dict[str, Any], port: int, host: str = "127.0.0.1") -> Iterator[Address]:
     """Where a port of a container answers: as it is published, on this machine itself, at the container's address.
 
     `host` is where it answers when its network is the machine's.
     """
     settings = container["NetworkSettings"] or {}
-    yield from (_reachable(binding) for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or [])
+    yield from (_published(binding) for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or [])
     if container["HostConfig"].get("NetworkMode") == "host":
-        yield f"{host}:{port}"
+        yield host, port
     ends = (settings.get("Networks") or {}).values()
-    yield from (f"{end['IPAddress']}:{port}" for end in ends if end.get("IPAddress"))
+    yield from ((end["IPAddress"], port) for end in ends if end.get("IPAddress"))
 
 
 def _routed(router: str, labels: dict[str, str], options: dict[str, str], container: dict[str, Any]) -> Iterator[Door]:
@@ -188,18 +191,15 @@ def _routed(router: str, labels: dict[str, str], options: dict[str, str], contai
     for entrypoint in [one for one in named if one] or known:
         prefix = f"entrypoints.{entrypoint}"
         tls = own_tls or any(key.startswith(f"{prefix}.http.tls") for key in options)
-        port = _port(options.get(f"{prefix}.address", ""))
-        for address in addresses(container, port) if port else []:
-            yield from (Door(f"{'https' if tls else 'http'}://{address}", host, verify=False) for host in hosts)
+        _, port = host_and_port(options.get(f"{prefix}.address", ""))
+        for end in addresses(container, port) if port else ():
+            url = f"{'https' if tls else 'http'}://{joined(*end)}"
+            yield from (Door(url, host, verify=False) for host in hosts)
 
 
-def _port(address: str) -> str:
-    return address.rpartition(":")[2].partition("/")[0]
-
-
-def _reachable(binding: dict[str, str]) -> str:
-    address = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(binding["HostIp"], binding["HostIp"])  # noqa: S104
-    return f"[{address}]:{binding['HostPort']}" if ":" in address else f"{address}:{binding['HostPort']}"
+def _published(binding: dict[str, str]) -> Address:
+    """Where this machine reaches a publication."""
+    return reachable(binding["HostIp"]), int(binding["HostPort"])
 
 
 def _ask(door: Door, auth: tuple[str, str] | None, timeout_s: float) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import re
 import tarfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 import requests
@@ -26,6 +25,8 @@ from auditlib.collect.secrets import redact, secret_name
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
 from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
+from auditlib.software import is_traefik
+from auditlib.traefik.decoding import FALSE, TRUE
 
 EXTENSIONS = (".toml", ".yaml", ".yml")  # in the order Traefik tries them
 MAX_FILE = 1_000_000  # bytes; a static configuration is a few kilobytes
@@ -36,10 +37,6 @@ _NAMED = ("entrypoints", "certificatesresolvers", "plugins", "localplugins")
 # Options whose last word is a secret, whatever it is called elsewhere.
 _SECRET_OPTION = re.compile(r"\.(?:eab\..*|headers(?:\..*)?|plugin\..*|.*users|email|username|cert|key|ca)$")
 
-# The words of Go's ParseBool.
-TRUE_WORDS = {"1", "t", "T", "TRUE", "true", "True"}
-_BOOLEANS = TRUE_WORDS | {"0", "f", "F", "FALSE", "false", "False"}
-
 
 class _Text(yaml.CSafeLoader):
     """YAML whose scalars stay the text that was written (no number, date or boolean is guessed), with merge keys."""
@@ -49,17 +46,12 @@ class _Text(yaml.CSafeLoader):
 
 def proxies(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The containers that run Traefik: by image name, or by the program they start. Running ones come first."""
-    found = [c for c in containers if _image(c) == "traefik" or "traefik" in _programs(c)]
+    found = [c for c in containers if is_traefik(c["Config"].get("Image"), _programs(c))]
     return sorted(found, key=lambda c: (not c["State"].get("Running"), not _publishes_web(c), name(c)))
 
 
-def _image(container: dict[str, Any]) -> str:
-    reference = str(container["Config"].get("Image") or "").rpartition("@")[0] or str(container["Config"].get("Image"))
-    return reference.rpartition("/")[2].partition(":")[0]
-
-
-def _programs(container: dict[str, Any]) -> set[str]:
-    return {PurePosixPath(word).name for word in [container.get("Path") or "", *(container.get("Args") or [])[:1]]}
+def _programs(container: dict[str, Any]) -> list[str]:
+    return [container.get("Path") or "", *(container.get("Args") or [])[:1]]
 
 
 def _publishes_web(container: dict[str, Any]) -> bool:
@@ -234,7 +226,7 @@ def parse_flags(words: list[str]) -> Iterator[tuple[str, str]]:
         key, equals, value = word.lstrip("-").partition("=")
         if equals:
             yield normal(key), value
-        elif waiting and waiting[0] in _BOOLEANS:
+        elif waiting and waiting[0] in TRUE | FALSE:
             # A switch takes no word: Traefik puts it on whatever the word, and reads no further (verified on 3.6.6).
             yield normal(key), "true"
             return

@@ -8,6 +8,7 @@ from auditlib.collect.engine import address, connect, explained
 from auditlib.collect.source import PATIENCE, Payloads, Reading
 from auditlib.facts.legacy import Record
 from auditlib.parameters import Parameters
+from auditlib.software import is_up
 
 # Engine API 1.52 counts by itself, under these names; older ones list the objects.
 _COUNTED = {
@@ -16,7 +17,6 @@ _COUNTED = {
     "volumes": "VolumeUsage",
     "build_cache": "BuildCacheUsage",
 }
-_UP = ("running", "paused", "restarting")
 
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _images(listed: list[Record]) -> Record:
 
 
 def _containers(listed: list[Record]) -> Record:
-    stopped = [one for one in listed if one.get("State") not in _UP]
+    stopped = [one for one in listed if not is_up(one.get("State"))]
     return {
         "count": len(listed),
         "active": len(listed) - len(stopped),

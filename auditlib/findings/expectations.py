@@ -11,6 +11,7 @@ import yaml
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.french import instant, visible
+from auditlib.software import is_running
 from auditlib.views.ports import Claim
 
 # The words of the containers that are expected to run; any other word only asks that the container be there.
@@ -79,7 +80,7 @@ def containers(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Each container and its word: its health while it runs and has one, else its state; a start is healthy soon."""
     for row in records(snapshot.containers):
         health = "healthy" if row["health"] == "starting" else row["health"]
-        yield row["name"], (health or row["state"]) if row["state"] == "running" else row["state"]
+        yield row["name"], (health or row["state"]) if is_running(row["state"]) else row["state"]
 
 
 def domains(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from auditlib.plan.effects import applied
 from auditlib.plan.mends import ByHand, Way, ways
 from auditlib.plan.steps import Cut
 from auditlib.plan.written import Disk, disk, write
+from auditlib.software import is_attached
 
 
 @dataclass
@@ -121,7 +122,7 @@ def interrupted(snapshot: Snapshot, acts: Iterable[Act]) -> Cut:
     """What is cut while the containers of some acts are made again, or restarted."""
     names: set[str | None] = {act.container for act in acts if act.recreates}
     names |= {act.operation.restart for act in acts if isinstance(act.operation, Mode)}
-    up = [name for name in names if name and container(snapshot, name).get("state") in ("running", "paused")]
+    up = [name for name in names if name and is_attached(container(snapshot, name).get("state"))]
     proxy = {row["container"] for row in rows(snapshot, "proxy")} & {*up}
     routes = [row for row in rows(snapshot, "routes") if row["domain"] and not row["domain"].startswith("~")]
     domains = {row["domain"] for row in routes if proxy or row["container"] in up}

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import EVERY_ADDRESS, joined
 from auditlib.compose.document import NOWHERE, Invalid
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart, publishes, short
 from auditlib.compose.ports import parse
@@ -113,7 +113,7 @@ def _reachable(snapshot: Snapshot, own: str | None, publications: list[Record]) 
             continue
         live = [one for one in publications if one["container"] == own and one["live"]]
         ends = [(one["host_ip"], one["host_port"]) for one in live if one["container_port"] == row["port"]]
-        places = [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in ends]
+        places = [joined(ip, port) for ip, port in ends]
         yield {**row, "addresses": tuple(places), "published": bool(places)}
 
 

@@ -6,6 +6,7 @@ several, the simulation chooses.
 
 from collections.abc import Callable, Sequence
 
+from auditlib.addresses import host_and_port, is_loopback
 from auditlib.checks.compose import own_name
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart
 from auditlib.facts.legacy import Record
@@ -15,7 +16,6 @@ from auditlib.findings.commands import Declared
 from auditlib.french import listing, quoted
 from auditlib.plan.acts import MOVE, PREPARE, RENAME, Act, Create, Mode, Owner, container, rows
 from auditlib.views.ports import claim, free_port, used_ports
-from auditlib.views.routes import host_and_port
 
 Way = tuple[Act, ...]
 Mend = Callable[[Snapshot, Finding], Sequence[Way]]
@@ -172,7 +172,7 @@ def _enabled(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     heard = {
         str(row["port"])
         for row in rows(snapshot, "container_listeners")
-        if row["container"] == name and row["protocol"] == "tcp" and not row["address"].startswith(("127.", "::1"))
+        if row["container"] == name and row["protocol"] == "tcp" and not is_loopback(row["address"])
     }
     routers = [*(finding.evidence.get("routers") or ())]
     if service and step == "port" and len(heard) == 1 and len(routers) == 1:

@@ -8,7 +8,7 @@ from auditlib.facts.legacy import Record, records
 from auditlib.findings.audit import Finding
 from auditlib.french import day, listing, quoted
 from auditlib.recommendations import OBSERVABILITY, Advice, facts, names, rows, rule
-from auditlib.software import image_words
+from auditlib.software import image_words, is_running
 
 # Words of images and units: what makes metrics of something else, and what watches certificates by itself.
 _EXPORTERS = {"exporter", "cadvisor", "telegraf", "netdata"}
@@ -27,7 +27,7 @@ def _searched(units: pd.DataFrame | None) -> str:
 
 
 def _alive(containers: pd.DataFrame) -> list[Record]:
-    return [row for row in records(containers) if row["state"] == "running"]
+    return [row for row in records(containers) if is_running(row["state"])]
 
 
 def _option(traefik_static: pd.DataFrame, name: str) -> bool:

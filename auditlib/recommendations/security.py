@@ -10,6 +10,7 @@ from auditlib.facts.legacy import records
 from auditlib.findings.audit import Finding
 from auditlib.french import day, listing, plural, quoted
 from auditlib.recommendations import SECURITY, Advice, facts, mended, names, of, rows, rule, told
+from auditlib.traefik.protection import PROTECTIONS, expanded, protection
 
 # A waiver is renewed, or what it accepts mended, before it ends.
 _NOTICE_DAYS = 30
@@ -80,11 +81,14 @@ def protections(found: list[Finding]) -> Iterator[Advice]:
 
 @rule(SECURITY, "Les protections en service", "ROUTE-009", keep=True)
 def shields(found: list[Finding], traefik_middlewares: pd.DataFrame) -> Iterator[Advice]:
-    """Middlewares that Traefik applies to several routers of somebody's own."""
+    """Protections that Traefik applies to several routers of somebody's own, chains of them included."""
+    middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
+    kinds = {name: protection(name, row["type"]) for name, row in middlewares.items()}
+    chains = {name: row["chain"] for name, row in middlewares.items()}
     used = {
-        row["middleware"]: [router for router in row["used_by"] or () if not router.endswith("@internal")]
-        for row in records(traefik_middlewares)
-        if row["status"] == "enabled" and row["protocol"] == "http"
+        name: [router for router in row["used_by"] or () if not router.endswith("@internal")]
+        for name, row in middlewares.items()
+        if row["status"] == "enabled" and {kinds.get(one) for one in expanded([name], chains)} & PROTECTIONS.keys()
     }
     shared = [f"{quoted(name)} ({plural(len(own), 'routeur')})" for name, own in used.items() if len(own) > 1]
     if shared:

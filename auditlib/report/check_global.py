@@ -15,9 +15,9 @@ from auditlib.facts.frames import is_unknown
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.french import day, instant, typography, visible
+from auditlib.software import database_of, is_up
 from auditlib.version import __version__
 from auditlib.views.databases import trial_commands
-from auditlib.views.inventory import is_up
 
 # Where the Docker client looks by itself.
 _DEFAULT_ENGINES = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")
@@ -353,9 +353,10 @@ def _databases(snapshot: Snapshot) -> Iterator[str]:
         name = row["database"]
         commands = trial_commands(row)
         port = next((place.rpartition(":")[2] for place in row["addresses"] or ()), None)
-        inside = row["container"] and not row["container"].startswith("-") and row["kind"] != "ChromaDB"
-        # ChromaDB is asked from the machine, by its address: that of a container changes, but is all there is.
-        if commands and (inside or (row["kind"] == "ChromaDB" and not _remote(snapshot))):
+        over_http = database_of(row["kind"]).over_http
+        inside = row["container"] and not row["container"].startswith("-") and not over_http
+        # HTTP is asked from the machine, by the database's address: that of a container changes, but is all there is.
+        if commands and (inside or (over_http and not _remote(snapshot))):
             # Already quoted, with its control characters made visible: split again, so that one rule quotes all.
             words = shlex.split(commands[-1])
             program = ["curl", "-f", "--noproxy", "*", "--max-time", "10", *words[1:]] if words[0] == "curl" else words

@@ -15,6 +15,8 @@ Tree = dict[str, Any]
 Structures = Mapping[str, tuple[Field, ...]]
 Tag = Literal["label", "file"]
 
+# What Go's strconv.ParseBool takes for true and for false. Anything else is an error to Traefik, which then drops the
+# container or does not start.
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 # A value that was not kept, since it may be a secret: it is taken to be a good one.

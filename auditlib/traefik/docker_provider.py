@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import is_everywhere, joined
 from auditlib.french import plural
+from auditlib.software import is_running, is_up
 from auditlib.traefik import labels as label_decoder
 from auditlib.traefik.decoding import DecodingError, Tree, quoted
 from auditlib.traefik.fields import LATEST, Version, structures
@@ -20,8 +21,6 @@ from auditlib.traefik.templates import DEFAULT_RULE, Model, Unsupported, normali
 Protocol = Literal["http", "tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "http")  # in the order the provider builds them
 Outcome = Literal["routed", "filtered", "dropped", "unknown"]
-
-_WILDCARDS = ("", *EVERY_ADDRESS)
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _filtered(container: Container, settings: Settings) -> Decision | label_deco
         return Decision(container.name, outcome, Said(step, reason, log, level if log else ""))
 
     whole = settings.version >= (3, 6, 0)
-    if not whole and container.state not in ("running", "paused", "restarting"):
+    if not whole and not is_up(container.state):
         return no("filtered", "stopped", "Le conteneur ne tourne pas : cette version de Traefik ne le voit pas.")
     try:
         said = label_decoder.options(container.known_labels, settings.version)
@@ -170,7 +169,7 @@ def _filtered(container: Container, settings: Settings) -> Decision | label_deco
         return no("filtered", "constraints", f"Il ne satisfait pas la contrainte {settings.constraints}.", log)
     if said.allow_non_running:
         return said
-    if whole and container.state != "running":
+    if whole and not is_running(container.state):
         return no("filtered", "stopped", "Le conteneur ne tourne pas.", "Filtering non running container")
     if not settings.allow_empty_services and container.health not in (None, "", "healthy"):
         words = {"starting": "démarre encore", "unhealthy": "est en mauvaise santé"}
@@ -281,7 +280,7 @@ def _servers(protocol: Protocol, balancer: Tree | None, place: _Place) -> tuple[
 
 def _empty(place: _Place) -> bool:
     """Whether a kept container keeps a service without servers."""
-    stopped = place.settings.version >= (3, 6, 0) and place.container.state != "running"
+    stopped = place.settings.version >= (3, 6, 0) and not is_running(place.container.state)
     return stopped or place.container.health not in (None, "", "healthy")
 
 
@@ -293,7 +292,7 @@ class _End:
 
     @property
     def joined(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return joined(self.address, self.port)
 
 
 def _ends(place: _Place, wanted_port: str) -> tuple[list[_End], Said | None]:
@@ -301,7 +300,7 @@ def _ends(place: _Place, wanted_port: str) -> tuple[list[_End], Said | None]:
     port = wanted_port or _lowest(place.container.ports)
     if place.settings.use_bind_port_ip:
         bound = next((place.container.bindings.get(f"{port}/{kind}") for kind in ("tcp", "udp")), None)
-        if bound and bound[0] not in _WILDCARDS:
+        if bound and not is_everywhere(bound[0]):
             return [_End(bound[0], str(bound[1]), None)], None
     network = place.settings.network if place.options.network is None else place.options.network
     found, warning = _addresses(place.container, network, place, frozenset())

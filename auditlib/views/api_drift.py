@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.table import Row, prose, several, table, text, view
 
@@ -192,6 +193,6 @@ def _explained(kind: str, name: str, detail: str, side: str, sources: _Sources) 
     elif sources.silent and side == "predicted":
         cause = "provider_silent"
     elif kind == "server" and side == "api":
-        host = (detail.partition("://")[2] or detail).rpartition(":")[0].strip("[]")
+        host, _ = host_and_port(detail)
         cause = "missed_event" if host in sources.addresses else "stale_address"
     return cause, _REASONS[cause][side].format(where=where)

@@ -1,8 +1,10 @@
 """What is behind a Traefik service: its server, the container or process there, its network and its port."""
 
+from auditlib.addresses import is_loopback
 from auditlib.facts.legacy import Record
 from auditlib.french import listing
 from auditlib.french import quoted as said
+from auditlib.software import is_running
 from auditlib.views.hops import Known, Trace
 from auditlib.views.routes import machine_of, network_of_address, target_of
 
@@ -50,7 +52,7 @@ def _machine(done: Trace, known: Known, found: Record, subject: tuple[str, str])
         return done.add("server", url, "broken", f"Rien n’écoute sur le port {found['port']} de la machine.", fault)
     proxy = (known.rows("proxy") or [{}])[0]
     inside = proxy.get("container") and proxy.get("network_mode") != "host"
-    if inside and all(row["address"].startswith("127.") or row["address"] == "::1" for row in held):
+    if inside and all(is_loopback(row["address"]) for row in held):
         reason = f"{found['target']} n’écoute que sur la boucle locale : Traefik, dans un conteneur, ne l’atteint pas."
         return done.add("server", url, "broken", reason, fault)
     return done.add("server", url, "ok", f"{found['target']}, sur la machine.")
@@ -60,7 +62,7 @@ def _container(done: Trace, known: Known, port: int | None) -> bool:
     """Add the container of a server, its network and the port it must listen to."""
     container = str(done.container)
     row = next((one for one in known.rows("containers") or [] if one["name"] == container), {})
-    if row.get("state") not in (None, "running"):
+    if row and not is_running(row["state"]):
         return done.add(
             "container", container, "broken", "Il ne tourne pas.", ("ROUTE-016", "service", str(done.service))
         )
@@ -106,7 +108,7 @@ def _listening(done: Trace, known: Known, container: str, port: int | None) -> b
         others = listing(str(number) for number in sorted({row["port"] for row in own}))
         reason = f"Rien n’y écoute dans le conteneur (ports écoutés : {others or 'aucun'}) : 502."
         return done.add("listening", str(port), "broken", reason, fault)
-    if all(row["address"].startswith("127.") or row["address"] == "::1" for row in held):
+    if all(is_loopback(row["address"]) for row in held):
         reason = "Le processus n’écoute que sur la boucle locale du conteneur : 502."
         return done.add("listening", str(port), "broken", reason, fault)
     return done.add("listening", str(port), "ok", f"{held[0]['process'] or 'Un processus'} y écoute.")

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port, joined, reachable
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.table import Row, integer, several, table, text, view
 from auditlib.french import visible
+from auditlib.software import command, database_of, is_attached
 from auditlib.views.ports import exposure
 
 UNPUBLISHED = "réseaux Docker seulement"
@@ -28,7 +30,9 @@ class DatabaseReach(Row):
     exposure: str | None = text("Exposition", "Sur la machine ; inconnue si ses adresses le sont.")
     addresses: tuple[str, ...] | None = several("Adresses sur la machine")
     networks: tuple[str, ...] | None = several("Réseaux")
-    neighbours: tuple[str, ...] | None = several("Voisins", "Les conteneurs en marche qui partagent un de ces réseaux.")
+    neighbours: tuple[str, ...] | None = several(
+        "Voisins", "Les conteneurs en marche ou en pause qui partagent un de ces réseaux."
+    )
     projects: tuple[str, ...] | None = several("Autres projets", "Les projets compose de ces voisins, hors du sien.")
     references: tuple[str, ...] | None = several(
         "Désignée par", "Conteneur et variable dont une chaîne de connexion mène à elle."
@@ -50,7 +54,7 @@ def database_reach(
         name = row["container"]
         networks = sorted({end["network"] for end in ends if end["container"] == name})
         neighbours = {end["container"] for end in ends if end["network"] in networks} - {name}
-        running = sorted(one for one in neighbours if known.get(one, {}).get("state") == "running")
+        attached = sorted(one for one in neighbours if is_attached(known.get(one, {}).get("state")))
         own = known.get(name, {}).get("compose_project")
         yield {
             "database": row["database"],
@@ -59,8 +63,8 @@ def database_reach(
             "exposure": _exposure(row),
             "addresses": row["addresses"],
             "networks": networks,
-            "neighbours": running,
-            "projects": sorted({known[one]["compose_project"] or one for one in running} - {own}),
+            "neighbours": attached,
+            "projects": sorted({known[one]["compose_project"] or one for one in attached} - {own}),
             "references": [f"{one['container']} {one['variable']}" for one in strings if _leads(one, row)],
         }
 
@@ -70,7 +74,7 @@ def _rows(frame: pd.DataFrame | None) -> list[Record]:
 
 
 def _exposure(row: Record) -> str | None:
-    hosts = [address.rpartition(":")[0].strip("[]") for address in row["addresses"] or ()]
+    hosts = [host_and_port(address)[0] for address in row["addresses"] or ()]
     if hosts:
         return exposure(hosts)
     return UNPUBLISHED if row["published"] is False else None
@@ -79,8 +83,7 @@ def _exposure(row: Record) -> str | None:
 def _leads(string: Record, database: Record) -> bool:
     """Whether a connection string leads to a database: to its container, or to the machine on its port."""
     if string["target"] == "host":
-        ports = {int(address.rpartition(":")[2]) for address in database["addresses"] or ()}
-        return string["port"] in ports
+        return string["port"] in {host_and_port(address)[1] for address in database["addresses"] or ()}
     inside = database["container"] is not None and database["container"] in (string["targets"] or ())
     # One container may hold several servers on one loopback: the kind tells them apart.
     return inside and string["kind"] in (None, database["kind"])
@@ -88,28 +91,22 @@ def _leads(string: Record, database: Record) -> bool:
 
 def trial_commands(row: Record) -> list[str]:
     """The commands that show by hand that a database works, as an operator would type them."""
+    known = database_of(row["kind"])
     host, port = _place(row)
-    inside = ["docker", "exec", row["container"]] if row["container"] else []
-    user = row["user"] or "postgres"
-    psql = [*inside, "psql", "-U", user, "-d", next(iter(row["names"] or ()), user)]
-    at = [] if inside else ["-h", host, "-p", port]
-    mysql = ["mariadb-admin" if row["product"] == "MariaDB" else "mysqladmin"]
-    words = {
-        "PostgreSQL": [[*psql, "-c", "\\l"], [*psql, "-c", "SELECT now();"]] if inside else [["pg_isready", *at]],
-        "Redis": [[*inside, "valkey-cli" if row["product"] == "Valkey" else "redis-cli", *at, "PING"]],
-        "MySQL": [[*inside, *mysql, *([] if inside else ["-h", host, "-P", port]), "ping"]],
-        "MongoDB": [
-            [*inside, "mongosh", *([] if inside else ["--host", host, "--port", port]), "--eval", "db.hello()"]
-        ],
-        "ChromaDB": [
-            ["curl", "-sS", f"http://{host}:{port}/api/{'v1' if row['note'] == 'API v1.' else 'v2'}/heartbeat"]
-        ],
+    inside = bool(row["container"]) and not known.over_http
+    user = row["user"] or known.account
+    facts = {
+        **{"user": user, "name": next(iter(row["names"] or ()), user), "client": known.program(row["product"])},
+        **{"host": host, "port": port, "place": joined(host, port)},
+        "api": "v1" if row["note"] == "API v1." else "v2",
     }
-    return [" ".join(shlex.quote(visible(word)) for word in command) for command in words.get(row["kind"], [])]
+    prefix = ["docker", "exec", row["container"]] if inside else []
+    commands = ([*prefix, *command(one, **facts)] for one in (known.inside if inside else known.outside))
+    return [" ".join(shlex.quote(visible(word)) for word in words) for words in commands]
 
 
 def _place(row: Record) -> tuple[str, str]:
     """Where this machine reaches a database: as it is published or listens, else where it was asked."""
     place = next(iter(row["addresses"] or ()), None) or row["asked_at"] or f"127.0.0.1:{row['port']}"
-    host, _, port = place.rpartition(":")
-    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host), port  # noqa: S104 - recognised
+    host, port = host_and_port(place)
+    return reachable(host), str(port or row["port"])

@@ -8,7 +8,8 @@ import pandas as pd
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.french import quoted
-from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE, is_up
+from auditlib.software import is_up
+from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE
 
 
 @table(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, flag, integer, several, table, text, view
@@ -73,13 +74,12 @@ def _static(static: Mapping[str, str]) -> Iterator[Record]:
     marked = {name for name in addresses if true(static.get(f"entrypoints.{name}.asdefault"))}
     for name, address in addresses.items():
         prefix = f"entrypoints.{name}.http"
-        place, _, protocol = address.partition("/")
-        port = place.rpartition(":")[2]
+        _, _, protocol = address.partition("/")
         listed = [value for key, value in static.items() if re.fullmatch(rf"{re.escape(prefix)}\.middlewares.*", key)]
         row: Record = {
             "entrypoint": name,
             "protocol": protocol or "tcp",
-            "port": int(port) if port.isdecimal() else None,
+            "port": host_and_port(address)[1],
             "default": name in marked if marked else name != "traefik",
             "tls": any(key == f"{prefix}.tls" or key.startswith(f"{prefix}.tls.") for key in static),
             "redirect_to": static.get(f"{prefix}.redirections.entrypoint.to") or None,

@@ -6,6 +6,7 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.table import Row, flag, integer, several, table, text, view
+from auditlib.software import is_running
 from auditlib.views.ports import LOOPBACK, exposure
 
 ITSELF, NETWORKS = "le conteneur seulement", "ses réseaux"
@@ -79,7 +80,7 @@ def silent_ports(container_ports: pd.DataFrame) -> list[str]:
 
 def _declared(container: Record) -> Iterator[tuple[str, int, str]]:
     mode = container["network_mode"] or ""
-    if container["state"] != "running" or mode == "host" or mode.startswith("container:"):
+    if not is_running(container["state"]) or mode == "host" or mode.startswith("container:"):
         return
     for exposed in container["exposed_ports"] or ():
         ports, _, protocol = exposed.partition("/")

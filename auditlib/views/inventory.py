@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from auditlib.addresses import joined
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.french import listing
+from auditlib.software import is_up
 from auditlib.views.ports import exposure
 
 ACTIVE, PARTLY, PASSIVE = "actif", "en partie actif", "passif"
@@ -64,11 +66,6 @@ def stacks(containers: pd.DataFrame, container_networks: pd.DataFrame, publicati
         }
 
 
-def is_up(state: str) -> bool:
-    """Whether a container in this state has its processes: a paused one keeps them, a restarting one is meant to."""
-    return state in ("running", "paused", "restarting")
-
-
 def _by_container(frame: pd.DataFrame, column: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for row in records(frame):
@@ -117,5 +114,4 @@ def host_services(listeners: pd.DataFrame) -> Iterator[Record]:
 
 
 def _address(row: Record) -> str:
-    host = f"[{row['address']}]" if row["family"] == "ipv6" else row["address"]
-    return f"{host}:{row['port']}" + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")
+    return joined(row["address"], row["port"]) + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")

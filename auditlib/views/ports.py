@@ -1,16 +1,15 @@
 """The ports of the machine: who holds them, who claims them, when two claims collide."""
 
-import ipaddress
 from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 import pandas as pd
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import EVERY_ADDRESS, is_everywhere, is_loopback, joined, parsed
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, integer, several, table, text, view
-from auditlib.software import PORT_HOLDERS
+from auditlib.software import PORT_HOLDERS, is_running
 
 EVERYWHERE = "toutes les interfaces"
 LOOPBACK = "cette machine seulement"
@@ -37,23 +36,19 @@ class Claim(NamedTuple):
     @property
     def name(self) -> str:
         """The claim as a subject of findings: `tcp/0.0.0.0:8002`, `tcp/[::]:8000-8010`."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.protocol}/{host}:{self.first}" + (f"-{self.last}" if self.last != self.first else "")
+        ports = f"{self.first}-{self.last}" if self.last != self.first else str(self.first)
+        return f"{self.protocol}/{joined(self.address, ports)}"
 
 
 def _same_address(one: str, other: str, *, v6only: bool) -> bool:
-    first, second = _address(one), _address(other)
+    first, second = parsed(one), parsed(other)
+    if first is None or second is None:
+        return one == other
     wildcards = [address for address in (first, second) if address.is_unspecified]
     if first.version == second.version:
         return first == second or bool(wildcards)
     # Across the families, only a :: that takes IPv4 too meets an IPv4 address.
     return not v6only and any(address.version == 6 for address in wildcards)
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address; `::ffff:127.0.0.1`, as a socket of both families shows an IPv4 one, is 127.0.0.1."""
-    address = ipaddress.ip_address(text)
-    return address if address.version == 4 else address.ipv4_mapped or address
 
 
 def claim(row: Record) -> Claim | None:
@@ -90,11 +85,11 @@ def used_ports(
 
 
 def exposure(addresses: Iterable[str]) -> str:
-    """Who can reach these addresses, in French."""
-    parsed = [_address(address) for address in addresses]
-    if any(address.is_unspecified for address in parsed):
+    """Who can reach what listens at these addresses, in French."""
+    addresses = list(addresses)
+    if any(map(is_everywhere, addresses)):
         return EVERYWHERE
-    return LOOPBACK if all(address.is_loopback for address in parsed) else SPECIFIC
+    return LOOPBACK if all(map(is_loopback, addresses)) else SPECIFIC
 
 
 def apart(listeners: list[Record], publications: Iterable[Record]) -> list[Record]:
@@ -198,7 +193,7 @@ def internal_ports(
     for row in records(container_networks):
         networks.setdefault(row["container"], []).append(row["network"])
     for row in records(containers):
-        if row["state"] != "running" or row["network_mode"] == "host":
+        if not is_running(row["state"]) or row["network_mode"] == "host":
             continue
         for exposed in row["exposed_ports"] or ():
             port, _, protocol = exposed.partition("/")

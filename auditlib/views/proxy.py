@@ -1,17 +1,14 @@
 """Traefik's Docker provider, as far as it designates containers and networks (`pkg/provider/docker/config.go`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, flag, several, table, text, view
-from auditlib.views.inventory import is_up
-
-# What Go's strconv.ParseBool takes for true. What it takes for neither true nor false is an error to Traefik, which
-# then drops the container or does not start.
-TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+from auditlib.software import is_traefik, is_up
+from auditlib.traefik.decoding import TRUE
 
 
 @table(
@@ -59,6 +56,14 @@ def proxy(
         "designated": options.get("providers.docker.network") or None,
         "exposed_by_default": options.get("providers.docker.exposedbydefault", "true") in TRUE,
     }
+
+
+def traefiks(containers: Iterable[Record], container_listeners: Iterable[Record] | None = None) -> set[str]:
+    """The containers that are Traefik, by their images or by what listens in a network that is theirs alone."""
+    heard: dict[str, set[str]] = {}
+    for row in container_listeners or ():
+        heard.setdefault(row["container"], set()).add(row["process"] or "")
+    return {row["name"] for row in containers if is_traefik(row["image"], heard.get(row["name"], ()))}
 
 
 def _network_bearer(name: str | None, containers: list[Record]) -> Record:

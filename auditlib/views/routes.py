@@ -3,10 +3,10 @@
 import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pandas as pd
 
+from auditlib.addresses import host_and_port, is_loopback, parsed
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, flag, integer, several, table, text, view
@@ -15,7 +15,6 @@ from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
 
 # Names by which a container reaches the machine it runs on.
 _HOST_NAMES = {"host.docker.internal", "host.containers.internal", "gateway.docker.internal"}
-_DEFAULT_PORTS = {"http": 80, "https": 443, "h2c": 80}
 
 
 @table(
@@ -58,7 +57,7 @@ class Machine:
 
     def kind(self, host: str) -> str:
         """What a host of a server is: « machine », « Traefik » or « autre »."""
-        if _loopback(host):
+        if is_loopback(host):
             return self.loopback
         return "machine" if host in self.names else "autre"
 
@@ -157,35 +156,14 @@ def target_of(server: Record, machine: Machine) -> Record:
     return {**row, "target": machine.listeners.get(port or 0) if machine.listeners else None, "kind": kind}
 
 
-def host_and_port(url: str) -> tuple[str, int | None]:
-    """Where a server is; its port is unknown, then its host too, as far as the address is malformed."""
-    try:
-        parts = urlsplit(url if "://" in url else f"//{url}")
-        host = parts.hostname or ""
-    except ValueError:
-        return url, None
-    try:
-        return host, parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return host, None
-
-
 def network_of_address(host: str, networks: Iterable[Record]) -> str | None:
     """The Docker network whose addresses hold a host, if it is an address of one.
 
     Of the drivers other than bridge, other machines hold addresses too.
     """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    address = parsed(host)
+    if address is None:
         return None
     bridges = [row for row in networks if row["driver"] == "bridge"]
     held = ((subnet, row["name"]) for row in bridges for subnet in row["subnets"] or ())
     return next((name for subnet, name in held if address in ipaddress.ip_network(subnet, strict=False)), None)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from auditlib.addresses import host_and_port
 from auditlib.facts.legacy import Record
 from auditlib.french import listing, plural
 from auditlib.french import quoted as said
-from auditlib.software import image_words
 from auditlib.traefik.muxer import Decision
 from auditlib.traefik.requests import Request, request
 from auditlib.views.backend import follow
 from auditlib.views.hops import Known, State, Trace
-from auditlib.views.routes import host_and_port, leaves
+from auditlib.views.proxy import traefiks
+from auditlib.views.routes import leaves
 from auditlib.views.unserved import reasons
 
 # What Traefik itself answers when a server does not.
@@ -113,9 +114,7 @@ def _door(done: Trace, known: Known, port: int) -> int | None:
 
 def _is_traefik(known: Known, container: str) -> bool:
     """Whether a container runs Traefik, by the name of its image or by the program that listens in it."""
-    images = [row["image"] for row in known.rows("containers") or [] if row["name"] == container]
-    heard = [row["process"] for row in known.rows("container_listeners") or [] if row["container"] == container]
-    return any(image_words(image) == ["traefik"] for image in images) or "traefik" in heard
+    return container in traefiks(known.rows("containers") or [], known.rows("container_listeners"))
 
 
 def _routed(done: Trace, known: Known, asked: Request, entrypoint: str) -> Record | None:

@@ -105,6 +105,21 @@ def test_this_machine_as_it_is() -> None:
         assert ipaddress.ip_network(row["destination"]).version == (4 if row["family"] == "ipv4" else 6)
 
 
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [("127.0.0.1", True), ("[::1]", True), ("localhost", True), ("172.20.3.4", True), ("172.21.0.1", False),
+     ("fd00::7%br0", True), ("nas.lan", False), ("", False)],
+)  # fmt: skip
+def test_what_is_on_a_network_of_the_machine(monkeypatch: pytest.MonkeyPatch, host: str, near: bool) -> None:
+    own = [
+        {"address": "172.20.0.1", "prefix": 16},
+        {"address": "fd00::1", "prefix": 64},
+        {"address": "10.8.0.1", "prefix": None},
+    ]
+    monkeypatch.setattr(network, "interface_addresses", lambda: own)
+    assert network.is_near(host) is near
+
+
 def test_the_reference_server_has_its_bridges(faulty: Snapshot) -> None:
     destinations = {destination for (destination,) in rows(faulty.host_routes, "destination")}
     assert "192.168.200.0/24" in destinations

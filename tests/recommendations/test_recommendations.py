@@ -317,6 +317,23 @@ def _of(sections: list[Section], title: str) -> list[Recommendation]:
     return [one for section in sections for one in section.advised if one.title == title]
 
 
+def test_what_protects_nobody_is_no_protection_to_keep() -> None:
+    shared = {"protocol": "http", "status": "enabled", "used_by": ["a@docker", "b@docker"]}
+    snapshot = snapshot_of(
+        traefik_middlewares=[
+            {**shared, "middleware": "zip@file", "type": "compress"},
+            {**shared, "middleware": "theme@file", "type": "plugin"},
+            {**shared, "middleware": "login@file", "type": "basicAuth"},
+            {**shared, "middleware": "all@file", "type": "chain", "chain": ["zip@file", "slow@file"]},
+            {**shared, "middleware": "slow@file", "type": "rateLimit", "used_by": ["a@docker"]},
+        ]
+    )
+    kept = [one for section in recommend(snapshot, Audit([], [])) for one in section.kept]
+    assert [one.seen for one in kept if one.title == "Les protections en service"] == [
+        "En service sur plusieurs routeurs : « all@file » (2 routeurs) et « login@file » (2 routeurs)."
+    ]
+
+
 def test_a_network_that_is_not_there_is_not_recommended(faulty: Snapshot) -> None:
     label = {"container": "jsr-dev", "label": "traefik.docker.network", "value": "traefik_public"}
     snapshot = faulty.changed({"labels": [*records(faulty.labels), label]})

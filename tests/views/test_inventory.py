@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE, is_up
+from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE
 from tests.conftest import snapshot_of
 from tests.frames import rows
 
@@ -77,14 +77,6 @@ def test_networks_and_ports_of_a_stack() -> None:
 def test_the_folder_is_the_first_that_is_known() -> None:
     members = [_member("a"), {**_member("b"), "compose_dir": "/srv/shop"}]
     assert _stacks(members, "folder") == [("/srv/shop",)]
-
-
-@pytest.mark.parametrize(
-    ("state", "up"),
-    [("running", True), ("paused", True), ("restarting", True), ("created", False), ("exited", False), ("dead", False)],
-)
-def test_is_up(state: str, *, up: bool) -> None:
-    assert is_up(state) == up
 
 
 def _services(*listeners: dict[str, Any]) -> list[tuple[Any, ...]]:

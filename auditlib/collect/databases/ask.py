@@ -87,11 +87,10 @@ def ask(kind: str, door: Door, limit_s: float = LIMIT_S) -> Transcript:
     }
     deadline = time.monotonic() + limit_s
     try:
-        with _connected(door, deadline) as line:
-            told["reached"], told["source"] = True, line.link.getsockname()[0]
-            again = _TALKS[kind](line, told["replies"])
+        again = _begin(kind, door, deadline, told)
         if again:
             with _connected(door, deadline) as line:
+                told["source"] = line.link.getsockname()[0]
                 try:
                     again(line, told["replies"])
                 finally:
@@ -100,10 +99,24 @@ def ask(kind: str, door: Door, limit_s: float = LIMIT_S) -> Transcript:
         told["fault"] = connection_fault(error) or "connexion coupée"
         if not told["reached"] and _unreachable(error):
             told["reached"] = None
-        elif any(isinstance(cause, ConnectionResetError) for cause in causes(error)):
-            told["reached"] = True  # so quick a reset ends the connection's very opening: something is there
     told["replies"] = [reply.hex() for reply in told["replies"]]
     return told
+
+
+def _begin(kind: str, door: Door, deadline: float, told: Transcript) -> "_Talk | None":
+    """Ask on a first connection; gives what to say on a second one, where there is more to ask."""
+    try:
+        with _connected(door, deadline) as line:
+            told["reached"], told["source"] = True, line.link.getsockname()[0]
+            again: _Talk | None = _TALKS[kind](line, told["replies"])
+            return again
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
+        # A server may cut so quickly that the opening itself fails: something is there all the same.
+        told["reached"] = True
+        if kind not in _ONCE_CUT:
+            raise
+        told["replies"].append(b"")
+        return _ONCE_CUT[kind]
 
 
 @contextlib.contextmanager
@@ -142,11 +155,8 @@ def _mysql(line: _Line, replies: list[bytes]) -> None:
 
 def _redis(line: _Line, replies: list[bytes]) -> "_Talk | None":
     """Ask in clear; gives what to say on a second connection when a server that wants TLS closes this one."""
-    try:
-        line.send(wire.REDIS)
-        replies.append(line.receive(wire.redis_told))
-    except ConnectionError:
-        replies.append(b"")
+    line.send(wire.REDIS)
+    replies.append(line.receive(wire.redis_told))
     return None if replies[0] else _redis_secured
 
 
@@ -183,6 +193,16 @@ _TALKS: dict[str, _Talk] = {
     "MongoDB": _mongo,
     "ChromaDB": _chroma,
 }
+# What to say on a second connection when the server cuts the first, instead of closing it.
+_ONCE_CUT: dict[str, _Talk] = {"Redis": _redis_secured}
+# What their replies say, of which there are three at least, empty or not.
+_READERS: dict[str, Callable[[list[bytes]], Answer]] = {
+    "PostgreSQL": lambda raw: wire.postgres(raw[0], raw[1]),
+    "MySQL": lambda raw: wire.mysql(raw[0]),
+    "Redis": lambda raw: wire.redis(raw[0]),
+    "MongoDB": lambda raw: mongo.mongo(*raw[:3]),
+    "ChromaDB": chroma.chroma,
+}
 
 
 def understand(kind: str, transcript: Transcript) -> Answer:
@@ -193,10 +213,4 @@ def understand(kind: str, transcript: Transcript) -> Answer:
         return wire.redis_secured(raw[1])
     if not any(raw):
         return Answer(note=FOREIGN.note if transcript["reached"] and not transcript["fault"] else "")
-    if kind == "ChromaDB":
-        return chroma.chroma(raw)
-    if kind == "PostgreSQL":
-        return wire.postgres(raw[0], raw[1])
-    if kind == "MongoDB":
-        return mongo.mongo(*raw[:3])
-    return wire.mysql(raw[0]) if kind == "MySQL" else wire.redis(raw[0])
+    return _READERS[kind](raw)

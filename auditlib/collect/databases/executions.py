@@ -21,6 +21,7 @@ from auditlib.collect.databases.found import Found
 from auditlib.collect.databases.health import SIMPLE
 from auditlib.collect.engine import Address, ReadOnlyClient
 from auditlib.collect.source import connection_fault
+from auditlib.software import DATABASES
 from auditlib.version import __version__
 
 LIMIT_S = 5.0  # for one command; mongosh takes two seconds to start
@@ -65,7 +66,7 @@ def commands(found: Found) -> Iterator[tuple[Command, list[str] | None]]:
     psql takes a database that looks like a connection string for one: such a name is not passed on.
     """
     facts = found.facts
-    user = facts.get("user") or "postgres"
+    user = facts.get("user") or DATABASES[found.kind].account
     database = next(iter(facts.get("databases") or []), None) or user
     simple = bool(SIMPLE.fullmatch(user) and SIMPLE.fullmatch(database))
     for one in COMMANDS.get(found.kind, ()):

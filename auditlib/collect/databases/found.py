@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from auditlib.addresses import EVERY_ADDRESS
+from auditlib.addresses import EVERY_ADDRESS, is_loopback, joined, reachable
 from auditlib.collect.containers import name
 from auditlib.collect.databases import health
 from auditlib.facts.legacy import Record
 from auditlib.software import (
-    DATABASE_FOLDERS,
-    DATABASE_PORTS,
     DATABASE_PROGRAMS,
+    DATABASES,
     PORT_HOLDERS,
     TELLING_FOLDERS,
+    Database,
     database,
     database_image,
     database_port,
@@ -25,34 +25,6 @@ from auditlib.software import (
 
 Container = dict[str, Any]
 
-# Names of accounts and databases in the environment of the official images and of Bitnami's: never a password.
-_USERS = ("POSTGRES_USER", "POSTGRESQL_USERNAME", "MARIADB_USER", "MYSQL_USER", "MONGO_INITDB_ROOT_USERNAME", "PGUSER")
-_DATABASES = (
-    "POSTGRES_DB",
-    "POSTGRESQL_DATABASE",
-    "MARIADB_DATABASE",
-    "MYSQL_DATABASE",
-    "MONGO_INITDB_DATABASE",
-    "PGDATABASE",
-)
-_FOLDERS = ("PGDATA", "POSTGRESQL_DATA_DIR", "MARIADB_DATA_DIR", "MYSQL_DATA_DIR", "PERSIST_DIRECTORY")
-# Options that tell the folder of the data and the port; `-p` is a port to PostgreSQL's server only.
-_FOLDER_OPTIONS = {
-    "PostgreSQL": ("-D", "--pgdata", "data_directory"),
-    "MySQL": ("--datadir",),
-    "Redis": ("--dir",),
-    "MongoDB": ("--dbpath",),
-    "ChromaDB": ("--path",),
-}
-_PORT_OPTIONS = {
-    "PostgreSQL": ("-p", "--port", "port"),
-    "MySQL": ("-P", "--port"),
-    "Redis": ("--port",),
-    "MongoDB": ("--port",),
-    "ChromaDB": ("--port",),
-}
-
-
 _AS_USER = {"gosu", "su-exec"}
 _WRAPPERS = {"tini", "dumb-init", "catatonit", "docker-init", "init", "env", "exec", *_AS_USER}
 _SHELLS = {"sh", "bash", "ash", "dash"}
@@ -60,9 +32,8 @@ _STARTED = re.compile(
     rf"(?:^|[;&|]|\bexec|\s-\w*c)\s*(?:/\S*/)?({'|'.join(map(re.escape, DATABASE_PROGRAMS))})(?![\w.-])"
 )
 # What runs in a container of a database's image without being its server.
-_OTHERS = {*_SHELLS, "sleep", "tail", "cat", "true", "cron", "crond", "supercronic", "redis-sentinel"}
-_OTHERS |= {"redis-cli", "valkey-cli", "psql", "pg_dump", "pg_dumpall", "mysql", "mariadb", "mysqldump", "mariadb-dump"}
-_OTHERS |= {"mongosh", "mongo", "mongodump"}
+_OTHERS = {*_SHELLS, "sleep", "tail", "cat", "true", "cron", "crond", "supercronic"}
+_OTHERS |= {tool for known in DATABASES.values() for tool in known.tools}
 
 
 @dataclass(frozen=True)
@@ -76,7 +47,7 @@ class Door:
     @property
     def shown(self) -> str:
         """The address as it is written: `127.0.0.1:5432`, `[::1]:5432`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
     def plain(self) -> Record:
         """The door as JSON holds it."""
@@ -135,10 +106,11 @@ def _of_container(container: Container, known: dict[str, Container], *, local: b
         return None
     # The program tells most, then the image; a port or a folder alone is a hint.
     kind = next(ways[way] for way in ("programme", "image", "port", "volume") if way in ways)
-    environment = _environment(container)
+    server = DATABASES[kind]
+    environment = _environment(container, server)
     words = _command(container)
-    port = _number(_option(words, _PORT_OPTIONS[kind])) or _exposed(container, kind) or DATABASE_PORTS[kind]
-    folder = _folder(container, kind, words, environment)
+    port = _number(_option(words, server.port_options)) or _exposed(container, kind) or server.ports[0]
+    folder = _folder(container, server, words, environment)
     mount = _mount(container, folder)
     check, user, base = health.read(container["Config"].get("Healthcheck"), environment)
     running = bool(container["State"].get("Running"))
@@ -152,8 +124,8 @@ def _of_container(container: Container, known: dict[str, Container], *, local: b
         "data_dir": folder,
         "volume": _source(mount),
         "persistent": mount is not None and mount["Type"] in ("volume", "bind"),
-        "user": _first(environment, _USERS) or user,
-        "databases": [one for one in [_first(environment, _DATABASES) or base] if one],
+        "user": _first(environment, server.users) or user,
+        "databases": [one for one in [_first(environment, server.names) or base] if one],
         "healthcheck": check,
     }
     return Found(
@@ -242,9 +214,9 @@ def _exposed(container: Container, kind: str) -> int | None:
     return ports[0] if len(ports) == 1 and database_image(container["Config"].get("Image")) == kind else None
 
 
-def _environment(container: Container) -> dict[str, str]:
-    """The variables that the audit may read: names of accounts, databases and folders."""
-    allowed = {*_USERS, *_DATABASES, *_FOLDERS}
+def _environment(container: Container, server: Database) -> dict[str, str]:
+    """The variables that the audit may read: names of accounts, databases and folders, never a password."""
+    allowed = {*server.users, *server.names, *server.data}
     pairs = (line.partition("=") for line in container["Config"].get("Env") or [])
     return {key: value for key, _, value in pairs if key in allowed and value}
 
@@ -253,14 +225,13 @@ def _first(environment: dict[str, str], names: Iterable[str]) -> str | None:
     return next((environment[key] for key in names if key in environment), None)
 
 
-def _folder(container: Container, kind: str, words: list[str], environment: dict[str, str]) -> str:
+def _folder(container: Container, server: Database, words: list[str], environment: dict[str, str]) -> str:
     """Where the data is: an option, a variable, else the folder of the image, preferably one that is mounted."""
-    given = _option(words, _FOLDER_OPTIONS[kind]) or (_first(environment, _FOLDERS) if kind != "Redis" else None)
+    given = _option(words, server.folder_options) or _first(environment, server.data)
     if given and given.startswith("/"):
         return given
-    known = DATABASE_FOLDERS[kind]
     mounted = {mount["Destination"] for mount in container.get("Mounts") or []}
-    return next((folder for folder in known if folder in mounted), known[0])
+    return next((folder for folder in server.folders if folder in mounted), server.folders[0])
 
 
 def _mount(container: Container, folder: str) -> dict[str, Any] | None:
@@ -289,11 +260,6 @@ def _published(container: Container, port: int) -> Iterator[tuple[str, Door]]:
         if number:
             address = binding.get("HostIp") or EVERY_ADDRESS[0]
             yield Door(address, number, "published").shown, Door(reachable(address), number, "published")
-
-
-def reachable(address: str) -> str:
-    """An address to connect to, from one that is listened on."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}.get(address, address)  # noqa: S104 - recognised
 
 
 def _doors(owner: Container, port: int, bindings: list[tuple[str, Door]]) -> Iterator[Door]:
@@ -333,7 +299,8 @@ def _of_machine(listeners: list[Record], containers: set[str], published: set[in
     for (kind, _), rows in groups.items():
         # MySQL's X protocol, a cluster's bus: the port that is the kind's own, else the lowest.
         ports = {row["port"] for row in rows}
-        port = DATABASE_PORTS[kind] if DATABASE_PORTS[kind] in ports else min(ports)
+        usual = DATABASES[kind].ports[0]
+        port = usual if usual in ports else min(ports)
         own = sorted((row for row in rows if row["port"] == port), key=lambda row: _preference(row["address"]))
         first = own[0]
         yield Found(
@@ -354,4 +321,4 @@ def _of_machine(listeners: list[Record], containers: set[str], published: set[in
 
 def _preference(address: str) -> tuple[bool, str]:
     """The loopback first: it is what every tool of the machine uses."""
-    return not reachable(address).startswith("127."), address
+    return not is_loopback(reachable(address)), address

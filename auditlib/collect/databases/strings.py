@@ -4,55 +4,31 @@ Only scheme, host, port and database leave this file. Where a password makes the
 unknown: a wrong guess could show a piece of it.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from auditlib.addresses import is_everywhere, is_loopback, parsed
 from auditlib.collect.containers import name
 from auditlib.collect.databases.found import find, namespace
 from auditlib.facts.legacy import Record
+from auditlib.software import DATABASES
 
 Container = dict[str, Any]
 
-_KINDS = {
-    "postgres": "PostgreSQL",
-    "postgresql": "PostgreSQL",
-    "pgsql": "PostgreSQL",
-    "mysql": "MySQL",
-    "mysql2": "MySQL",
-    "mariadb": "MySQL",
-    "redis": "Redis",
-    "rediss": "Redis",
-    "valkey": "Redis",
-    "valkeys": "Redis",
-    "mongodb": "MongoDB",
-    "mongodb+srv": "MongoDB",
-    "amqp": "AMQP",
-    "amqps": "AMQP",
-}
-_PORTS = {"PostgreSQL": 5432, "MySQL": 3306, "Redis": 6379, "MongoDB": 27017, "AMQP": 5672, "ChromaDB": 8000}
+# RabbitMQ is told with the databases: it is called as they are.
+_BROKER = "AMQP"
+_KINDS = {scheme: kind for kind, known in DATABASES.items() for scheme in known.schemes}
+_KINDS |= {"amqp": _BROKER, "amqps": _BROKER}
+_PORTS = {kind: known.ports[0] for kind, known in DATABASES.items()} | {_BROKER: 5672}
 # The words of a variable's name that tell what its host is, in `*_HOST`.
-_WORDS = {
-    "POSTGRES": "PostgreSQL",
-    "POSTGRESQL": "PostgreSQL",
-    "PG": "PostgreSQL",
-    "MYSQL": "MySQL",
-    "MARIADB": "MySQL",
-    "REDIS": "Redis",
-    "VALKEY": "Redis",
-    "MONGO": "MongoDB",
-    "MONGODB": "MongoDB",
-    "RABBITMQ": "AMQP",
-    "AMQP": "AMQP",
-    "CHROMA": "ChromaDB",
-    "CHROMADB": "ChromaDB",
-}
+_WORDS = {word: kind for kind, known in DATABASES.items() for word in known.words}
+_WORDS |= {"RABBITMQ": _BROKER, "AMQP": _BROKER}
+_OVER_HTTP = [(word, kind) for kind, known in DATABASES.items() if known.over_http for word in known.words]
 _URL = re.compile(r"(?:jdbc:)?([a-z][a-z0-9+]{1,40})://(.*)", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(r"\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}))")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
 _DB_HOST = re.compile(r"(?:(.*)_)?(?:HOST|HOSTNAME)|(PG)HOST")
-_EVERY = {"0.0.0.0", "::", "*", "%"}  # noqa: S104 - what a server listens on, no host to reach
 
 _WITHOUT_DNS = ("bridge", "host", "none")  # Docker's own networks
 
@@ -99,8 +75,8 @@ def _url(variable: str, value: str) -> Iterator[Record]:
         return
     scheme = match[1].lower()
     kind = _KINDS.get(scheme) or _KINDS.get(scheme.partition("+")[0])
-    if scheme in ("http", "https") and "CHROMA" in variable.upper():
-        kind = "ChromaDB"
+    if scheme in ("http", "https"):
+        kind = next((kind for word, kind in _OVER_HTTP if word in variable.upper()), None)
     if not kind:
         return
     for host, port, database in _places(match[2]):
@@ -145,7 +121,7 @@ def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterat
     generic = {"DB", "DATABASE"} & set(words)
     host, port = _split(environment[variable].strip())
     # A database's own variables are what it listens on; « localhost » and the like are told by the resolution.
-    if not match or not host or host in _EVERY or not (kind or generic) or (own and own == kind):
+    if not match or not host or is_everywhere(host) or not (kind or generic) or (own and own == kind):
         return
     join = "" if match[2] else "_"
     told = environment.get(f"{prefix}{join}PORT", "")
@@ -169,14 +145,14 @@ def resolve(container: Container, host: str | None, containers: list[Container])
     owner = namespace(container, known)
     on_host = owner["HostConfig"].get("NetworkMode") == "host"
     host = host.rstrip(".")
-    if host == "localhost" or host.startswith("127.") or host == "::1":
+    if is_loopback(host):
         return Target("host", [], []) if on_host else Target("container", _same(owner, containers, known), [])
     extra = dict(_extra(owner))
     address = extra.get(host, host)
     if address == "host-gateway":
         return Target("host", [], [])
     ends = _ends(owner)
-    if (ip := _ip(address)) is not None:
+    if (ip := parsed(address)) is not None:
         return _by_address(str(ip), ends, containers)
     linked = [other for other, alias in _links(owner) if alias == host]
     if linked:
@@ -226,13 +202,6 @@ def _names(container: Container, end: dict[str, Any]) -> set[str]:
     """What Docker's DNS answers to on one network, whatever the case."""
     names = [*(end.get("DNSNames") or []), *(end.get("Aliases") or []), name(container), container["Id"][:12]]
     return {str(one).lower() for one in names}
-
-
-def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(address.strip("[]"))
-    except ValueError:
-        return None
 
 
 def _by_address(address: str, ends: dict[str, dict[str, Any]], containers: list[Container]) -> Target:
