@@ -311,7 +311,7 @@ def ports_not_ephemeral(
     compose_ports: pd.DataFrame | None = None,
 ) -> Iterator[Record]:
     """Ports asked for by their number in the kernel's ephemeral range; those that the engine chose are its own."""
-    machine = next(iter(records(host)), {})
+    machine: Record = next(iter(records(host)), {})
     first, last = machine.get("ephemeral_first"), machine.get("ephemeral_last")
     if machine and (first is None or last is None):
         raise AbsentTable("host", "la plage des ports éphémères n’a pas été lue")

@@ -7,16 +7,26 @@ import pandas as pd
 from auditlib.facts.frames import is_unknown
 from auditlib.facts.table import Row, asdict
 
-Record = dict[str, Any]
+Record = Any  # typed where it is no dict any more
+
+
+class _Record(dict[str, Any]):
+    """A dict whose keys can be read as attributes, for functions that read typed rows already."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 def records(rows: Any) -> list[Record]:
     """The rows of a frame or of typed rows, as dicts, unknown as None."""
     if not isinstance(rows, pd.DataFrame):
-        return [asdict(row) if isinstance(row, Row) else dict(row) for row in rows]
+        return [_Record(asdict(row) if isinstance(row, Row) else row) for row in rows]
     kept: list[Record] | None = vars(rows).get("_records")
     if kept is None:
         columns = {name: [None if is_unknown(v) else v for v in rows[name].tolist()] for name in rows.columns}
-        kept = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        kept = [_Record(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         vars(rows)["_records"] = kept  # not set as an attribute: pandas would take it for a column
-    return [row.copy() for row in kept]
+    return [_Record(row) for row in kept]

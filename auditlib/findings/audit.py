@@ -34,7 +34,7 @@ from auditlib.findings.check import (
 )
 from auditlib.findings.commands import container_words
 from auditlib.findings.policy import Policy, expired, waives
-from auditlib.french import listing, sentence, typography, visible
+from auditlib.french import listing, quoted, sentence, typography, visible
 from auditlib.parameters import Severity, Waiver
 
 NO_FAULT = Fault()  # of a finding that no check made
@@ -261,9 +261,14 @@ def _words(one: Check, fault: Fault, snapshot: Snapshot) -> dict[str, Any]:
 
 
 class _Prose(string.Formatter):
-    """Fills a French sentence: lists are enumerated, and text from the machine cannot hide or move anything."""
+    """Fills a French sentence: lists are enumerated, and text from the machine cannot hide or move anything.
+
+    `{networks:quoted}` puts each item between « ».
+    """
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec == "quoted":
+            return listing(quoted(visible(item)) for item in (value if isinstance(value, list | tuple) else [value]))
         if isinstance(value, list | tuple):
             return listing(visible(item) for item in value)
         return visible("inconnu" if is_unknown(value) else value)

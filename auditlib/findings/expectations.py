@@ -66,7 +66,7 @@ def names(host_port: Record) -> list[str]:
 
 def ephemeral(host: list[Record]) -> tuple[int | None, int | None]:
     """The first and last port that the kernel gives to clients; None when it was not read."""
-    machine = next(iter(host), {})
+    machine: Record = next(iter(host), {})
     return machine.get("ephemeral_first"), machine.get("ephemeral_last")
 
 

@@ -154,7 +154,7 @@ def _on(service: Record, network: str) -> Record:
 
 def _free_address(snapshot: Snapshot, network: str, attached: list[Record]) -> str | None:
     """An address that the engine could give on a network; None when its subnets are not known."""
-    known = next((row for row in rows(snapshot, "networks") if row["name"] == network), {})
+    known: Record = next((row for row in rows(snapshot, "networks") if row["name"] == network), {})
     taken = {row["ipv4"] for row in attached if row["network"] == network} | set(known.get("gateways") or ())
     for subnet in known.get("subnets") or ():
         if ":" not in subnet:

@@ -84,7 +84,7 @@ def _api(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
 def _joined(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     """NET-001, NET-002: on a network of Traefik's, and that one designated where Traefik would take another."""
     name = finding.evidence["container"]
-    proxy = next(iter(rows(snapshot, "proxy")), {})
+    proxy: Record = next(iter(rows(snapshot, "proxy")), {})
     known = [row["name"] for row in rows(snapshot, "networks")]
     own = {row["network"] for row in rows(snapshot, "container_networks") if row["container"] == name}
     label = next((row["network_label"] for row in rows(snapshot, "routed") if row["container"] == name), None)
@@ -269,7 +269,9 @@ def _apart(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
 
     Those of other stacks join it first: between the steps, each still reaches the database by the network it leaves.
     """
-    base = next((row for row in rows(snapshot, "databases") if row["database"] == finding.evidence["database"]), {})
+    base: Record = next(
+        (row for row in rows(snapshot, "databases") if row["database"] == finding.evidence["database"]), {}
+    )
     own = container(snapshot, base.get("container"))
     shared = finding.evidence["networks"] or ()
     proxy = next((row["network_container"] for row in rows(snapshot, "proxy")), None)

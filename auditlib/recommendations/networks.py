@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditlib.facts.legacy import records
+from auditlib.facts.legacy import Record, records
 from auditlib.findings.audit import Finding
 from auditlib.french import listing, quoted
 from auditlib.recommendations import NETWORKS, Advice, facts, mended, names, of, rows, rule, told
@@ -15,7 +15,8 @@ def one_network(found: list[Finding], routed: pd.DataFrame, proxy: pd.DataFrame)
     """Routed containers that are not on the network that Traefik is told to use."""
     if not found:
         return
-    outside, settings = facts(found, "container"), next(iter(records(proxy)), {})
+    outside = facts(found, "container")
+    settings: Record = next(iter(records(proxy)), {})
     named, own = facts(of(found, "NET-001"), "network"), list(settings.get("networks") or ())
     # A network that a label names helps nobody where Traefik is not on it.
     wanted = [one for one in named if one in own] or own or named

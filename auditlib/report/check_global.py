@@ -295,7 +295,7 @@ def _networks(snapshot: Snapshot) -> Iterator[str]:
 
 def _ports(snapshot: Snapshot) -> Iterator[str]:
     """The ports of the machine and their owners. A port that the kernel chose changes at each start: left out."""
-    host = next(iter(_rows(snapshot, "host")), {})
+    host: Record = next(iter(_rows(snapshot, "host")), {})
     first, last = host.get("ephemeral_first"), host.get("ephemeral_last")
     for row in records(snapshot.host_ports):
         published = row["kind"] == "conteneur" and row["container_port"] is not None

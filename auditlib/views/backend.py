@@ -61,7 +61,7 @@ def _machine(done: Trace, known: Known, found: Record, subject: tuple[str, str])
 def _container(done: Trace, known: Known, port: int | None) -> bool:
     """Add the container of a server, its network and the port it must listen to."""
     container = str(done.container)
-    row = next((one for one in known.rows("containers") or [] if one["name"] == container), {})
+    row: Record = next((one for one in known.rows("containers") or [] if one["name"] == container), {})
     if row and not is_running(row["state"]):
         return done.add(
             "container", container, "broken", "Il ne tourne pas.", ("ROUTE-016", "service", str(done.service))

@@ -7,6 +7,8 @@ import pandas as pd
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, flag, several, table, text, view
+from auditlib.facts.tables.docker import Container
+from auditlib.facts.tables.namespaces import ContainerListener
 from auditlib.software import is_traefik, is_up
 from auditlib.traefik.decoding import TRUE
 
@@ -58,12 +60,14 @@ def proxy(
     }
 
 
-def traefiks(containers: Iterable[Record], container_listeners: Iterable[Record] | None = None) -> set[str]:
+def traefiks(
+    containers: Iterable[Container], container_listeners: Iterable[ContainerListener] | None = None
+) -> set[str]:
     """The containers that are Traefik, by their images or by what listens in a network that is theirs alone."""
-    heard: dict[str, set[str]] = {}
-    for row in container_listeners or ():
-        heard.setdefault(row["container"], set()).add(row["process"] or "")
-    return {row["name"] for row in containers if is_traefik(row["image"], heard.get(row["name"], ()))}
+    heard: dict[str | None, set[str]] = {}
+    for listener in container_listeners or ():
+        heard.setdefault(listener.container, set()).add(listener.process or "")
+    return {one.name for one in containers if is_traefik(one.image, heard.get(one.name, ()))}
 
 
 def _network_bearer(name: str | None, containers: list[Record]) -> Record:
