@@ -39,6 +39,10 @@ jupyter: .venv/.runtime ## ouvre JupyterLab sur les carnets
 test: .venv/.dev ## tests sans Docker ni root
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
+.PHONY: attendus
+attendus: .venv/.dev ## réécrit les fichiers que les tests attendent, à relire dans « git diff »
+	$(BIN)/python -m tests.expected
+
 .PHONY: test-live
 test-live: .venv/.dev ## tests contre un vrai moteur Docker, privé (root)
 	$(BIN)/pytest -m live $(ARGS)
