@@ -1,7 +1,11 @@
 """What tests share: the recorded answers of the reference server, and snapshots made of them."""
 
 import datetime as dt
+import fcntl
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.tables import TABLES
 
 PAYLOADS = Path(__file__).parent / "payloads"
+DEMO = Path("parameters", "demo.yaml")
 MOMENT = dt.datetime(2026, 11, 23, 8, 15, tzinfo=dt.UTC)
 
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=200)
@@ -75,3 +80,31 @@ def healthy() -> Snapshot:
 def demo() -> Path:
     """The shipped snapshot of the faulty reference server, on disk."""
     return folders.project() / "parameters" / "demo" / "instantane"
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `make demo` prints, where the severity of a check is imposed: one run for all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
+    folder.mkdir(exist_ok=True)
+    with (folder / "stdout").open("a+", encoding="utf-8") as printed:
+        fcntl.flock(printed, fcntl.LOCK_EX)
+        printed.seek(0)
+        if not printed.read():
+            command = [sys.executable, "-m", "auditlib", "run", "--fast", "-f", str(folders.project() / DEMO)]
+            command += ["-p", "outputs", str(folder / "outputs"), "-p", "severities", "{COMPOSE-001: low}"]
+            nowhere = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "DOCKER_HOST": f"unix://{folder}/none.sock"}
+            subprocess.run(command, stdout=printed, env=nowhere, check=True)
+        printed.seek(0)
+        return printed.read()
+
+
+# What takes longest is begun first, so that the workers end together.
+LONGEST = ("test_workbook.py", "test_demo.py", "test_browser.py", "test_each_source.py", "test_engines.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, in this order."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
