@@ -2,6 +2,7 @@
 
 import datetime as dt
 import fcntl
+import functools
 import json
 import os
 import subprocess
@@ -23,7 +24,9 @@ PAYLOADS = Path(__file__).parent / "payloads"
 DEMO = Path("parameters", "demo.yaml")
 MOMENT = dt.datetime(2026, 11, 23, 8, 15, tzinfo=dt.UTC)
 
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=200)
+# The same examples each time; `make test ARGS=--hypothesis-profile=profond` looks for others, and further.
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=100)
+hypothesis.settings.register_profile("profond", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("project")
 
 
@@ -32,6 +35,7 @@ def payload(variant: str, source: str) -> Any:
     return json.loads((PAYLOADS / variant / f"{source}.json").read_text("utf-8"))
 
 
+@functools.cache
 def replay(variant: str) -> Snapshot:
     """The snapshot that the recorded answers make, those of sources that could not be read included."""
     recorded = payload(variant, "recorded")

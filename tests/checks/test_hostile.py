@@ -116,11 +116,12 @@ def test_hidden_characters_are_shown_and_never_in_a_command(check: Check) -> Non
             assert not any(visible(HIDDEN) in command for command in _commands(finding))
 
 
-@pytest.mark.parametrize("hostile", [HOSTILE, HIDDEN, "a|b=c%7C", "\ud800", "é/:@"])
 @EVERY
-def test_an_identity_gives_its_subjects_back(check: Check, hostile: str) -> None:
-    tables, _ = _renamed(FAILING[check.id][0], lambda name: hostile + name)
-    for finding in _found(check, tables):
+def test_an_identity_gives_its_subjects_back(check: Check) -> None:
+    tables, _ = _renamed(FAILING[check.id][0], lambda name: f"{HOSTILE}{HIDDEN}a|b=c%7C\ud800é/:@{name}")
+    found = _found(check, tables)
+    assert found
+    for finding in found:
         first, *parts = finding.identity.split("|")
         pairs = [part.partition("=")[::2] for part in parts]
         subjects = tuple((kind, unquote(name, errors="surrogatepass")) for kind, name in pairs)
