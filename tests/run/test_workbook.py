@@ -3,13 +3,13 @@
 import json
 import re
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
 import networkx as nx
+import papermill
 import pytest
 
 import auditlib
@@ -109,9 +109,14 @@ def test_executed_notebooks_tell_nothing_of_where_they_ran(done: workbook.Done) 
 def test_a_run_can_be_moved_and_its_notebooks_run_again(done: workbook.Done, tmp_path: Path) -> None:
     moved = tmp_path / "ailleurs"
     subprocess.run(["cp", "-r", done.folder, moved], check=True)
-    command = [Path(sys.executable).with_name("papermill"), "20_ports.ipynb", "again.ipynb", "--engine", "audit"]
-    subprocess.run(command, cwd=moved / folders.NOTEBOOKS, check=True, capture_output=True)
-    again = nbformat.read(moved / folders.NOTEBOOKS / "again.ipynb", as_version=4)
+    where = {"metadata": {"path": str(moved / folders.NOTEBOOKS)}}
+    again = papermill.execute_notebook(
+        moved / folders.NOTEBOOKS / "20_ports.ipynb",
+        tmp_path / "again.ipynb",
+        engine_name="audit",
+        progress_bar=False,
+        resources=where,
+    )
     cell = next(cell for cell in again.cells if cell.id == "analyse")
     assert "chromadb" in cell.outputs[0].data["text/html"]
 
@@ -292,7 +297,8 @@ def test_a_failing_notebook_is_kept_and_the_others_still_run(small: Path, tmp_pa
     write_notebook(small, "10_casse", "snapshot: str = ''", "1 / 0")
     write_notebook(small, "20_entier", "snapshot: str = ''", "print(snapshot)")
     told: list[str] = []
-    done = workbook.run(Parameters(outputs=str(tmp_path / "o"), snapshot=str(demo)), small, told.append)
+    asked = Parameters(outputs=str(tmp_path / "o"), snapshot=str(demo))
+    done = workbook.run(asked, small, told.append, fast=True)
     assert done.failed == ("10_casse",)
     assert any("10_casse : échec : ZeroDivisionError" in line for line in told)
     kept = (done.folder / folders.NOTEBOOKS / "10_casse.ipynb").read_text("utf-8")
