@@ -1,5 +1,7 @@
 """What tests share: the recorded answers of the reference server, and snapshots made of them."""
 
+import contextlib
+import ctypes
 import datetime as dt
 import fcntl
 import functools
@@ -7,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +70,28 @@ def snapshot_of(**tables: list[dict[str, Any]]) -> Snapshot:
     frames = {name: _frame(name, rows) for name, rows in {"sources": [], **tables}.items()}
     absent = {name: "elle n’a pas été lue" for name in TABLES if name not in frames}
     return Snapshot("serveur", MOMENT, frames, absent)
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """As an ordinary user before files. For root, Linux takes its rights over files from this one thread."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.setfsuid(65534)
+    try:
+        yield
+    finally:
+        libc.setfsuid(0)
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that every user may enter: pytest's own are for this user alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

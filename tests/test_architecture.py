@@ -5,6 +5,7 @@ import gzip
 import re
 import subprocess
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from auditlib import folders
@@ -64,6 +65,7 @@ PURE = LEAVES | {"compose", "traefik", "facts.table", "facts.tables", "views", "
                  "report.explanation", "report.plan", "report.shown"}  # fmt: skip
 
 
+@cache
 def modules() -> dict[str, tuple[set[str], set[str]]]:
     """Every module with the stages and the libraries that it imports."""
     found = {}
@@ -82,21 +84,18 @@ def modules() -> dict[str, tuple[set[str], set[str]]]:
     return found
 
 
-MODULES = modules()
-
-
 def within(name: str, rooms: Iterable[str]) -> bool:
     """Whether a module is one of some rooms and modules, or inside one."""
     return any(name == room or name.startswith(f"{room}.") for room in rooms)
 
 
 def test_a_room_imports_only_what_it_may() -> None:
-    more = {name: stages - {room := name.partition(".")[0]} - MAY[room] for name, (stages, _) in MODULES.items()}
+    more = {name: stages - {room := name.partition(".")[0]} - MAY[room] for name, (stages, _) in modules().items()}
     assert {name: stages for name, stages in more.items() if stages} == STILL
 
 
 def test_a_library_is_imported_by_the_stage_that_is_made_for_it() -> None:
-    imported = [(name, library) for name, (_, libraries) in MODULES.items() for library in libraries]
+    imported = [(name, library) for name, (_, libraries) in modules().items() for library in libraries]
     assert [
         (name, library)
         for name, library in imported
@@ -106,18 +105,20 @@ def test_a_library_is_imported_by_the_stage_that_is_made_for_it() -> None:
 
 
 def test_an_analysis_touches_nothing_but_tables() -> None:
-    pure = {name: libraries for name, (_, libraries) in MODULES.items() if within(name, PURE)}
+    pure = {name: libraries for name, (_, libraries) in modules().items() if within(name, PURE)}
     assert {name: libraries & WORLD for name, libraries in pure.items() if libraries & WORLD} == {}
-    assert all(any(within(name, [one]) for name in MODULES) for one in PURE)
+    assert all(any(within(name, [one]) for name in modules()) for one in PURE)
 
 
 def test_nothing_outside_the_first_notebook_reaches_the_collection() -> None:
-    reaching = {name for name, (stages, _) in MODULES.items() if "collect" in stages and not name.startswith("collect")}
+    reaching = {
+        name for name, (stages, _) in modules().items() if "collect" in stages and not name.startswith("collect")
+    }
     assert reaching == {"notebook"}
 
 
 def test_the_list_of_rooms_is_that_of_the_package() -> None:
-    assert {name.partition(".")[0] for name in MODULES} == set(MAY)
+    assert {name.partition(".")[0] for name in modules()} == set(MAY)
 
 
 def test_no_room_imports_one_that_imports_it() -> None:

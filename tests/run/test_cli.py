@@ -1,7 +1,6 @@
 """The command line: what it prints, where, and its exit codes. Every error is one French sentence."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 from auditlib import folders
 from auditlib.run import cli
 from auditlib.version import __version__
+from tests.conftest import unprivileged
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -216,11 +216,11 @@ def test_nothing_of_jupyter_is_imported_by_quick_commands(demo: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_snapshot_that_may_not_be_read_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{}")
-    (tmp_path / "manifest.json").chmod(0)
-    code, _, err = call(capsys, "check", str(tmp_path))
+def test_a_snapshot_that_may_not_be_read_is_one_sentence(capsys: pytest.CaptureFixture[str], public: Path) -> None:
+    (public / "manifest.json").write_text("{}")
+    (public / "manifest.json").chmod(0)
+    with unprivileged():
+        code, _, err = call(capsys, "check", str(public))
     assert code == 2 and "permission refusée" in err
 
 

@@ -16,7 +16,7 @@ from .peers import Talk, close, drip, flood, half_closed, hang, peer, replay, re
 from .test_wire import ALIVE, EXPECTED, MONGO, RECORDED, _http
 
 KINDS = ["PostgreSQL", "MySQL", "Redis", "MongoDB", "ChromaDB"]
-LIMIT = 0.3
+LIMIT = 0.2
 
 
 def told(kind: str, port: int, limit_s: float = 10) -> tuple[dict[str, Any], Answer]:
