@@ -10,6 +10,8 @@ OWNER := $(shell stat -c %u .)
 HOME_OF_OWNER := $(shell getent passwd $(OWNER) | cut -d: -f6)
 ifeq ($(shell id -u),$(OWNER))
 AS_OWNER :=
+# Compiled modules are kept, whatever the shell asks for: pytest rewrites those of the tests, which takes long.
+unexport PYTHONDONTWRITEBYTECODE
 else
 AS_OWNER := setpriv --reuid=$(OWNER) --regid=$(shell stat -c %g .) --clear-groups env HOME="$(HOME_OF_OWNER)"
 # Compiled modules too: root would leave them in the owner's folder.

@@ -23,6 +23,8 @@ from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.tables import TABLES
+from auditlib.findings import findings
+from auditlib.report.markdown import report
 
 PAYLOADS = Path(__file__).parent / "payloads"
 DEMO = Path("parameters", "demo.yaml")
@@ -98,6 +100,12 @@ def public() -> Iterator[Path]:
 def faulty() -> Snapshot:
     """The reference server with its planted faults."""
     return replay("faulty")
+
+
+@pytest.fixture(scope="session")
+def faulty_report(faulty: Snapshot) -> str:
+    """The Markdown report of the reference server with its planted faults."""
+    return report(faulty, findings.run(faulty))
 
 
 @pytest.fixture(scope="session")

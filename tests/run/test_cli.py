@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_the_module_and_the_script_are_the_same_command() -> None:
         for command in ([script], [sys.executable, "-m", "auditlib"])
     }
     assert told == {f"auditlib {__version__}\n"}
+
+
+def test_a_service_manager_stops_it_as_a_person_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, object] = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    call(capsys, "--version")
+    assert handlers == {signal.SIGTERM: signal.default_int_handler}  # the one of Python for Control-C
 
 
 def test_check_prints_the_findings_as_json(capsys: pytest.CaptureFixture[str], demo: Path) -> None:
