@@ -79,17 +79,18 @@ for one in load():
         REAL[one.check].append(one)
 
 
-@pytest.mark.parametrize("pair", JOINED, ids=str)
-def test_a_cause_explains_what_is_about_the_same_thing(pair: Pair) -> None:
-    [problem] = pair.made()
-    [evidence] = problem.evidence
-    assert (problem.cause, evidence.finding, evidence.cause) == (pair.cause, pair.other, pair.cause.check)
-    assert evidence.shared.startswith(typography(f"{THINGS[pair.shared][0]} « "))
+def test_a_cause_explains_what_is_about_the_same_thing() -> None:
+    for pair in JOINED:
+        made = pair.made()
+        assert (str(pair), len(made)) == (str(pair), 1)
+        [evidence] = made[0].evidence
+        assert (made[0].cause, evidence.finding, evidence.cause) == (pair.cause, pair.other, pair.cause.check)
+        assert evidence.shared.startswith(typography(f"{THINGS[pair.shared][0]} « "))
 
 
-@pytest.mark.parametrize("pair", APART, ids=str)
-def test_what_is_about_another_thing_stands_for_itself(pair: Pair) -> None:
-    assert [problem.evidence for problem in pair.made()] == [(), ()]
+def test_what_is_about_another_thing_stands_for_itself() -> None:
+    made = [(str(pair), [problem.evidence for problem in pair.made()]) for pair in APART]
+    assert [(pair, evidence) for pair, evidence in made if evidence != [(), ()]] == []
 
 
 # The table

@@ -99,13 +99,11 @@ def test_without_a_command_the_help_tells_the_exit_codes(capsys: pytest.CaptureF
     assert re.findall(r"^ +(\d+) ", err, re.MULTILINE) == ["0", "1", "2", "64", "130"]
 
 
-def test_the_module_and_the_script_are_the_same_command() -> None:
+def test_the_script_is_the_command_that_the_module_is() -> None:
+    """`python -m auditlib` is what the other tests run."""
     script = Path(sys.executable).with_name("auditlib")
-    told = {
-        subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
-        for command in ([script], [sys.executable, "-m", "auditlib"])
-    }
-    assert told == {f"auditlib {__version__}\n"}
+    told = subprocess.run([script, "--version"], capture_output=True, text=True, check=True).stdout
+    assert told == f"auditlib {__version__}\n"
 
 
 def test_a_service_manager_stops_it_as_a_person_does(
