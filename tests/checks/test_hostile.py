@@ -72,7 +72,7 @@ def test_a_shell_reads_a_name_back_as_one_word(check: Check) -> None:
     wanted, commands = [], []
     for case in FAILING[check.id]:
         tables, new = _renamed(case, lambda name: HOSTILE + name)
-        plain, hostile = _found(check, case.tables), _found(check, tables)
+        plain, hostile = case.audit.findings, _found(check, tables)
         assert len(hostile) == len(plain)
         wanted += [_words(command, new) for finding in plain for command in _commands(finding)]
         commands += [command for finding in hostile for command in _commands(finding)]
