@@ -37,9 +37,10 @@ jupyter: .venv/.runtime ## ouvre JupyterLab sur les carnets
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.news_url=None \
 		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks $(ARGS)
 
+# One worker more than there are cores: many tests wait, for a peer that hangs or a kernel that starts.
 .PHONY: test
 test: .venv/.dev ## tests sans Docker ni root
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $$(($$(nproc) + 1)) --dist loadfile $(ARGS)
 
 .PHONY: attendus
 attendus: .venv/.dev ## réécrit les fichiers que les tests attendent, à relire dans « git diff »
