@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator, ValidationError  # noqa: E402
 from jsonschema.exceptions import best_match  # noqa: E402
 from jsonschema.validators import extend  # noqa: E402
 
-from auditlib.compose.document import NOWHERE, Invalid, Place, place_of
+from auditlib.compose.document import NOWHERE, Invalid, Place, place_of  # noqa: E402
 
 
 def _accept(*_: Any) -> None:
