@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposeLabel, ComposeProject, ComposeService
 from auditlib.facts.tables.docker import Container
-from auditlib.findings.check import Command, Fault, Fix, check, word
+from auditlib.findings.check import Command, Fault, Fix, check, fact, word
 from auditlib.findings.commands import compose_on_disk
 from auditlib.traefik.decoding import TRUE
 from auditlib.traefik.rules import RuleError, domains, parse
@@ -17,7 +17,7 @@ class UnservedDomain(Fault):
     """A domain that the labels of a service at rest declare."""
 
     domain: str
-    project: str | None
+    project: str | None = fact("Projet")
     file: str | None
     line: int | None
     place: str = word()
