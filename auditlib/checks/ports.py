@@ -72,11 +72,10 @@ class Bound:
 def _holder(row: Publication | Listener) -> str:
     if row.container:
         return f"le conteneur {quoted(row.container)}"
-    if isinstance(row, Listener) and row.unit:
-        return f"l’unité {quoted(row.unit)}"
-    return (
-        f"le processus {quoted(row.process)}" if isinstance(row, Listener) and row.process else "un processus inconnu"
-    )
+    unit, process = (row.unit, row.process) if isinstance(row, Listener) else (None, None)
+    if unit:
+        return f"l’unité {quoted(unit)}"
+    return f"le processus {quoted(process)}" if process else "un processus inconnu"
 
 
 def _proposed(port: int | None) -> str:
