@@ -62,13 +62,10 @@ def databases_apart(
     if not findings:
         return
     shared = faults(findings, SharedNetwork)
-    consumers: dict[str, set[str]] = {fault.database: set() for fault in shared}
-    for reach in database_reach:
-        if reach.database in consumers:
-            consumers[reach.database] |= {reference.partition(" ")[0] for reference in reach.references or ()}
-    for seen in connections or ():
-        if seen.target in consumers and seen.source and seen.source_kind == "container":
-            consumers[seen.target].add(seen.source)
+    consumers = {
+        fault.database: tuple(sorted(_consumers(fault.database, database_reach, connections or Rows())))
+        for fault in shared
+    }
     proxies = [fault.proxy for fault in shared if fault.proxy]
     strangers = [stranger for fault in shared for stranger in fault.strangers]
     networks = [network for fault in shared for network in fault.networks]
@@ -76,7 +73,7 @@ def databases_apart(
     near += [f"des conteneurs que rien ne relie à toutes ({names(strangers)})"] if strangers else []
     served: dict[tuple[str, ...], list[str]] = {}
     for database, own in consumers.items():
-        served.setdefault(tuple(sorted(own)), []).append(database)
+        served.setdefault(own, []).append(database)
     uses = [f"{names(own)} pour {names(databases)}" for own, databases in served.items() if own]
     alone = served.get((), [])
     yield Advice(
@@ -86,6 +83,17 @@ def databases_apart(
         + (f" : {' ; '.join(uses)}." if uses else ".")
         + (f" Aucun consommateur n’a été vu pour {names(alone)}." if alone else ""),
     )
+
+
+def _consumers(database: str, reaches: Rows[DatabaseReach], connections: Rows[Connection]) -> set[str]:
+    """Who is known to use a database: by a connection string, or by a connection that was observed."""
+    strings = {
+        reference.partition(" ")[0]
+        for reach in reaches.grouped(DatabaseReach.database).get(database, ())
+        for reference in reach.references or ()
+    }
+    observed = connections.grouped(Connection.target).get(database, ())
+    return strings | {seen.source for seen in observed if seen.source and seen.source_kind == "container"}
 
 
 @rule(NETWORKS, "Des noms propres à chaque projet", "COMPOSE-001", "NET-004")
