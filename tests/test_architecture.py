@@ -27,7 +27,7 @@ MAY: dict[str, set[str]] = {
     "views": LEAVES | {"compose", "traefik", "facts"},
     "findings": LEAVES | {"compose", "traefik", "facts", "parameters", "views"},
     "checks": LEAVES | {"compose", "traefik", "facts", "parameters", "views", "findings"},
-    "recommendations": LEAVES | {"traefik", "facts", "views", "findings"},
+    "recommendations": LEAVES | {"traefik", "facts", "views", "findings", "checks"},
     "plan": LEAVES | {"compose", "traefik", "facts", "views", "findings", "checks"},
     "derived": {"facts", "views", "findings", "checks", "recommendations", "plan"},
     "report": LEAVES | {"facts", "folders", "views", "findings", "checks", "recommendations", "plan", "derived"},

@@ -1,28 +1,57 @@
 """COMPOSE: the files of the disk beside what runs."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
-import pandas as pd
-
-from auditlib.checks.compose import told
-from auditlib.facts.legacy import Record, records
-from auditlib.findings.check import Fix, check
-from auditlib.findings.commands import compose, compose_on_disk
+from auditlib.checks.compose import lost_projects, summary
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.compose import (
+    ComposeFile,
+    ComposeLabel,
+    ComposePort,
+    ComposeProblem,
+    ComposeProject,
+    ComposeService,
+    ComposeVariable,
+)
+from auditlib.facts.tables.docker import (
+    Container,
+    ContainerLabel,
+    ContainerNetwork,
+    ContainerVariable,
+    Mount,
+    Publication,
+)
+from auditlib.findings.check import Command, Fault, Fix, check, fact, word
+from auditlib.findings.commands import compose_on_disk
 from auditlib.french import listing, quoted
 from auditlib.software import image_words, is_up
 from auditlib.views.compose_drift import differences
-from auditlib.views.declarations import on_disk, origin, place
+from auditlib.views.declarations import Project, on_disk, origin, place
 from auditlib.views.inventory import PASSIVE
 
+R = TypeVar("R", ComposePort, ComposeLabel, ComposeVariable)
 
-def _oneoff(labels: pd.DataFrame) -> set[str]:
+
+def _oneoff(labels: Rows[ContainerLabel]) -> set[str]:
     """The containers of `compose run`, which live for one command."""
     return {
-        row["container"]
-        for row in records(labels)
-        if row["label"] == "com.docker.compose.oneoff" and str(row["value"]).lower() == "true"
+        label.container
+        for label in labels.grouped(ContainerLabel.label).get("com.docker.compose.oneoff", ())
+        if (label.value or "").lower() == "true"
     }
+
+
+class Drift(Fault):
+    """A container that its file would make otherwise."""
+
+    container: str
+    file: str | None
+    line: int | None
+    differences: tuple[str, ...] = fact("Différences")
+    place: str = word()
+    summary: str = word()
 
 
 @check(
@@ -30,7 +59,7 @@ def _oneoff(labels: pd.DataFrame) -> set[str]:
     "medium",
     "Chaque conteneur en marche est celui que décrit son fichier compose",
     key=("container",),
-    message="Le conteneur « {container} » n’est plus celui que décrit {file} : {told}.",
+    message="Le conteneur « {container} » n’est plus celui que décrit {place} : {summary}.",
     fix=Fix(
         "Recréer le service pour appliquer le fichier, ou reporter dans le fichier ce qui a été changé à la main : "
         "le prochain « up » le changerait.",
@@ -42,68 +71,85 @@ def _oneoff(labels: pd.DataFrame) -> set[str]:
     ),
 )
 def as_written(
-    containers: pd.DataFrame,
-    labels: pd.DataFrame,
-    publications: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    mounts: pd.DataFrame,
-    container_environment: pd.DataFrame,
-    compose_projects: pd.DataFrame,
-    compose_services: pd.DataFrame,
-    compose_ports: pd.DataFrame,
-    compose_labels: pd.DataFrame,
-    compose_environment: pd.DataFrame,
-    compose_problems: pd.DataFrame,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    labels: Rows[ContainerLabel],
+    publications: Rows[Publication],
+    container_networks: Rows[ContainerNetwork],
+    mounts: Rows[Mount],
+    container_environment: Rows[ContainerVariable],
+    compose_projects: Rows[ComposeProject],
+    compose_services: Rows[ComposeService],
+    compose_ports: Rows[ComposePort],
+    compose_labels: Rows[ComposeLabel],
+    compose_environment: Rows[ComposeVariable],
+    compose_problems: Rows[ComposeProblem],
+) -> Iterator[Drift]:
     """Running containers that their file would make otherwise, compared where both sides are known.
 
     A hash equal to the one that Compose gave to the container proves them alike; a different one does not prove the
     contrary, since whoever started it had variables of their own. For the same reason, nothing is said of files whose
     variables have no value here.
     """
-    files, aside = on_disk(compose_projects, compose_services), _oneoff(labels)
-    vague = {(row["root"], row["files"]) for row in records(compose_problems) if row["kind"] == "variable"}
-    ours = {
-        name: _by(frame, "root", "files", "service")
-        for name, frame in (("ports", compose_ports), ("labels", compose_labels), ("environment", compose_environment))
-    }
-    theirs = {
-        name: _by(frame, "container")
-        for name, frame in (
-            ("publications", publications),
-            ("labels", labels),
-            ("networks", container_networks),
-            ("mounts", mounts),
-            ("environment", container_environment),
-        )
-    }
-    for container in records(containers):
-        service = files.get(origin(container))
-        if service is None or not is_up(container["state"]) or container["name"] in aside:
+    services, aside = on_disk(compose_projects, compose_services), _oneoff(labels)  # type: ignore[arg-type]
+    vague = {(problem.root, problem.files) for problem in compose_problems if problem.kind == "variable"}
+    asked_ports, asked_labels, asked_variables = (
+        _by_service(compose_ports),
+        _by_service(compose_labels),
+        _by_service(compose_environment),
+    )
+    for container in containers:
+        name, service = container.name, services.get(origin(container))
+        if service is None or not is_up(container.state) or name in aside:
             continue
         key = (service["root"], service["files"], service["service"])
-        if key[:2] in vague:
+        own_labels = labels.grouped(ContainerLabel.container).get(name, ())
+        if key[:2] in vague or _is_current(service["config_hash"], own_labels):
             continue
-        written = {name: rows.get(key, []) for name, rows in ours.items()}
-        live = {name: rows.get((container["name"],), []) for name, rows in theirs.items()}
-        hashes = [row["value"] for row in live["labels"] if row["label"] == "com.docker.compose.config-hash"]
-        if service["config_hash"] and service["config_hash"] in hashes:
-            continue
-        if found := list(differences(service, written, container, live)):
-            yield {
-                "container": container["name"],
-                "file": service["file"],
-                "line": service["line"],
-                "differences": found,
-                "wording": {"file": place(service), "told": told(found), **compose(container)},
-            }
+        written: dict[str, list[Any]] = {
+            "ports": asked_ports.get(key, []),
+            "labels": asked_labels.get(key, []),
+            "environment": asked_variables.get(key, []),
+        }
+        live: dict[str, list[Any]] = {
+            "publications": [*publications.grouped(Publication.container).get(name, ())],
+            "labels": [*own_labels],
+            "networks": [*container_networks.grouped(ContainerNetwork.container).get(name, ())],
+            "mounts": [*mounts.grouped(Mount.container).get(name, ())],
+            "environment": [*container_environment.grouped(ContainerVariable.container).get(name, ())],
+        }
+        if clauses := tuple(differences(service, written, container, live)):
+            yield Drift(
+                container=name,
+                file=service["file"],
+                line=service["line"],
+                differences=clauses,
+                place=place(service),
+                summary=summary(clauses),
+            )
 
 
-def _by(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], list[Record]]:
-    found: dict[tuple[str, ...], list[Record]] = {}
-    for row in records(frame):
-        found.setdefault(tuple(row[column] for column in columns), []).append(row)
-    return found
+def _by_service(rows: Rows[R]) -> dict[tuple[str, str, str], list[R]]:
+    services: dict[tuple[str, str, str], list[R]] = {}
+    for row in rows:
+        services.setdefault((row.root, row.files, row.service), []).append(row)
+    return services
+
+
+def _is_current(config_hash: str | None, labels: Iterable[ContainerLabel]) -> bool:
+    """Whether Compose itself gave the container the hash that it gives to the service of the file now."""
+    hashes = {label.value for label in labels if label.label == "com.docker.compose.config-hash"}
+    return bool(config_hash) and config_hash in hashes
+
+
+class PassiveProject(Fault):
+    """A project of the disk of which nothing runs."""
+
+    compose_project: str
+    compose_file: str = fact("Fichier compose")
+    services: tuple[str, ...] | None
+    what: str = word()
+    compose: Command | None = word()
+    columns: str | None = word()
 
 
 @check(
@@ -111,7 +157,7 @@ def _by(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], list[Record
     "info",
     "Chaque projet du disque a quelque chose en marche",
     key=("compose_project", "compose_file"),
-    message="Le projet « {compose_project} » ({file}) est passif : {what}.",
+    message="Le projet « {compose_project} » (« {compose_file} ») est passif : {what}.",
     fix=Fix(
         "Rien à faire s’il est gardé pour plus tard ; sinon, l’archiver hors du dossier des projets pour qu’il ne soit "
         "pas démarré par mégarde.",
@@ -120,41 +166,68 @@ def _by(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], list[Record
     ),
 )
 def at_work(
-    projects: pd.DataFrame, compose_projects: pd.DataFrame, containers: pd.DataFrame, mounts: pd.DataFrame
-) -> Iterator[Record]:
+    projects: Rows[Project],
+    compose_projects: Rows[ComposeProject],
+    containers: Rows[Container],
+    mounts: Rows[Mount],
+) -> Iterator[PassiveProject]:
     """Projects of the disk of which nothing runs.
 
     A folder with a Dockerfile alone may run under any name: an image or a container of its name, or a mount from its
     folder, is enough to say nothing.
     """
-    paths = {(row["root"], row["files"]): row for row in records(compose_projects)}
-    names = {"-".join(image_words(row["image"])) for row in records(containers) if is_up(row["state"])}
-    names |= {row["name"].lower().replace("_", "-") for row in records(containers) if is_up(row["state"])}
-    sources = [row["source"] for row in records(mounts) if row["type"] == "bind" and row["source"]]
-    for row in records(projects):
-        alone = row["kind"] == "dockerfile"
-        project = paths[row["root"], row["files"]]
-        folder = posixpath.join(row["root"], row["folder"])
-        used = row["project"].lower().replace("_", "-") in names or any(
-            one == folder or one.startswith(f"{folder}/") for one in sources
-        )
-        if row["state"] == PASSIVE and not (alone and used):
-            yield {
-                "confidence": "hint" if alone else "certain",
-                "compose_project": row["project"],
-                "compose_file": row["files"],
-                "services": row["missing"],
-                "wording": {
-                    "file": quoted(row["files"]),
-                    "what": "un Dockerfile, et aucun conteneur en marche"
-                    if alone
-                    else f"aucun conteneur de {listing(map(quoted, row['missing']))} n’est en marche"
-                    if row["missing"]
-                    else "aucun conteneur n’est en marche",
-                    "compose": None if alone else compose_on_disk(project),
-                    "columns": "{{.Names}} {{.Image}}" if alone else None,
-                },
-            }
+    paths = {(project.root, project.files): project for project in compose_projects}
+    names, sources = _names(containers), [mount.source or "" for mount in mounts if mount.type == "bind"]
+    for project in projects:
+        if project.state != PASSIVE:
+            continue
+        name = project.project or project.files
+        if project.kind != "dockerfile":
+            missing = listing(map(quoted, project.missing or ()))
+            yield PassiveProject(
+                compose_project=name,
+                compose_file=project.files,
+                services=project.missing,
+                what=f"aucun conteneur de {missing} n’est en marche" if missing else "aucun conteneur n’est en marche",
+                compose=compose_on_disk(paths[project.root, project.files]),
+                columns=None,
+            )
+        elif _plain(name) not in names and not _is_mounted(project, sources):
+            yield PassiveProject(
+                confidence="hint",
+                compose_project=name,
+                compose_file=project.files,
+                services=project.missing,
+                what="un Dockerfile, et aucun conteneur en marche",
+                compose=None,
+                columns="{{.Names}} {{.Image}}",
+            )
+
+
+def _names(containers: Rows[Container]) -> set[str]:
+    """The names of the containers in service, and of their images."""
+    up = [container for container in containers if is_up(container.state)]
+    return {_plain(container.name) for container in up} | {"-".join(image_words(container.image)) for container in up}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _is_mounted(project: Project, sources: Iterable[str]) -> bool:
+    """Whether a source of a mount is the folder of a project, or is inside."""
+    folder = posixpath.join(project.root, project.folder or "")
+    return any(source == folder or source.startswith(f"{folder}/") for source in sources)
+
+
+class OrphanContainer(Fault):
+    """A running container whose file, or whose service in it, is gone."""
+
+    container: str
+    project: str | None = fact("Projet")
+    file: str | None
+    cause: str = word()
+    filter: str = word()
 
 
 @check(
@@ -171,30 +244,35 @@ def at_work(
     ),
 )
 def still_written(
-    containers: pd.DataFrame, labels: pd.DataFrame, compose_projects: pd.DataFrame, compose_files: pd.DataFrame
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    labels: Rows[ContainerLabel],
+    compose_projects: Rows[ComposeProject],
+    compose_files: Rows[ComposeFile],
+) -> Iterator[OrphanContainer]:
     """Running containers whose first file is gone, or whose file, as Compose takes it, has their service no more."""
-    sets = {(row["project"], row["path"], row["files"].count(" + ") + 1): row for row in records(compose_projects)}
-    gone = {
-        (row["root"], row["files"]) for row in records(compose_files) if row["role"] == "compose" and row["missing"]
-    }
-    aside = _oneoff(labels)
-    for row in records(containers):
-        project = sets.get(origin(row)[:3])
-        if project is None or not is_up(row["state"]) or row["name"] in aside:
+    projects = {(row.project, row.path, row.files.count(" + ") + 1): row for row in compose_projects}
+    gone, aside = lost_projects(compose_files), _oneoff(labels)
+    for container in containers:
+        project = projects.get(origin(container)[:3])
+        if project is None or not is_up(container.state) or container.name in aside:
             continue
-        missing = (project["root"], project["files"]) in gone
-        services = {*project["services"], *project["inactive"]}
-        if not missing and (project["refused"] or row["compose_service"] in services):
+        if (project.root, project.files) in gone:
+            cause = f"son fichier compose {quoted(project.path)} n’existe plus"
+        elif _lacks(project, container.compose_service):
+            cause = f"le service {quoted(container.compose_service)} n’est plus dans {quoted(project.file)}"
+        else:
             continue
-        yield {
-            "container": row["name"],
-            "project": row["compose_project"],
-            "file": project["file"],
-            "wording": {
-                "cause": f"son fichier compose {quoted(project['path'])} n’existe plus"
-                if missing
-                else f"le service {quoted(row['compose_service'])} n’est plus dans {quoted(project['file'])}",
-                "filter": f"name=^/{row['name']}$",
-            },
-        }
+        yield OrphanContainer(
+            container=container.name,
+            project=container.compose_project,
+            file=project.file,
+            cause=cause,
+            filter=f"name=^/{container.name}$",
+        )
+
+
+def _lacks(project: ComposeProject, service: str | None) -> bool:
+    """Whether the files of a project, as far as Compose takes them, have no such service."""
+    if project.refused or project.services is None or project.inactive is None:
+        return False
+    return service not in (*project.services, *project.inactive)

@@ -1,16 +1,22 @@
 """PORT and EXPECT: who holds the ports, and what a person expects of the machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, NotApplicable, check
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.databases import Database
+from auditlib.facts.tables.docker import Container, Publication
+from auditlib.facts.tables.machine import Host, Listener
+from auditlib.facts.tables.policy import Expectation
+from auditlib.facts.tables.sources import SourceStatus
+from auditlib.facts.tables.web import Certificate, HttpProbe
+from auditlib.findings.check import UNSAID, Fault, Fix, NotApplicable, check, fact, word
 from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names
 from auditlib.french import listing, quoted
 from auditlib.software import is_running
-from auditlib.views.ports import claim
+from auditlib.views.ports import HostPort, claim
 
 _WHERE = "Sinon, corriger le fichier que nomme le paramètre « expected »."
 _STATES = {
@@ -23,7 +29,17 @@ _STATES = {
     "paused": "en pause",
 }
 
-Wanted = dict[str, str | None]
+# What is expected of one kind of things: a value, or none, by name.
+Wanted = Mapping[str, str | None]
+
+
+class Unowned(Fault):
+    """A port that something listens on, and nothing tells who."""
+
+    port: str
+    user: str | None
+    number: int = word()
+    who: str = word()
 
 
 @check(
@@ -38,27 +54,31 @@ Wanted = dict[str, str | None]
         ("ss -Hlntup sport = :{number}",),
     ),
 )
-def listeners_owned(listeners: pd.DataFrame, host: pd.DataFrame) -> Iterator[Record]:
+def listeners_owned(listeners: Rows[Listener], host: Rows[Host]) -> Iterator[Unowned]:
     """Listeners without container, unit and process. Without root, processes of others are not seen at all."""
-    machine = records(host)
-    if machine and not machine[0]["root"]:
+    if host and not host[0].root:
         raise AbsentTable("listeners", "sans root, les processus des autres utilisateurs ne se voient pas")
-    first, last = ephemeral(machine)
-    told = set()
-    for row in records(listeners):
-        key = (row["protocol"], row["port"])
-        if row["container"] or row["unit"] or row["process"] or is_client(row, first, last) or key in told:
+    first, last = ephemeral(list(host))
+    faults: dict[tuple[str, int], Unowned] = {}
+    for row in listeners:
+        place = claim(row)
+        if place is None or row.container or row.unit or row.process or is_client(row, first, last):
             continue
-        told.add(key)
-        one = claim(row)
-        yield {
-            "port": one.name if one else "",
-            "user": row["user"],
-            "wording": {
-                "number": row["port"],
-                "who": f"l’utilisateur est {quoted(row['user'])}, sans processus" if row["user"] else "aucun processus",
-            },
-        }
+        who = f"l’utilisateur est {quoted(row.user)}, sans processus" if row.user else "aucun processus"
+        faults.setdefault((row.protocol, row.port), Unowned(port=place.name, user=row.user, number=row.port, who=who))
+    yield from faults.values()
+
+
+class PortChange(Fault):
+    """A port that is held and was not expected, or was expected and is not held as it was to be."""
+
+    port: str
+    places: tuple[str, ...] = fact("Joignable par")
+    expected: str | None = fact("Attendu")
+    owners: tuple[str, ...] = fact("Tenu par")
+    change: str = word()
+    mend: str = word()
+    number: str | int | None = word()
 
 
 @check(
@@ -66,177 +86,207 @@ def listeners_owned(listeners: pd.DataFrame, host: pd.DataFrame) -> Iterator[Rec
     "low",
     "Les ports tenus sont ceux qui sont attendus",
     key=("port",),
-    message="{told}.",
+    message="{change}.",
     fix=Fix("{mend}", ("ss -Hlntup sport = :{number}",)),
 )
 def ports_expected(
-    expected: pd.DataFrame | None = None,
-    host_ports: pd.DataFrame | None = None,
-    listeners: pd.DataFrame | None = None,
-    publications: pd.DataFrame | None = None,
-    host: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    expected: Rows[Expectation] | None = None,
+    host_ports: Rows[HostPort] | None = None,
+    listeners: Rows[Listener] | None = None,
+    publications: Rows[Publication] | None = None,
+    host: Rows[Host] | None = None,
+) -> Iterator[PortChange]:
     """Places that are held and not expected; expected ones that nothing holds, or another owner (high)."""
     wanted = _wanted(expected, "port")
     if not wanted:
         raise NotApplicable("aucun port attendu n’est donné (paramètre « expected »)")
     if host_ports is None:
         raise AbsentTable("listeners", "ni les écoutes de la machine ni les ports publiés n’ont été lus")
-    first, last = ephemeral(records(host)) if host is not None else (None, None)
-    held = [row for row in records(host_ports) if not is_client(row, first, last)]
-    owners: dict[str, list[Record]] = {}
-    for row in held:
-        for name in names(row):
-            owners.setdefault(name, []).append(row)
-        new = [name for name in names(row) if name not in wanted]
-        if new:
-            who = "un propriétaire inconnu" if row["kind"] == "inconnu" else quoted(row["owner"])
-            yield {
-                "port": new[0],
-                "places": new,
-                "expected": None,
-                "owners": [row["owner"]],
-                "wording": {
-                    "told": f"Le port {_place(new)} est tenu par {who}, et n’est pas attendu",
-                    "mend": f"Fermer ce port s’il n’a pas à être ouvert. {_WHERE}",
-                    "number": row["port"],
-                },
-            }
+    first, last = ephemeral(list(host or ()))
+    holders: dict[str, list[HostPort]] = {}
+    for port in host_ports:
+        places = [] if is_client(port, first, last) else names(port)
+        for place in places:
+            holders.setdefault(place, []).append(port)
+        if new := [place for place in places if place not in wanted]:
+            yield _new(port, new)
     # A publication may have no listener, a listener no container's name: one alone does not tell what is missing.
     if listeners is None:
         raise AbsentTable("listeners", "les écoutes de la machine n’ont pas été lues")
     if publications is None:
         raise AbsentTable("publications", "les ports publiés par Docker n’ont pas été lus")
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for name, owner in wanted.items():
-        groups.setdefault((owner or "", name.partition("/")[0], name.rpartition(":")[2]), []).append(name)
-    for (owner, _, port), places in groups.items():
-        gone = [name for name in places if name not in owners]
-        taken = [name for name in places if name in owners and not _is_owned(owners[name], owner)]
-        for missing in (gone, taken):
-            if missing:
-                yield _lost(missing, owner, port, owners)
+    yield from _lost(wanted, holders)
 
 
-def _is_owned(rows: list[Record], owner: str) -> bool:
-    """Whether the expected owner is among those of a place, or may be: one of them is not known."""
-    return not owner or any(row["owner"] == owner or row["kind"] == "inconnu" for row in rows)
+def _new(port: HostPort, places: list[str]) -> PortChange:
+    who = "un propriétaire inconnu" if port.kind == "inconnu" else quoted(port.owner)
+    return PortChange(
+        port=places[0],
+        places=tuple(places),
+        expected=None,
+        owners=(port.owner,),
+        change=f"Le port {_place(places)} est tenu par {who}, et n’est pas attendu",
+        mend=f"Fermer ce port s’il n’a pas à être ouvert. {_WHERE}",
+        number=port.port,
+    )
 
 
 def _place(places: list[str]) -> str:
     return f"{places[0]} ({listing(places[1:])} aussi)" if places[1:] else places[0]
 
 
-def _lost(missing: list[str], owner: str, port: str, owners: dict[str, list[Record]]) -> Record:
-    now = sorted({row["owner"] for name in missing for row in owners.get(name, [])})
-    due = f" devait l’être par {quoted(owner)}" if owner else ""
-    if now:
-        told = f"est tenu par {listing(map(quoted, now))}, et{due}"
-        mend = f"Libérer ce port, puis redémarrer {quoted(owner)}"
-    else:
-        told = f"n’est plus tenu{f' : il{due}' if due else ''}"
-        mend = f"Redémarrer {quoted(owner) if owner else 'ce qui le tenait'}"
-    return {
-        "port": missing[0],
-        "places": missing,
-        "expected": owner or None,
-        "owners": now,
-        "severity": "high",
-        "wording": {
-            "told": f"Le port attendu {_place(missing)} {told}",
-            "mend": f"{mend}. {_WHERE}",
-            "number": port if port.isdecimal() else None,
-        },
-    }
+def _lost(wanted: Wanted, holders: Mapping[str, list[HostPort]]) -> Iterator[PortChange]:
+    """The expected places that nothing holds, and those that another than the expected owner does."""
+    # The addresses of one port are told together.
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for place, owner in wanted.items():
+        groups.setdefault((owner or "", place.partition("/")[0], place.rpartition(":")[2]), []).append(place)
+    for (owner, _, number), places in groups.items():
+        due = f" devait l’être par {quoted(owner)}" if owner else ""
+        if gone := [place for place in places if place not in holders]:
+            change = f"n’est plus tenu : il{due}" if due else "n’est plus tenu"
+            mend = f"Redémarrer {quoted(owner) if owner else 'ce qui le tenait'}"
+            yield _change(gone, owner, [], number, change, mend)
+        if taken := [place for place in places if place in holders and not _is_owned(holders[place], owner)]:
+            owners = sorted({port.owner for place in taken for port in holders[place]})
+            change = f"est tenu par {listing(map(quoted, owners))}, et{due}"
+            yield _change(taken, owner, owners, number, change, f"Libérer ce port, puis redémarrer {quoted(owner)}")
 
 
-def _wanted(expected: pd.DataFrame | None, kind: str) -> Wanted:
-    rows = records(expected) if expected is not None else []
-    return {row["name"]: row["value"] for row in rows if row["kind"] == kind}
+def _is_owned(ports: list[HostPort], owner: str) -> bool:
+    """Whether the expected owner is among those of a place, or may be: one of them is not known."""
+    return not owner or any(port.owner == owner or port.kind == "inconnu" for port in ports)
 
 
-def _containers(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
-    found = {row["name"]: row for row in known}
-    for name, word in wanted.items():
-        row = found.get(name)
-        if row is None:
-            told, now, mend, names = "n’existe plus", None, "Le recréer depuis son fichier compose.", {}
-        else:
-            now, up = _state(row), is_running(row["state"])
-            if word not in RUNNING or (up and (word, now) != ("healthy", "unhealthy")):
-                continue
-            told, names = f"est {_word(now)}", {"container": name}
-            mend = f"{'Lire' if up else 'Le démarrer, et lire'} son journal et son contrôle de santé."
-        as_wanted = f", et devait être {_word(word)}" if word else ""
-        finding = _finding("container", name, word, now, f"Le conteneur attendu {quoted(name)} {told}{as_wanted}", mend)
-        finding["wording"]["started"] = None if row is None or up else name
-        yield finding | names
+def _change(places: list[str], owner: str, owners: list[str], number: str, change: str, mend: str) -> PortChange:
+    return PortChange(
+        port=places[0],
+        places=tuple(places),
+        expected=owner or None,
+        owners=tuple(owners),
+        severity="high",
+        change=f"Le port attendu {_place(places)} {change}",
+        mend=f"{mend}. {_WHERE}",
+        number=number if number.isdecimal() else None,
+    )
 
 
-def _state(row: Record) -> str:
-    return str((row["health"] or row["state"]) if is_running(row["state"]) else row["state"])
+def _wanted(expected: Rows[Expectation] | None, kind: str) -> Wanted:
+    return {row.name: row.value for row in expected or () if row.kind == kind}
 
 
-def _word(state: str | None) -> str:
-    return _STATES.get(state or "", f"dans l’état {quoted(state)}")
+class Unmet(Fault):
+    """A thing that is not there, or not as it is expected to be. `gone`: not there, as far as its source tells."""
+
+    expected: str | None = fact("Attendu")
+    now: str | None = fact("Constaté")
+    container: str = fact(default=UNSAID)
+    url: str = fact(default=UNSAID)
+    change: str = word()
+    mend: str = word()
+    started: str | None = word(default=None)
+    gone: bool = word(default=False)
 
 
-def _domains(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
+def _containers(wanted: Wanted, containers: Rows[Container]) -> Iterator[Unmet]:
+    known = containers.by(Container.name)
+    for name, state in wanted.items():
+        subjects, title = (("container", name),), f"Le conteneur attendu {quoted(name)}"
+        due = f", et devait être {_word(state)}" if state else ""
+        container = known.get(name)
+        if container is None:
+            mend = f"Le recréer depuis son fichier compose. {_WHERE}"
+            yield Unmet(subjects=subjects, expected=state, now=None, change=f"{title} n’existe plus{due}", mend=mend)
+            continue
+        up = is_running(container.state)
+        now = str((container.health or container.state) if up else container.state)
+        if state in RUNNING and (not up or (state, now) == ("healthy", "unhealthy")):
+            yield Unmet(
+                subjects=subjects,
+                expected=state,
+                now=now,
+                container=name,
+                change=f"{title} est {_word(now)}{due}",
+                mend=f"{'Lire' if up else 'Le démarrer, et lire'} son journal et son contrôle de santé. {_WHERE}",
+                started=None if up else name,
+            )
+
+
+def _word(state: str) -> str:
+    return _STATES.get(state, f"dans l’état {quoted(state)}")
+
+
+def _domains(wanted: Wanted, probes: Rows[HttpProbe]) -> Iterator[Unmet]:
     for url, status in wanted.items():
-        answers = [row for row in known if row["url"] == url]
-        seen = sorted({str(row["status"]) for row in answers if row["status"] is not None})
+        answers = probes.grouped(HttpProbe.url).get(url, ())
+        seen = sorted({str(answer.status) for answer in answers if answer.status is not None})
         if seen if not status else status in seen:
             continue
         if seen:
-            told = f"répond {listing(seen)} au lieu de {status}"
+            change = f"répond {listing(seen)} au lieu de {status}"
         elif answers:
-            told = f"ne répond plus ({answers[0]['error'] or 'sans réponse'})"
+            change = f"ne répond plus ({answers[0].error or 'sans réponse'})"
         else:
-            told = "n’est plus servie : aucun routeur n’y mène"
-        mend = "Suivre la requête par « auditlib explain » et remettre la route ou le service en état."
-        yield _finding("domain", url, status, listing(seen) or None, f"L’adresse attendue {url} {told}", mend) | {
-            "gone": not answers,
-            "url": url,
-        }
+            change = "n’est plus servie : aucun routeur n’y mène"
+        yield Unmet(
+            subjects=(("domain", url),),
+            expected=status,
+            now=listing(seen) or None,
+            url=url,
+            change=f"L’adresse attendue {url} {change}",
+            mend=f"Suivre la requête par « auditlib explain » et remettre la route ou le service en état. {_WHERE}",
+            gone=not answers,
+        )
 
 
-def _certificates(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
-    there = {row["domain"] for row in known if certifies(row)}
+def _certificates(wanted: Wanted, certificates: Rows[Certificate]) -> Iterator[Unmet]:
+    there = {certificate.domain for certificate in certificates if certifies(certificate)}
     for domain, issuer in wanted.items():
         if domain not in there:
-            told = f"Le domaine {quoted(domain)} n’a plus le certificat attendu"
-            mend = "Vérifier le résolveur ACME de son routeur et le journal de Traefik."
-            yield _finding("certificate", domain, issuer, None, told, mend) | {"gone": True}
+            yield Unmet(
+                subjects=(("certificate", domain),),
+                expected=issuer,
+                now=None,
+                change=f"Le domaine {quoted(domain)} n’a plus le certificat attendu",
+                mend=f"Vérifier le résolveur ACME de son routeur et le journal de Traefik. {_WHERE}",
+                gone=True,
+            )
 
 
-def _databases(wanted: Wanted, known: list[Record]) -> Iterator[Record]:
-    there = {row["database"]: row for row in known}
+def _databases(wanted: Wanted, databases: Rows[Database]) -> Iterator[Unmet]:
+    known = databases.by(Database.database)
     for name, kind in wanted.items():
-        row = there.get(name)
-        up = row is not None and row["running"] is not False
-        now = row["kind"] if row and up else None
-        if up and (not kind or kind == now):
+        database = known.get(name)
+        up = database is not None and database.running is not False
+        now = database.kind if database and up else None
+        if up and kind in (None, "", now):
             continue
-        told = f"est du genre {now}, et non {kind}" if up else "ne tourne plus" if row else "a disparu"
-        mend = "La redémarrer, ou la restaurer depuis sa sauvegarde."
-        yield _finding("database", name, kind, now, f"La base attendue {quoted(name)} {told}", mend) | {"gone": not row}
+        change = f"est du genre {now}, et non {kind}" if up else "ne tourne plus" if database else "a disparu"
+        yield Unmet(
+            subjects=(("database", name),),
+            expected=kind,
+            now=now,
+            change=f"La base attendue {quoted(name)} {change}",
+            mend=f"La redémarrer, ou la restaurer depuis sa sauvegarde. {_WHERE}",
+            gone=database is None,
+        )
 
 
-def _finding(kind: str, name: str, expected: str | None, now: str | None, told: str, mend: str) -> Record:
-    return {
-        "expected": expected,
-        "now": now,
-        "subjects": ((kind, name),),
-        "wording": {"told": told, "mend": f"{mend} {_WHERE}"},
-    }
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of things is judged: on which table, the sources that fill it, and what they read, in French."""
+
+    judge: Callable[[Wanted, Rows[Any]], Iterator[Unmet]]
+    table: str
+    sources: frozenset[str]
+    title: str
 
 
-# By kind: who judges, the table it reads, the sources that fill it, and what they read, in French.
-_JUDGES: dict[str, tuple[Callable[[Wanted, list[Record]], Iterator[Record]], str, frozenset[str], str]] = {
-    "container": (_containers, "containers", frozenset({"engine"}), "les conteneurs"),
-    "domain": (_domains, "http_probes", frozenset({"probes"}), "les réponses du proxy"),
-    "certificate": (_certificates, "certificates", frozenset({"acme", "tls"}), "les certificats"),
-    "database": (_databases, "databases", frozenset({"databases"}), "les bases de données"),
+_KINDS = {
+    "container": Kind(_containers, "containers", frozenset({"engine"}), "les conteneurs"),
+    "domain": Kind(_domains, "http_probes", frozenset({"probes"}), "les réponses du proxy"),
+    "certificate": Kind(_certificates, "certificates", frozenset({"acme", "tls"}), "les certificats"),
+    "database": Kind(_databases, "databases", frozenset({"databases"}), "les bases de données"),
 }
 
 
@@ -245,7 +295,7 @@ _JUDGES: dict[str, tuple[Callable[[Wanted, list[Record]], Iterator[Record]], str
     "high",
     "Les conteneurs, domaines, certificats et bases attendus sont là",
     key=("container",),
-    message="{told}.",
+    message="{change}.",
     fix=Fix(
         "{mend}",
         ("docker start {started}",),
@@ -256,40 +306,33 @@ _JUDGES: dict[str, tuple[Callable[[Wanted, list[Record]], Iterator[Record]], str
     ),
 )
 def expected_there(
-    expected: pd.DataFrame | None = None,
-    containers: pd.DataFrame | None = None,
-    http_probes: pd.DataFrame | None = None,
-    certificates: pd.DataFrame | None = None,
-    databases: pd.DataFrame | None = None,
-    sources: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    expected: Rows[Expectation] | None = None,
+    containers: Rows[Container] | None = None,
+    http_probes: Rows[HttpProbe] | None = None,
+    certificates: Rows[Certificate] | None = None,
+    databases: Rows[Database] | None = None,
+    sources: Rows[SourceStatus] | None = None,
+) -> Iterator[Unmet]:
     """What a person expects that is gone, or is not as expected. What is new is no finding.
 
     A container expected healthy may be starting; the issuer of a certificate is not judged, since authorities change
     it at will.
     """
-    given = {kind: _wanted(expected, kind) for kind in _JUDGES}
-    if not any(given.values()):
+    wanted = {name: _wanted(expected, name) for name in _KINDS}
+    if not any(wanted.values()):
         raise NotApplicable("ni conteneur, ni domaine, ni certificat, ni base attendus ne sont donnés")
-    tables = {
-        "containers": containers,
-        "http_probes": http_probes,
-        "certificates": certificates,
-        "databases": databases,
-    }
-    states = {row["source"]: row["status"] for row in records(sources)} if sources is not None else {}
-    lacking: list[tuple[str, str]] = []
-    for kind, (judge, table, read_by, what) in _JUDGES.items():
-        frame = tables[table]
-        if given[kind] and frame is None:
-            lacking.append((table, f"{what} n’ont pas été lus"))
-            continue
-        unreached = [source for source in read_by if states.get(source, "ok") != "ok"]
-        for row in judge(given[kind], records(frame)) if frame is not None else ():
+    rows = {"container": containers, "domain": http_probes, "certificate": certificates, "database": databases}
+    unreached = {source.source for source in sources or () if source.status != "ok"}
+    lacking: list[AbsentTable] = []
+    for name, kind in _KINDS.items():
+        known = rows[name]
+        if wanted[name] and known is None:
+            lacking.append(AbsentTable(kind.table, f"{kind.title} n’ont pas été lus"))
+        for fault in kind.judge(wanted[name], known) if known is not None else ():
             # What a source did not reach is not gone.
-            if row.pop("gone", False) and unreached:
-                lacking.append((table, f"{what} n’ont pas tous été lus"))
+            if fault.gone and kind.sources & unreached:
+                lacking.append(AbsentTable(kind.table, f"{kind.title} n’ont pas tous été lus"))
             else:
-                yield row
+                yield fault
     if lacking:
-        raise AbsentTable(*lacking[0])
+        raise lacking[0]

@@ -1,15 +1,30 @@
 """HOST: the accounts, disks, memory, units and firewall of the machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-import pandas as pd
-
-from auditlib.checks.cis import machine_name
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, NotApplicable, check
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import DockerEngine, Publication
+from auditlib.facts.tables.host import Disk, DockerDaemon, DockerUsage, Firewall, GroupMember, Unit
+from auditlib.facts.tables.machine import Host, Listener
+from auditlib.findings.check import Confidence, Fault, Fix, NotApplicable, check, fact, word
 from auditlib.french import listing, number, quoted, size
 from auditlib.views.ports import EVERYWHERE, exposure
+from auditlib.views.routes import Route
+
+
+def _name(host: Rows[Host]) -> str:
+    """The name of the machine, subject of what is said of it as a whole."""
+    return host[0].name if host else "localhost"
+
+
+class Commanders(Fault):
+    """Accounts that may command Docker, root aside."""
+
+    host: str
+    users: tuple[str, ...] = fact("Usagers")
+    first: str = word()
+    group: str = word()
 
 
 @check(
@@ -24,21 +39,30 @@ from auditlib.views.ports import EVERYWHERE, exposure
         ("getent group {group}",),
     ),
 )
-def commanding(docker_group: pd.DataFrame, host: pd.DataFrame) -> Iterator[Record]:
+def commanding(docker_group: Rows[GroupMember], host: Rows[Host]) -> Iterator[Commanders]:
     """Members of the group that holds Docker's socket, root aside."""
-    rows = records(docker_group)
-    if rows:
-        first = rows[0]
-        yield {
-            "host": machine_name(host),
-            "users": sorted({row["user"] for row in rows}),
-            "wording": {"first": first["user"], "group": first["group"]},
-        }
+    if docker_group:
+        users = tuple(sorted({member.user for member in docker_group}))
+        first = docker_group[0]
+        yield Commanders(host=_name(host), users=users, first=first.user, group=first.group)
 
 
 # A disk is nearly full from this share on, if less than this is left: a tenth of a large disk is a lot of room.
 _FULL, _ROOM = 0.90, 50 * 1024**3
 _INODES_LEFT = 0.05
+
+
+class FullDisk(Fault):
+    """A disk that holds Docker's data or a database's, and is nearly full."""
+
+    host: str
+    disk: str = fact("Disque")
+    holds: tuple[str, ...]
+    used: int | None
+    free: int | None
+    inodes_free: int | None
+    source: str = word()
+    measure: str = word()
 
 
 @check(
@@ -53,36 +77,51 @@ _INODES_LEFT = 0.05
         ("df -h {disk}", "df -i {disk}"),
     ),
 )
-def room(disks: pd.DataFrame, host: pd.DataFrame) -> Iterator[Record]:
-    """File systems that hold Docker's data or a database's, with little room or few inodes left.
+def room(disks: Rows[Disk], host: Rows[Host]) -> Iterator[FullDisk]:
+    """File systems that hold Docker's data or a database's, with little room or few inodes left."""
+    for disk in disks:
+        holds = tuple(what for what in disk.holds or () if what != "racine")
+        if holds and (measure := _measure(disk)):
+            yield FullDisk(
+                host=_name(host),
+                disk=disk.mountpoint,
+                holds=holds,
+                used=disk.used,
+                free=disk.free,
+                inodes_free=disk.inodes_free,
+                source=disk.mountpoint,
+                measure=measure,
+            )
+
+
+def _measure(disk: Disk) -> str:
+    """What shows that a disk is nearly full, as a French clause; "" when it is not.
 
     The share is that of `df`: what root alone may use counts as used.
     """
-    for row in records(disks):
-        holds = [what for what in row["holds"] or () if what != "racine"]
-        used, free = row["used"], row["free"]
-        full = None not in (used, free) and used + free > 0 and used / (used + free) >= _FULL and free < _ROOM
-        few = row["inodes"] and row["inodes_free"] is not None and row["inodes_free"] < _INODES_LEFT * row["inodes"]
-        if not holds or not (full or few):
-            continue
-        share = number(100 * used / (used + free)) if full else ""
-        yield {
-            "subjects": (("host", machine_name(host)), ("source", row["mountpoint"])),
-            "host": machine_name(host),
-            "disk": row["mountpoint"],
-            "holds": holds,
-            "used": used,
-            "free": free,
-            "inodes_free": row["inodes_free"],
-            "wording": {
-                "measure": f"{share} % utilisés, {size(free)} libres"
-                if full
-                else f"{number(100 - 100 * row['inodes_free'] / row['inodes'])} % des inodes sont pris"
-            },
-        }
+    used, free, inodes, left = disk.used, disk.free, disk.inodes, disk.inodes_free
+    if used is not None and free is not None and used + free > 0:
+        share = used / (used + free)
+        if share >= _FULL and free < _ROOM:
+            return f"{number(100 * share)} % utilisés, {size(free)} libres"
+    if inodes and left is not None and left < _INODES_LEFT * inodes:
+        return f"{number(100 - 100 * left / inodes)} % des inodes sont pris"
+    return ""
 
 
 _MEMORY_LEFT = 0.10
+
+
+class LittleMemory(Fault):
+    """A machine whose memory is nearly all in use."""
+
+    host: str
+    memory: int
+    memory_available: int
+    swap_free: int | None
+    left: str = word()
+    total: str = word()
+    swap: str = word()
 
 
 @check(
@@ -97,22 +136,29 @@ _MEMORY_LEFT = 0.10
         ("free -h",),
     ),
 )
-def memory(host: pd.DataFrame) -> Iterator[Record]:
+def memory(host: Rows[Host]) -> Iterator[LittleMemory]:
     """Less than a tenth of the memory can still be given: the kernel will soon have to kill."""
-    for row in records(host):
-        total, left, swap = row["memory"], row["memory_available"], row["swap"]
+    for machine in host:
+        total, left = machine.memory, machine.memory_available
         if total and left is not None and left < _MEMORY_LEFT * total:
-            swapped = (
-                f", et {size(row['swap_free'])} de swap libre sur {size(swap)}" if swap and row["swap_free"] else ""
+            yield LittleMemory(
+                host=machine.name,
+                memory=total,
+                memory_available=left,
+                swap_free=machine.swap_free,
+                left=size(left),
+                total=size(total),
+                swap=_swap(machine),
             )
-            swapped = swapped or (", et plus de swap" if swap and row["swap_free"] == 0 else "")
-            yield {
-                "host": row["name"],
-                "memory": total,
-                "memory_available": left,
-                "swap_free": row["swap_free"],
-                "wording": {"left": size(left), "total": size(total), "swap": swapped},
-            }
+
+
+def _swap(machine: Host) -> str:
+    """What is left of the swap, as the end of a clause; "" without swap, or when it is not known."""
+    if not machine.swap or machine.swap_free is None:
+        return ""
+    if not machine.swap_free:
+        return ", et plus de swap"
+    return f", et {size(machine.swap_free)} de swap libre sur {size(machine.swap)}"
 
 
 # What every container needs.
@@ -120,12 +166,23 @@ _ENGINE_UNITS = ("docker.service", "docker.socket", "containerd.service")
 _STARTED = ("enabled", "enabled-runtime", "generated", "static", "alias", "linked")
 
 
+class FailedUnit(Fault):
+    """A unit that failed, and of which something depends."""
+
+    unit: str
+    result: str | None
+    exit_status: int | None
+    dependents: tuple[str, ...] = fact("En dépendent")
+    services: tuple[str, ...]
+    outcome: str = word()
+
+
 @check(
     "HOST-004",
     "high",
     "Aucune unité dont un service dépend n’est en échec",
     key=("unit",),
-    message="L’unité « {unit} », lancée au démarrage, est en échec{result} ; en dépend : {dependents}.",
+    message="L’unité « {unit} », lancée au démarrage, est en échec{outcome} ; en dépend : {dependents}.",
     fix=Fix(
         "Lire le journal de « {unit} », corriger la cause de son échec, puis la relancer.",
         ("journalctl -u {unit} -n 100 --no-pager", "sudo systemctl restart {unit}"),
@@ -133,56 +190,74 @@ _STARTED = ("enabled", "enabled-runtime", "generated", "static", "alias", "linke
     ),
 )
 def units_needed(
-    units: pd.DataFrame, routes: pd.DataFrame | None = None, listeners: pd.DataFrame | None = None
-) -> Iterator[Record]:
+    units: Rows[Unit], routes: Rows[Route] | None = None, listeners: Rows[Listener] | None = None
+) -> Iterator[FailedUnit]:
     """Failed units of which something depends: the engine's own; and behind a route to a port of the machine.
 
     A unit that failed listens no more: it is taken for a route's when that route leads to a port where nothing listens
     and a name in it has the unit's, or when it is a socket unit of that port. The first is probable only.
     """
-    failed = [row for row in records(units) if row["active"] == "failed" and row["enabled"] in _STARTED]
     silent = _silent(routes, listeners)
     unsure = False
-    for row in failed:
-        ports = {int(port) for one in row["listens"] or () if (port := one.rpartition(":")[2]).isdecimal()}
-        certain = [route for route in silent if route["port"] in ports]
-        probable = [route for route in silent if _namesake(row["unit"], route)]
-        routed = [] if row["unit"] in _ENGINE_UNITS else certain or probable
-        dependents = [_described(route) for route in routed]
-        if row["unit"] in _ENGINE_UNITS:
-            dependents = ["tous les conteneurs et leurs ports publiés"]
-        unsure |= not dependents and (routes is None or listeners is None)
-        if dependents:
-            yield {
-                "unit": row["unit"],
-                "confidence": "certain" if certain or row["unit"] in _ENGINE_UNITS else "probable",
-                "result": row["result"],
-                "exit_status": row["exit_status"],
-                "dependents": sorted(dict.fromkeys(dependents)),
-                "services": sorted({route["service"] for route in routed if route["service"]}),
-                "wording": {"result": f" ({row['result']})" if row["result"] else ""},
-            }
+    for unit in units:
+        if unit.active != "failed" or unit.enabled not in _STARTED:
+            continue
+        ports = _ports(unit)
+        certain = [route for route in silent if route.port in ports]
+        routed = certain or [route for route in silent if _is_namesake(unit, route)]
+        if unit.unit in _ENGINE_UNITS:
+            yield _failed(unit, "certain", {"tous les conteneurs et leurs ports publiés"}, ())
+        elif routed:
+            yield _failed(unit, "certain" if certain else "probable", set(map(_described, routed)), routed)
+        else:
+            unsure |= routes is None or listeners is None
     if unsure:
         raise AbsentTable("routes", "des unités sont en échec, et on ne sait pas si un routeur dépend d’elles")
 
 
-def _silent(routes: pd.DataFrame | None, listeners: pd.DataFrame | None) -> list[Record]:
+def _failed(unit: Unit, confidence: Confidence, dependents: set[str], routes: Iterable[Route]) -> FailedUnit:
+    return FailedUnit(
+        unit=unit.unit,
+        confidence=confidence,
+        result=unit.result,
+        exit_status=unit.exit_status,
+        dependents=tuple(sorted(dependents)),
+        services=tuple(sorted({route.service for route in routes if route.service})),
+        outcome=f" ({unit.result})" if unit.result else "",
+    )
+
+
+def _silent(routes: Rows[Route] | None, listeners: Rows[Listener] | None) -> list[Route]:
     """The routes to a port of the machine where nothing listens."""
     if routes is None or listeners is None:
         return []
-    heard = {row["port"] for row in records(listeners) if row["protocol"] == "tcp"}
-    return [row for row in records(routes) if row["kind"] == "machine" and row["port"] and row["port"] not in heard]
+    heard = {listener.port for listener in listeners if listener.protocol == "tcp"}
+    return [route for route in routes if route.kind == "machine" and route.port and route.port not in heard]
 
 
-def _namesake(unit: str, route: Record) -> bool:
+def _ports(unit: Unit) -> set[int]:
+    """The ports of a socket unit."""
+    ends = [listen.rpartition(":")[2] for listen in unit.listens or ()]
+    return {int(end) for end in ends if end.isdecimal()}
+
+
+def _is_namesake(unit: Unit, route: Route) -> bool:
     """Whether a route's service or router is named after a unit."""
-    name = unit.rpartition(".")[0].partition("@")[0].lower()
-    return any(name == str(route[kind] or "").partition("@")[0].lower() for kind in ("service", "router"))
+    name = unit.unit.rpartition(".")[0].partition("@")[0].lower()
+    return any(name == (named or "").partition("@")[0].lower() for named in (route.service, route.router))
 
 
-def _described(route: Record) -> str:
-    where = f"{route['domain'] or ''}{route['path'] or ''}"
-    return f"le routeur {quoted(route['router'])}" + (f" ({where})" if where else "")
+def _described(route: Route) -> str:
+    where = f"{route.domain or ''}{route.path or ''}"
+    return f"le routeur {quoted(route.router)}" + (f" ({where})" if where else "")
+
+
+class BypassedFirewall(Fault):
+    """An active firewall, and the ports that Docker opens without it."""
+
+    host: str
+    firewalls: tuple[str, ...] = fact("Pare-feu")
+    ports: tuple[str, ...]
 
 
 @check(
@@ -200,39 +275,50 @@ def _described(route: Record) -> str:
     ),
 )
 def bypassed(
-    firewalls: pd.DataFrame,
-    publications: pd.DataFrame,
-    host: pd.DataFrame,
-    docker_engine: pd.DataFrame,
-    docker_daemon: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    firewalls: Rows[Firewall],
+    publications: Rows[Publication],
+    host: Rows[Host],
+    docker_engine: Rows[DockerEngine],
+    docker_daemon: Rows[DockerDaemon] | None = None,
+) -> Iterator[BypassedFirewall]:
     """An active firewall beside ports published on every interface.
 
     Docker redirects them before the chain that such a firewall rules. It does not when it may not touch iptables, nor
     in a rootless engine, whose ports are those of an ordinary process.
     """
-    active = sorted(row["name"] for row in records(firewalls) if row["active"])
+    active = tuple(sorted(firewall.name for firewall in firewalls if firewall.active))
     if not active:
         raise NotApplicable("aucun pare-feu actif n’a été vu sur cette machine")
-    hands_off = docker_daemon is not None and any(row["iptables"] is False for row in records(docker_daemon))
-    options = {one for row in records(docker_engine) for one in row["security_options"] or ()}
-    if hands_off or "name=rootless" in options or not any(row["local"] for row in records(docker_engine)):
+    if not _redirects(docker_engine, docker_daemon or ()):
         raise NotApplicable("les ports que ce moteur publie passent par le pare-feu, ou sont ceux d’une autre machine")
     wide = {
-        (row["host_port"], row["protocol"], row["container"])
-        for row in records(publications)
-        if row["live"] and row["host_port"] and exposure([row["host_ip"]]) == EVERYWHERE
+        (publication.host_port, publication.protocol, publication.container)
+        for publication in publications
+        if publication.live and publication.host_port and exposure([publication.host_ip]) == EVERYWHERE
     }
     if wide:
-        yield {
-            "host": machine_name(host),
-            "firewalls": active,
-            "ports": [f"{port}/{protocol} ({container})" for port, protocol, container in sorted(wide)],
-        }
+        ports = tuple(f"{port}/{protocol} ({container})" for port, protocol, container in sorted(wide))
+        yield BypassedFirewall(host=_name(host), firewalls=active, ports=ports)
+
+
+def _redirects(engines: Rows[DockerEngine], daemons: Iterable[DockerDaemon]) -> bool:
+    """Whether the engine of this machine redirects what comes for a published port before the firewall sees it."""
+    hands_off = any(daemon.iptables is False for daemon in daemons)
+    rootless = any("name=rootless" in (engine.security_options or ()) for engine in engines)
+    return not hands_off and not rootless and any(engine.local for engine in engines)
 
 
 # Less than this is not worth a line.
 _WORTH = 1024**3
+
+
+class Reclaimable(Fault):
+    """Room that Docker takes without need."""
+
+    host: str
+    reclaimable: int
+    total: str = word()
+    parts: str = word()
 
 
 @check(
@@ -248,25 +334,12 @@ _WORTH = 1024**3
         ("docker system df",),
     ),
 )
-def reclaimable(docker_usage: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Record]:
+def reclaimable(docker_usage: Rows[DockerUsage], docker_engine: Rows[DockerEngine]) -> Iterator[Reclaimable]:
     """What a clean-up would free, as the engine counts it."""
-    kinds = {
-        "images": "images",
-        "containers": "conteneurs",
-        "volumes": "volumes",
-        "build_cache": "cache de construction",
-    }
-    rows = [row for row in records(docker_usage) if row["reclaimable"]]
-    total = sum(row["reclaimable"] for row in rows)
+    kinds = DockerUsage.table.column("kind").words
+    parts = [(usage.kind, usage.reclaimable) for usage in docker_usage if usage.reclaimable]
+    total = sum(octets for _, octets in parts)
     if total >= _WORTH:
-        for engine in records(docker_engine):
-            yield {
-                "host": engine["name"],
-                "reclaimable": total,
-                "wording": {
-                    "total": size(total),
-                    "parts": listing(
-                        f"{kinds.get(row['kind'], row['kind'])} {size(row['reclaimable'])}" for row in rows
-                    ),
-                },
-            }
+        shown = listing(f"{kinds.get(kind, kind)} {size(octets)}" for kind, octets in parts)
+        for engine in docker_engine:
+            yield Reclaimable(host=engine.name, reclaimable=total, total=size(total), parts=shown)

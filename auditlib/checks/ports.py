@@ -1,18 +1,21 @@
 """PORT: host ports, taken or about to be."""
 
 import re
-from collections.abc import Iterator
-
-import pandas as pd
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from auditlib.checks.idle import Idle, commands, idle, one_family
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, check
-from auditlib.findings.commands import compose
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.compose import ComposePort
+from auditlib.facts.tables.docker import Container, Publication
+from auditlib.facts.tables.machine import Listener
+from auditlib.findings.check import UNSAID, Command, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
-from auditlib.software import PORT_HOLDERS, database, is_up
-from auditlib.views.ports import EVERYWHERE, Claim, apart, claim, exposure, free_port, used_ports, v6only_ports
+from auditlib.software import PORT_HOLDERS, is_up
+from auditlib.views.declarations import Declaration
+from auditlib.views.ports import Claim, apart, claim, free_port, used_ports, v6only_ports
 
 # What engines from 1.13 to 29 record when a published port is taken.
 _TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
@@ -26,26 +29,69 @@ _UNHEARD = "les écoutes de la machine n’ont pas été lues"
 _UNFILED = "les fichiers compose du disque n’ont pas été lus"
 
 
-def _holders(
-    wanted: Claim, listeners: list[Record], publications: list[Record], v6only: set[tuple[str, int]], claimant: str
-) -> list[tuple[str, str]]:
-    """Who holds what `wanted` claims, as (claim, French name), apart from the claimant itself."""
-    held: dict[str, str] = {}
-    for row in [*publications, *apart(listeners, publications)]:
-        one = claim(row)
-        alone = one is not None and (one.protocol, one.first) in v6only
-        if one is None or not wanted.overlaps(one, v6only=alone) or row["container"] == claimant:
-            continue
-        held.setdefault(_holder(row), one.name)
-    return [(place, holder) for holder, place in held.items()]
+class Holder(NamedTuple):
+    """What holds a port: the place, as findings name it, and who, in French."""
+
+    place: str
+    title: str
 
 
-def _holder(row: Record) -> str:
-    if row["container"]:
-        return f"le conteneur {quoted(row['container'])}"
-    if row.get("unit"):
-        return f"l’unité {quoted(row['unit'])}"
-    return f"le processus {quoted(row['process'])}" if row.get("process") else "un processus inconnu"
+@dataclass(frozen=True)
+class Bound:
+    """What is bound on the machine, and the (protocol, port) where a `::` leaves IPv4 alone."""
+
+    listeners: Sequence[Listener]
+    publications: Sequence[Publication]
+    v6only: Collection[tuple[str, int]]
+
+    @classmethod
+    def of(cls, listeners: Rows[Listener] | None, publications: Rows[Publication]) -> "Bound":
+        """The listeners, as far as they were read, and the publications in force."""
+        return cls(listeners or (), [row for row in publications if row.live], v6only_ports(listeners or ()))
+
+    def without(self, containers: Collection[str]) -> "Bound":
+        """The same, but for what is of these containers."""
+        return replace(
+            self,
+            listeners=[row for row in self.listeners if row.container not in containers],
+            publications=[row for row in self.publications if row.container not in containers],
+        )
+
+    def holders(self, claimed: Claim, claimant: str) -> list[Holder]:
+        """Who holds what is claimed, apart from the claimant itself."""
+        places: dict[str, str] = {}
+        for row in [*self.publications, *apart(list(self.listeners), self.publications)]:
+            place = claim(row)
+            if place is None or row.container == claimant:
+                continue
+            if claimed.overlaps(place, v6only=(place.protocol, place.first) in self.v6only):
+                places.setdefault(_holder(row), place.name)
+        return [Holder(place, title) for title, place in places.items()]
+
+
+def _holder(row: Publication | Listener) -> str:
+    if row.container:
+        return f"le conteneur {quoted(row.container)}"
+    unit, process = (row.unit, row.process) if isinstance(row, Listener) else (None, None)
+    if unit:
+        return f"l’unité {quoted(unit)}"
+    return f"le processus {quoted(process)}" if process else "un processus inconnu"
+
+
+def _proposed(port: int | None) -> str:
+    return f" ({port} est libre)" if port else ""
+
+
+class TakenPort(Fault):
+    """A port of a container that another holds."""
+
+    container: str
+    port: str
+    start_error: str | None
+    number: int = word()
+    effect: str = word()
+    holder: str = word()
+    proposal: str = word()
 
 
 @check(
@@ -62,64 +108,90 @@ def _holder(row: Record) -> str:
     ),
 )
 def ports_taken(
-    containers: pd.DataFrame,
-    publications: pd.DataFrame,
-    listeners: pd.DataFrame | None = None,
-    declarations: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    publications: Rows[Publication],
+    listeners: Rows[Listener] | None = None,
+    declarations: Rows[Declaration] | None = None,
+) -> Iterator[TakenPort]:
     """Starts refused for a port, and processes of the machine on the port of a publication in force.
 
     In the second case one of the two never receives what it should.
     """
-    published, listening = records(publications), records(listeners) if listeners is not None else []
-    v6only, used = v6only_ports(listening), used_ports(listeners, publications, declarations)
-    live = [row for row in published if row["live"]]
-    known = {row["name"]: row for row in records(containers)}
+    bound = Bound.of(listeners, publications)
+    used = used_ports(listeners, publications, declarations)  # type: ignore[arg-type]
+    published = publications.grouped(Publication.container)
+    known = containers.by(Container.name)
 
-    def finding(one: Claim, container: Record, effect: str, holders: list[str]) -> Record:
-        proposal = free_port(one.first, used)
-        return {
-            "container": container["name"],
-            "port": one.name,
-            "start_error": container["start_error"],
-            "wording": {
-                "number": one.first,
-                "effect": effect,
-                "holder": f"tenu par {listing(holders)}" if holders else "libre à présent, mais ne l’était pas alors",
-                "proposal": f" ({proposal} est libre)" if proposal else "",
-                **compose(container),
-            },
-        }
+    def fault(place: Claim, container: Container, effect: str, holders: list[Holder]) -> TakenPort:
+        held = f"tenu par {listing(holder.title for holder in holders)}"
+        return TakenPort(
+            container=container.name,
+            port=place.name,
+            start_error=container.start_error,
+            number=place.first,
+            effect=effect,
+            holder=held if holders else "libre à présent, mais ne l’était pas alors",
+            proposal=_proposed(free_port(place.first, used)),
+        )
 
-    for container in known.values():
-        error = container["start_error"] or ""
-        if not is_up(container["state"]) and _TAKEN.search(error):
-            for one in _refused(error, [row for row in published if row["container"] == container["name"]]):
-                holders = [holder for _, holder in _holders(one, listening, live, v6only, container["name"])]
-                yield finding(one, container, "n’a pas pu démarrer", holders)
-    # A container on the machine's own network holds ports as any process does.
-    foreign = [row for row in listening if row["process"] not in PORT_HOLDERS]
-    for one, row in [(own, row) for row in live if (own := claim(row))]:
-        # Without root the owner of a socket may be unknown: docker-proxy itself, as well as an intruder.
-        intruders = _holders(one, [r for r in foreign if r["process"]], [], v6only, row["container"])
-        if intruders:
-            holders = [holder for _, holder in intruders]
-            yield finding(one, known[row["container"]], "ne reçoit pas tout ce qui lui est destiné", holders)
+    for container in containers:
+        for refused in _refused(container, published.get(container.name, ())):
+            yield fault(refused, container, "n’a pas pu démarrer", bound.holders(refused, container.name))
+    # Without root the owner of a socket may be unknown: docker-proxy itself, as well as an intruder. A container on the
+    # machine's own network holds ports as any process does.
+    named = [row for row in bound.listeners if row.process and row.process not in PORT_HOLDERS]
+    foreign = replace(bound, listeners=named, publications=())
+    for publication in bound.publications:
+        place = claim(publication)
+        if place and (intruders := foreign.holders(place, publication.container)):
+            container = known[publication.container]
+            yield fault(place, container, "ne reçoit pas tout ce qui lui est destiné", intruders)
     if listeners is None:
         raise AbsentTable("listeners", _UNHEARD)
 
 
-def _refused(error: str, publications: list[Record]) -> list[Claim]:
-    """The claims that the engine's message names; all of the container's when it names none."""
-    claims = {one.name: one for one in map(claim, publications) if one}
-    hit = [one for one in claims.values() if (named := _PORT.search(error)) and _is_named(one, named)]
+def _refused(container: Container, publications: Sequence[Publication]) -> list[Claim]:
+    """The claims for which a start was refused: those that the engine names, all of them when it names none."""
+    if not _is_refused(container):
+        return []
+    claims = list({place.name: place for place in map(claim, publications) if place}.values())
+    match = _PORT.search(container.start_error or "")
+    named = [place for place in claims if match and _is_named(place, match)]
     # The two families of one publication are one refusal.
-    return list({(one.protocol, one.first): one for one in reversed(hit or list(claims.values()))}.values())
+    return list({(place.protocol, place.first): place for place in reversed(named or claims)}.values())
 
 
-def _is_named(one: Claim, named: re.Match[str]) -> bool:
-    protocol = named["listen"] or named["exposing"] or named["suffix"] or one.protocol
-    return one.first <= int(named["port"]) <= one.last and one.protocol == protocol.lower()
+def _is_refused(container: Container) -> bool:
+    """Whether a container is stopped because a port it wants was taken when it started."""
+    return not is_up(container.state) and bool(_TAKEN.search(container.start_error or ""))
+
+
+def _is_named(place: Claim, named: re.Match[str]) -> bool:
+    protocol = named["listen"] or named["exposing"] or named["suffix"] or place.protocol
+    return place.first <= int(named["port"]) <= place.last and place.protocol == protocol.lower()
+
+
+class ClaimedPort(Fault):
+    """A port that something at rest claims, a container or services of a file, and that another holds."""
+
+    container: str = fact(default=UNSAID)
+    state: str | None = fact(default=UNSAID)
+    compose_file: str = fact("Fichier compose", default=UNSAID)
+    lines: tuple[str, ...] = fact("Lignes", default=UNSAID)
+    services: tuple[str, ...] = fact(default=UNSAID)
+    project: str | None = fact("Projet", default=UNSAID)
+    root: str | None = fact(default=UNSAID)
+    port: str
+    held: tuple[str, ...] = fact("Déjà tenu")
+    claimant: str = word()
+    claimed: str = word()
+    number: int = word()
+    holder: str = word()
+    effect: str = word()
+    proposal: str = word()
+    place: str = word()
+    compose: Command | None = word()
+    service: str | None = word()
 
 
 @check(
@@ -135,80 +207,89 @@ def _is_named(one: Claim, named: re.Match[str]) -> bool:
     ),
 )
 def claims_free(
-    containers: pd.DataFrame,
-    publications: pd.DataFrame,
-    declarations: pd.DataFrame,
-    listeners: pd.DataFrame | None = None,
-    compose_ports: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    publications: Rows[Publication],
+    declarations: Rows[Declaration],
+    listeners: Rows[Listener] | None = None,
+    compose_ports: Rows[ComposePort] | None = None,
+) -> Iterator[ClaimedPort]:
     """Ports that stopped containers and files claim, and that a listener or publication of another owner holds.
 
     A container of the same compose service is no other owner: it took this one's place.
     """
-    published, listening = records(publications), records(listeners) if listeners is not None else []
-    v6only, used = v6only_ports(listening), used_ports(listeners, publications, declarations)
-    known = {row["name"]: row for row in records(containers)}
-    # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it.
-    refused = {_service(row) for row in known.values() if not is_up(row["state"]) and _refused_start(row)}
-    found = []
-    for one in idle(declarations):
-        kind, name = one.subject
-        container = known[name] if kind == "container" else {}
-        if _refused_start(container) or (kind == "compose_file" and one.owners & refused):
-            continue
-        # Containers of no project are not of the same service.
-        twins = {row["name"] for row in known.values() if _service(row) in one.owners and row["compose_project"]}
-        live = [row for row in published if row["live"] and row["container"] not in twins]
-        others = [row for row in listening if row["container"] not in twins]
-        holders = _holders(one.claim, others, live, v6only, name if container else "")
-        # Of a range where it chooses, the engine takes a port that is free.
-        each = (one.claim._replace(first=port, last=port) for port in range(one.claim.first, one.claim.last + 1))
-        if holders and (not one.chosen or all(_holders(single, others, live, v6only, name) for single in each)):
-            found.append((one, container.get("state"), holders))
-    held = {one: (state, holders) for one, state, holders in found}
-    for one in one_family(held):
-        state, holders = held[one]
+    used = used_ports(listeners, publications, declarations)  # type: ignore[arg-type]
+    known = containers.by(Container.name)
+    held = dict(_held(declarations, containers, Bound.of(listeners, publications)))
+    for claimant in one_family(held):
+        kind, name = claimant.subject
         # A range wants several free ports in a row.
-        proposal = free_port(one.claim.first, used) if one.claim.first == one.claim.last else None
-        own = {"container": one.subject[1], "state": state} if state else _written(one)
-        yield {
-            **own,
-            "port": one.claim.name,
-            "held": [place for place, _ in holders],
-            "subjects": (one.subject, ("port", one.claim.name)),
-            "severity": None if one.active else "info",
-            "wording": {
-                "claimant": one.title,
-                "claimed": listing(map(quoted, one.names)),
-                "number": one.claim.first,
-                "holder": listing(holder for _, holder in holders),
-                "effect": "il ne pourra pas démarrer" if one.active else "il ne pourrait pas démarrer",
-                "proposal": f" ({proposal} est libre)" if proposal else "",
-                "place": f" dans {one.place}" if one.place else "",
-                **commands(one, known),
-            },
-        }
+        proposal = free_port(claimant.claim.first, used) if claimant.claim.first == claimant.claim.last else None
+        call = commands(claimant, dict(known))
+        fault = ClaimedPort(
+            port=claimant.claim.name,
+            held=tuple(holder.place for holder in held[claimant]),
+            subjects=(claimant.subject, ("port", claimant.claim.name)),
+            severity=None if claimant.active else "info",
+            claimant=claimant.title,
+            claimed=listing(map(quoted, claimant.names)),
+            number=claimant.claim.first,
+            holder=listing(holder.title for holder in held[claimant]),
+            effect="il ne pourra pas démarrer" if claimant.active else "il ne pourrait pas démarrer",
+            proposal=_proposed(proposal),
+            place=f" dans {claimant.place}" if claimant.place else "",
+            compose=call["compose"],
+            service=call["service"],
+        )
+        if kind == "container":
+            yield replace(fault, container=name, state=known[name].state)
+        else:
+            row, lines = claimant.rows[0], tuple(map(str, claimant.lines))
+            services = claimant.names
+            yield replace(fault, compose_file=name, lines=lines, services=services, project=row.project, root=row.root)
     if listeners is None:
         raise AbsentTable("listeners", _UNHEARD)
     if compose_ports is None:
         raise AbsentTable("compose_ports", _UNFILED)
 
 
-def _service(container: Record) -> tuple[str | None, str | None]:
-    return container["compose_project"], container["compose_service"]
+def _held(
+    declarations: Rows[Declaration], containers: Rows[Container], bound: Bound
+) -> Iterator[tuple[Idle, list[Holder]]]:
+    """The claims of what is at rest that another owner holds, with who does."""
+    known = containers.by(Container.name)
+    # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it.
+    refused = {_service(container) for container in containers if _is_refused(container)}
+    for claimant in idle(declarations):  # type: ignore[arg-type]
+        kind, name = claimant.subject
+        if _is_refused(known[name]) if kind == "container" else claimant.owners & refused:
+            continue
+        # Containers of no project are not of the same service.
+        twins = {row.name for row in containers if row.compose_project and _service(row) in claimant.owners}
+        if holders := _holders(claimant, bound.without(twins)):
+            yield claimant, holders
 
 
-def _refused_start(container: Record) -> bool:
-    return bool(_TAKEN.search(container.get("start_error") or ""))
+def _holders(claimant: Idle, bound: Bound) -> list[Holder]:
+    """Who holds what is claimed; of a range where it chooses, the engine takes a port that nobody does."""
+    place, name = claimant.claim, claimant.subject[1]
+    ports = range(place.first, place.last + 1) if claimant.chosen else ()
+    if all(bound.holders(place._replace(first=port, last=port), name) for port in ports):
+        return bound.holders(place, name)
+    return []
 
 
-def _written(one: Idle) -> Record:
-    """What a finding tells of claims that a file writes."""
-    row = one.rows[0]
-    services = list(one.names)
-    return {"compose_file": one.subject[1], "lines": list(map(str, one.lines)), "services": services} | {
-        name: row[name] for name in ("project", "root")
-    }
+def _service(container: Container) -> tuple[str | None, str | None]:
+    return container.compose_project, container.compose_service
+
+
+class ContendedPort(Fault):
+    """A port that several at rest claim."""
+
+    port: str
+    claimants: tuple[str, ...] = fact("Réclamé par")
+    contenders: str = word()
+    number: int = word()
+    proposal: str = word()
 
 
 @check(
@@ -216,97 +297,62 @@ def _written(one: Idle) -> Record:
     "low",
     "Rien de ce qui est à l’arrêt ne réclame le même port qu’un autre",
     key=("port",),
-    message="Le port {port} est réclamé à la fois par {claimants} : un seul pourra démarrer.",
+    message="Le port {port} est réclamé à la fois par {contenders} : un seul pourra démarrer.",
     fix=Fix(
         "Ne laisser ce port qu’à l’un, et publier les autres ailleurs{proposal}.", (), ("ss -Hlntup sport = :{number}",)
     ),
 )
 def claims_distinct(
-    publications: pd.DataFrame,
-    declarations: pd.DataFrame,
-    listeners: pd.DataFrame | None = None,
-    compose_ports: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    publications: Rows[Publication],
+    declarations: Rows[Declaration],
+    listeners: Rows[Listener] | None = None,
+    compose_ports: Rows[ComposePort] | None = None,
+) -> Iterator[ContendedPort]:
     """Ports that several stopped containers or files claim; `info` where a profile that is not active keeps them apart.
 
     Services of one project of which a profile is not active are alternatives, meant to be started in turn.
     """
-    used = used_ports(listeners, publications, declarations)
-    groups: list[list[Idle]] = []
+    used = used_ports(listeners, publications, declarations)  # type: ignore[arg-type]
     # Of a range where it chooses, the engine takes a port that is free.
-    for one in [one for one in idle(declarations) if not one.chosen]:
-        met = [group for group in groups if any(_rivals(one, other) for other in group)]
-        groups = [*(group for group in groups if group not in met), [*(other for group in met for other in group), one]]
-    for group in groups:
-        if not _contended(group):
-            continue
-        firm = _contended([one for one in group if one.active])
-        first = min((one.claim for one in group), key=lambda one: (one.first, ":" in one.address, one.address))
-        single = all(one.claim.first == one.claim.last for one in group)
-        proposal = free_port(first.first, used) if single else None
-        yield {
-            "port": first.name,
-            "claimants": sorted({one.subject[1] for one in group}),
-            "subjects": (("port", first.name),),
-            "severity": None if firm else "info",
-            "wording": {
-                "claimants": listing(sorted({one.short for one in group})),
-                "number": first.first,
-                "proposal": f" ({proposal} est libre)" if proposal else "",
-            },
-        }
+    for group in _rivalries(claimant for claimant in idle(declarations) if not claimant.chosen):  # type: ignore[arg-type]
+        if _is_contended(group):
+            yield _contended(group, used)
     if compose_ports is None:
         raise AbsentTable("compose_ports", _UNFILED)
 
 
-def _contended(group: list[Idle]) -> bool:
+def _contended(group: list[Idle], used: Collection[int]) -> ContendedPort:
+    claims = [claimant.claim for claimant in group]
+    place = min(claims, key=lambda place: (place.first, ":" in place.address, place.address))
+    single = all(place.first == place.last for place in claims)
+    return ContendedPort(
+        port=place.name,
+        claimants=tuple(sorted({claimant.subject[1] for claimant in group})),
+        severity=None if _is_contended([claimant for claimant in group if claimant.active]) else "info",
+        contenders=listing(sorted({claimant.short for claimant in group})),
+        number=place.first,
+        proposal=_proposed(free_port(place.first, used) if single else None),
+    )
+
+
+def _rivalries(claimants: Iterable[Idle]) -> list[list[Idle]]:
+    """The claims in groups: each claim of a group is a rival of another, and of none outside."""
+    groups: list[list[Idle]] = []
+    for claimant in claimants:
+        met = [group for group in groups if any(_are_rivals(claimant, other) for other in group)]
+        others = [group for group in groups if group not in met]
+        groups = [*others, [*(other for group in met for other in group), claimant]]
+    return groups
+
+
+def _is_contended(group: list[Idle]) -> bool:
     """Whether a claim of the group cannot be satisfied along with another."""
-    return any(one.crowded for one in group) or any(_rivals(one, other) for one in group for other in group)
+    return any(claimant.crowded or _are_rivals(claimant, other) for claimant in group for other in group)
 
 
-def _rivals(one: Idle, other: Idle) -> bool:
+def _are_rivals(claimant: Idle, other: Idle) -> bool:
     """Whether two claims cannot both be satisfied, and are meant to be."""
-    if not one.claim.overlaps(other.claim) or one is other or one.same_service(other):
+    if not claimant.claim.overlaps(other.claim) or claimant is other or claimant.same_service(other):
         return False
-    projects = {project for project, _ in one.owners | other.owners}
-    return len(projects) > 1 or None in projects or (one.active and other.active)
-
-
-@check(
-    "PORT-004",
-    "critical",
-    "Aucun port de base de données n’est publié sur toutes les interfaces",
-    key=("container", "port"),
-    message="{kind} (conteneur « {container} ») est publié sur toutes les interfaces, port {host_port} : la base est "
-    "joignable de tout le réseau, et d’Internet sans pare-feu.",
-    fix=Fix(
-        "Ne pas publier le port : les conteneurs joignent la base par leur réseau Docker. S’il faut y accéder depuis "
-        "la machine, le publier sur 127.0.0.1 (« {binding} » sous « ports: »), puis recréer le service.",
-        ("{compose} up -d {service}",),
-        ("docker port {container}", "ss -Hlnt sport = :{host_port}"),
-    ),
-)
-def databases_private(publications: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
-    """Publications in force of a database's own port on every address of a family."""
-    known = {row["name"]: row for row in records(containers)}
-    found: dict[tuple[str, int], Record] = {}
-    for row in records(publications):
-        container = known[row["container"]]
-        kind = database(container["image"], row["container_port"])
-        if not (row["live"] and row["protocol"] == "tcp" and kind and exposure([row["host_ip"]]) == EVERYWHERE):
-            continue
-        one = claim(row)
-        # 0.0.0.0 and :: of one publication are one finding.
-        found.setdefault(
-            (row["container"], row["host_port"]),
-            {
-                "container": row["container"],
-                "port": one.name if one else "",
-                "kind": kind,
-                "image": container["image"],
-                "container_port": row["container_port"],
-                "host_port": row["host_port"],
-                "wording": {"binding": f"127.0.0.1:{row['host_port']}:{row['container_port']}", **compose(container)},
-            },
-        )
-    yield from found.values()
+    projects = {project for project, _ in claimant.owners | other.owners}
+    return len(projects) > 1 or None in projects or (claimant.active and other.active)

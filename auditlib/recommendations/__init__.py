@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
 from auditlib.findings.audit import Audit, Finding, with_waivers
+from auditlib.findings.check import Fault
 from auditlib.findings.policy import Policy
 from auditlib.french import listing, plural, quoted
 
@@ -103,33 +102,33 @@ def recommend(
         advised: list[Recommendation] = []
         kept: list[Recommendation] = []
         unknown: dict[str, None] = {}
-        for one in rules:
-            if one.heading == heading:
-                said, missed = _apply(one, snapshot, audit)
-                (kept if one.keep else advised).extend(said)
-                unknown |= dict.fromkeys(missed)
+        for rule in rules:
+            if rule.heading == heading:
+                recommendations, reasons = _apply(rule, snapshot, audit)
+                (kept if rule.keep else advised).extend(recommendations)
+                unknown |= dict.fromkeys(reasons)
         sections.append(Section(heading, advised, kept, list(unknown)))
     return sections
 
 
-def _apply(one: Rule, snapshot: Snapshot, audit: Audit) -> tuple[list[Recommendation], list[str]]:
+def _apply(rule: Rule, snapshot: Snapshot, audit: Audit) -> tuple[list[Recommendation], list[str]]:
     """What a rule says, and why a part of it could not be judged."""
-    found = [finding for finding in audit.live if finding.check in one.checks]
+    findings = of(audit.live, *rule.checks)
     verdicts = {result.check: result for result in audit.results}
     unknown = [
         f"{check} : {verdicts[check].reason if check in verdicts else 'ce contrôle n’a pas été exécuté.'}"
-        for check in one.checks
+        for check in rule.checks
         if check not in verdicts or verdicts[check].verdict == "unknown"
     ]
-    bound = partial(one.function, found)
-    said = []
+    bound = partial(rule.function, findings)
+    recommendations = []
     try:
         for advice in snapshot.call(bound):
-            rests = _rests(found if advice.findings is None else advice.findings, _read(snapshot, bound))
-            said.append(Recommendation(one.title, advice.seen, advice.why, advice.todo, rests))
+            rests = _rests(findings if advice.findings is None else advice.findings, _read(snapshot, bound))
+            recommendations.append(Recommendation(rule.title, advice.seen, advice.why, advice.todo, rests))
     except AbsentTable as absent:
-        unknown.append(f"« {one.title} » : {absent.reason}.")
-    return said, unknown
+        unknown.append(f"« {rule.title} » : {absent.reason}.")
+    return recommendations, unknown
 
 
 def _read(snapshot: Snapshot, function: Callable[..., object]) -> list[str]:
@@ -137,55 +136,58 @@ def _read(snapshot: Snapshot, function: Callable[..., object]) -> list[str]:
     titles = []
     for name in inspect.signature(function).parameters:
         with suppress(AbsentTable):
-            getattr(snapshot, name)
+            snapshot.named(name)
             titles.append((TABLES[name] if name in TABLES else VIEWS[name].table).title)
     return titles
 
 
-def _rests(found: Iterable[Finding], titles: Iterable[str]) -> str:
+def _rests(findings: Iterable[Finding], titles: Iterable[str]) -> str:
     """What a recommendation rests on: checks, else tables."""
-    checks = sorted({finding.check for finding in found})
+    checks = sorted({finding.check for finding in findings})
     return f"Repose sur {listing(checks)}." if checks else f"Repose sur {listing(map(quoted, titles))}, sans constat."
 
 
 # What rules are written with.
 
 
-def of(found: Iterable[Finding], *checks: str) -> list[Finding]:
+def of(findings: Iterable[Finding], *checks: str) -> list[Finding]:
     """The findings of these checks."""
-    return [finding for finding in found if finding.check in checks]
+    return [finding for finding in findings if finding.check in checks]
 
 
-def facts(found: Iterable[Finding], name: str) -> list[str]:
+F = TypeVar("F", bound=Fault)
+
+
+def faults(findings: Iterable[Finding], kind: type[F]) -> list[F]:
+    """The faults of a class that findings are about."""
+    return [finding.fault for finding in findings if isinstance(finding.fault, kind)]
+
+
+def facts(findings: Iterable[Finding], name: str) -> list[str]:
     """What the evidence of findings says under `name`, each once and in order; lists are opened."""
-    values = (finding.evidence.get(name) for finding in found)
+    values = (finding.evidence.get(name) for finding in findings)
     opened = (value if isinstance(value, list) else [value] for value in values)
     return list(dict.fromkeys(str(item) for items in opened for item in items if item is not None))
 
 
 def names(items: Iterable[str], most: int = 8) -> str:
     """« a », « b » et « c »; beyond `most`, how many more."""
-    known = list(dict.fromkeys(items))
-    shown = [quoted(name) for name in known[:most]]
-    rest = len(known) - len(shown)
+    once = list(dict.fromkeys(items))
+    shown = [quoted(name) for name in once[:most]]
+    rest = len(once) - len(shown)
     return listing([*shown, plural(rest, "autre")] if rest else shown)
 
 
-def told(found: Sequence[Finding], most: int = 3) -> str:
-    """The sentences of findings, the first few."""
-    rest = len(found) - most
+def sentences(findings: Sequence[Finding], most: int = 3) -> str:
+    """What findings say, the first few."""
+    rest = len(findings) - most
     more = [f"Et {plural(rest, 'autre constat', 'autres constats')} de même nature."] if rest > 0 else []
-    return " ".join([*(finding.message for finding in found[:most]), *more])
+    return " ".join([*(finding.message for finding in findings[:most]), *more])
 
 
-def mended(found: Sequence[Finding], most: int = 3) -> str:
-    """The fixes of findings, each once, the first few."""
-    return " ".join(list(dict.fromkeys(finding.fix.text for finding in found))[:most])
-
-
-def rows(frame: pd.DataFrame | None) -> list[Record]:
-    """The rows of a table; none when it was not read."""
-    return [] if frame is None else records(frame)
+def fixes(findings: Sequence[Finding], most: int = 3) -> str:
+    """How findings are mended, each fix once, the first few."""
+    return " ".join(list(dict.fromkeys(finding.fix.text for finding in findings))[:most])
 
 
 for _module in pkgutil.iter_modules(__path__):

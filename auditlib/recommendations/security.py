@@ -3,24 +3,32 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-import pandas as pd
-
 from auditlib.addresses import EVERY_ADDRESS
-from auditlib.facts.legacy import records
+from auditlib.checks.exposure import BypassedProxy, OpenDatabase, OpenInterface
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Publication
+from auditlib.facts.tables.policy import WaiverState
+from auditlib.facts.tables.traefik import TraefikMiddleware, TraefikRouter
 from auditlib.findings.audit import Finding
 from auditlib.french import day, listing, plural, quoted
-from auditlib.recommendations import SECURITY, Advice, facts, mended, names, of, rows, rule, told
+from auditlib.recommendations import SECURITY, Advice, facts, fixes, names, of, rule, sentences
 from auditlib.traefik.protection import PROTECTIONS, expanded, protection
+from auditlib.views.proxy import Proxy, RoutedContainer
+from auditlib.views.routes import Route
 
 # A waiver is renewed, or what it accepts mended, before it ends.
 _NOTICE_DAYS = 30
 
 
 @rule(SECURITY, "Ne publier que ce que l’extérieur doit joindre", "PORT-004", "PORT-005", "PORT-006")
-def unneeded(found: list[Finding]) -> Iterator[Advice]:
+def unneeded(findings: list[Finding]) -> Iterator[Advice]:
     """Publications that the proxy or a Docker network makes useless."""
-    if found:
-        places = [f"{quoted(one.subjects[0][1])} (port {one.evidence['host_port']})" for one in found]
+    if findings:
+        places = [
+            f"{quoted(finding.subjects[0][1])} (port {finding.fault.host_port})"
+            for finding in findings
+            if isinstance(finding.fault, OpenDatabase | OpenInterface | BypassedProxy)
+        ]
         yield Advice(
             f"Publiés sur toutes les interfaces sans nécessité : {listing(dict.fromkeys(places))}.",
             "Qui atteint la machine les atteint, sans passer par les protections de Traefik.",
@@ -31,16 +39,19 @@ def unneeded(found: list[Finding]) -> Iterator[Advice]:
 
 @rule(SECURITY, "Réserver à la machine ce qui ne sert qu’à elle", "CIS-5.14", "PORT-004", "PORT-005", "PORT-006")
 def perhaps_local(
-    found: list[Finding], proxy: pd.DataFrame, publications: pd.DataFrame, routed: pd.DataFrame | None = None
+    findings: list[Finding],
+    proxy: Rows[Proxy],
+    publications: Rows[Publication],
+    routed: Rows[RoutedContainer] | None = None,
 ) -> Iterator[Advice]:
     """Other publications on every interface: neither the proxy's nor judged by a check of ports."""
-    known = {row["container"] for row in [*records(proxy), *rows(routed)]}
-    known |= set(facts(of(found, "PORT-004", "PORT-005", "PORT-006"), "container"))
-    other = [one for one in of(found, "CIS-5.14") if one.evidence["container"] not in known]
+    judged = {row.container for row in [*proxy, *(routed or ())]}
+    judged |= set(facts(of(findings, "PORT-004", "PORT-005", "PORT-006"), "container"))
+    other = [finding for finding in of(findings, "CIS-5.14") if finding.evidence["container"] not in judged]
     wide = defaultdict(set)
-    for row in records(publications):
-        if row["live"] and row["host_ip"] in EVERY_ADDRESS:
-            wide[row["container"]].add(row["host_port"])
+    for row in publications:
+        if row.live and row.host_port is not None and row.host_ip in EVERY_ADDRESS:
+            wide[row.container].add(row.host_port)
     places = [
         f"{quoted(name)} ({listing(map(str, sorted(wide[name])))})" for name in facts(other, "container") if wide[name]
     ]
@@ -55,40 +66,40 @@ def perhaps_local(
 
 
 @rule(SECURITY, "Limiter les interfaces d’administration", "ROUTE-014", "HTTP-005")
-def interfaces(found: list[Finding]) -> Iterator[Advice]:
+def interfaces(findings: list[Finding]) -> Iterator[Advice]:
     """Interfaces of administration that answer to anybody."""
-    if found:
-        yield Advice(told(found), "Elles montrent tout, ou laissent tout faire.", mended(found))
+    if findings:
+        yield Advice(sentences(findings), "Elles montrent tout, ou laissent tout faire.", fixes(findings))
 
 
 @rule(SECURITY, "Les mêmes protections pour tous les routeurs", "ROUTE-009", "HTTP-003")
-def protections(found: list[Finding]) -> Iterator[Advice]:
+def protections(findings: list[Finding]) -> Iterator[Advice]:
     """Routers that lack what their neighbours have."""
-    if not found:
+    if not findings:
         return
-    lacking = of(found, "ROUTE-009")
+    lacking = of(findings, "ROUTE-009")
     proposed, points = facts(lacking, "proposed"), facts(lacking, "entrypoint")
     again = (
         f" Pour que le prochain routeur n’en manque pas, déclarer une fois {names(proposed)} au point d’entrée "
         f"{listing(map(quoted, points))} (« http.middlewares »), si tous ses routeurs les supportent."
     )
     yield Advice(
-        told(found),
+        sentences(findings),
         "Le domaine le moins protégé est celui par lequel on entre.",
-        mended(lacking or found) + (again if proposed else ""),
+        fixes(lacking or findings) + (again if proposed else ""),
     )
 
 
 @rule(SECURITY, "Les protections en service", "ROUTE-009", keep=True)
-def shields(found: list[Finding], traefik_middlewares: pd.DataFrame) -> Iterator[Advice]:
+def shields(findings: list[Finding], traefik_middlewares: Rows[TraefikMiddleware]) -> Iterator[Advice]:
     """Protections that Traefik applies to several routers of somebody's own, chains of them included."""
-    middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
-    kinds = {name: protection(name, row["type"]) for name, row in middlewares.items()}
-    chains = {name: row["chain"] for name, row in middlewares.items()}
+    middlewares = {row.middleware: row for row in traefik_middlewares if row.protocol == "http"}
+    kinds = {name: protection(name, row.type) for name, row in middlewares.items()}
+    chains = {name: row.chain for name, row in middlewares.items()}
     used = {
-        name: [router for router in row["used_by"] or () if not router.endswith("@internal")]
+        name: [router for router in row.used_by or () if not router.endswith("@internal")]
         for name, row in middlewares.items()
-        if row["status"] == "enabled" and {kinds.get(one) for one in expanded([name], chains)} & PROTECTIONS.keys()
+        if row.status == "enabled" and {kinds.get(link) for link in expanded([name], chains)} & PROTECTIONS.keys()
     }
     shared = [f"{quoted(name)} ({plural(len(own), 'routeur')})" for name, own in used.items() if len(own) > 1]
     if shared:
@@ -101,23 +112,23 @@ def shields(found: list[Finding], traefik_middlewares: pd.DataFrame) -> Iterator
 
 
 @rule(SECURITY, "Un mot de passe pour chaque base", "DB-004", "DB-005")
-def passwords(found: list[Finding]) -> Iterator[Advice]:
+def passwords(findings: list[Finding]) -> Iterator[Advice]:
     """Databases that answer to anybody who reaches them, or listen to the whole network."""
-    if found:
-        yield Advice(told(found), "Le réseau est alors leur seule défense.", mended(found))
+    if findings:
+        yield Advice(sentences(findings), "Le réseau est alors leur seule défense.", fixes(findings))
 
 
 @rule(SECURITY, "Un relais devant le socket de Docker", "CIS-5.32")
-def socket(found: list[Finding]) -> Iterator[Advice]:
+def socket(findings: list[Finding]) -> Iterator[Advice]:
     """Containers that hold the engine's socket."""
-    if not found:
+    if not findings:
         return
-    writable = facts([one for one in found if one.evidence["writable"]], "container")
-    reading = facts([one for one in found if not one.evidence["writable"]], "container")
-    said = [f"{names(reading)} : monté en lecture seule"] if reading else []
-    said += [f"{names(writable)} : monté en écriture"] if writable else []
+    writable = facts([finding for finding in findings if finding.evidence["writable"]], "container")
+    reading = facts([finding for finding in findings if not finding.evidence["writable"]], "container")
+    clauses = [f"{names(reading)} : monté en lecture seule"] if reading else []
+    clauses += [f"{names(writable)} : monté en écriture"] if writable else []
     yield Advice(
-        f"Le socket de Docker est dans des conteneurs ; {' ; '.join(said)}.",
+        f"Le socket de Docker est dans des conteneurs ; {' ; '.join(clauses)}.",
         "Même en lecture seule, un montage n’arrête aucun appel à l’API : qui prend ce conteneur prend la machine.",
         ("Garder la lecture seule, et mettre" if reading else "Mettre")
         + " un proxy de socket qui ne laisse passer que les GET utiles ; lui seul garde le socket.",
@@ -125,46 +136,51 @@ def socket(found: list[Finding]) -> Iterator[Advice]:
 
 
 @rule(SECURITY, "Les mêmes options TLS pour un même domaine")
-def tls_options(found: list[Finding], traefik_routers: pd.DataFrame, routes: pd.DataFrame) -> Iterator[Advice]:
+def tls_options(findings: list[Finding], traefik_routers: Rows[TraefikRouter], routes: Rows[Route]) -> Iterator[Advice]:
     """Domains whose routers name different TLS options: Traefik then serves the default ones to all."""
-    options = {row["router"]: row["tls_options"] for row in records(traefik_routers) if row["tls"]}
+    options = {router.router: router.tls_options for router in traefik_routers if router.tls}
     named: dict[str, set[str]] = defaultdict(set)
-    for row in records(routes):
-        if row["domain"] and options.get(row["router"]):
-            named[row["domain"]].add(options[row["router"]])
+    for route in routes:
+        if route.domain and (name := options.get(route.router)):
+            named[route.domain].add(name)
     mixed = {domain: own for domain, own in named.items() if len(own) > 1}
     if mixed:
-        said = [f"{quoted(domain)} ({listing(sorted(own))})" for domain, own in mixed.items()]
+        clauses = [f"{quoted(domain)} ({listing(sorted(own))})" for domain, own in mixed.items()]
         yield Advice(
-            f"Options TLS différentes selon le routeur d’un même domaine : {listing(said)}.",
+            f"Options TLS différentes selon le routeur d’un même domaine : {listing(clauses)}.",
             "Elles se négocient avant que la route soit connue : Traefik revient alors aux options par défaut.",
             "Donner les mêmes options à tous les routeurs de chaque domaine, ou les déclarer au point d’entrée.",
         )
 
 
 @rule(SECURITY, "Des versions fixes et à jour", "LOG-003", "CONT-006")
-def versions(found: list[Finding]) -> Iterator[Advice]:
+def versions(findings: list[Finding]) -> Iterator[Advice]:
     """Updates that programs announce, and images without a fixed version."""
-    announced, floating = of(found, "LOG-003"), of(found, "CONT-006")
-    if found:
+    announced, floating = of(findings, "LOG-003"), of(findings, "CONT-006")
+    if findings:
         loose = [f"Sans version fixe : {names(facts(floating, 'container'))}."] if floating else []
-        todo = [mended(announced)] if announced else []
+        todo = [fixes(announced)] if announced else []
         todo += ["Fixer la version de ces images, pour choisir le jour où elles changent."] if floating else []
         yield Advice(
-            " ".join([*([told(announced)] if announced else []), *loose]),
+            " ".join([*([sentences(announced)] if announced else []), *loose]),
             "Une mise à jour se choisit : ni oubliée, ni subie.",
             " ".join(todo),
         )
 
 
 @rule(SECURITY, "Des dérogations qui ne survivent pas à leur motif", "WAIVER-001", "WAIVER-002")
-def waivers_ending(found: list[Finding], waivers: pd.DataFrame) -> Iterator[Advice]:
+def waivers_ending(findings: list[Finding], waivers: Rows[WaiverState]) -> Iterator[Advice]:
     """Waivers that have ended or designate nothing, and those that end within a month of the snapshot."""
-    near = [row for row in records(waivers) if row["days_left"] is not None and 0 <= row["days_left"] <= _NOTICE_DAYS]
-    if found or near:
-        said = [f"{row['check']} sur {quoted(row['subject'])}, le {day(row['expires'])}" for row in near]
+    near = [
+        f"{waiver.check} sur {quoted(waiver.subject)}, le {day(waiver.expires)}"
+        for waiver in waivers
+        if waiver.expires and waiver.days_left is not None and 0 <= waiver.days_left <= _NOTICE_DAYS
+    ]
+    if findings or near:
+        clauses = [sentences(findings)] if findings else []
+        clauses += [f"Expirent bientôt : {listing(near)}."] if near else []
         yield Advice(
-            " ".join([*([told(found)] if found else []), *([f"Expirent bientôt : {listing(said)}."] if said else [])]),
+            " ".join(clauses),
             "Le jour venu, le constat revient sans que rien n’ait changé sur la machine.",
             "Corriger ce qu’elles acceptent, ou les renouveler avec une nouvelle date et un motif qui vaut encore.",
         )

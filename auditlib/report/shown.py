@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -74,7 +74,7 @@ def _finding_html(finding: Finding) -> str:
         + (f"<p><strong>Dérogation.</strong> {prose(_waiver(finding))}</p>" if finding.waived else "")
         + f'<details class="more"><summary>{_folded(finding)}</summary>{_commands_html(finding.fix.commands)}'
         + (f"<p><strong>Vérifier.</strong></p>{_commands_html(finding.fix.verify)}" if finding.fix.verify else "")
-        + f"<p><strong>Preuve.</strong></p>{_evidence_html(finding.evidence)}</details></article>"
+        + f"<p><strong>Preuve.</strong></p>{_evidence_html(finding)}</details></article>"
     )
 
 
@@ -165,36 +165,24 @@ _FACTS = {
     "capabilities": "Capacités",
     "causes": "Causes",
     "certificate": "Certificat",
-    "claimants": "Réclamé par",
     "compose_file": "Fichier compose",
     "daemon_limit": "Limite réglée au démon",
-    "dependents": "En dépendent",
     "destinations": "Points de montage",
-    "differences": "Différences",
-    "disk": "Disque",
     "days": "Jours",
     "drops": "Écarte le conteneur",
     "engine": "Version du moteur",
-    "expected": "Attendu",
-    "firewalls": "Pare-feu",
     "folders": "Dossiers",
     "headers": "En-têtes absents",
-    "held": "Déjà tenu",
     "keys": "Réglages",
     "known": "Résolveurs déclarés",
     "labels": "Étiquettes",
-    "lines": "Lignes",
     "listened": "Ports écoutés",
     "listener": "Socket",
     "loopback": "Sur la boucle locale seulement",
     "newer": "Image que désigne l’étiquette",
-    "now": "Constaté",
-    "other_subnet": "Autre sous-réseau",
     "others": "Autres routeurs",
-    "owners": "Tenu par",
     "places": "Joignable par",
     "predicted": "Routeurs prévus",
-    "problems": "Défauts",
     "project": "Projet",
     "proposal": "Règle proposée",
     "proposals": "Étiquettes proposées",
@@ -202,9 +190,7 @@ _FACTS = {
     "proxy": "Proxy",
     "proxy_networks": "Réseaux de Traefik",
     "registries": "Registres",
-    "route": "Route de la machine",
     "routers": "Routeurs",
-    "secrets": "Secrets",
     "servers": "Serveurs",
     "shared": "Réseaux communs",
     "siblings": "Voisins comparés",
@@ -228,9 +214,9 @@ def fact_labels() -> dict[str, str]:
     return {column.name: column.label for table in reversed(tables) for column in table.columns} | _FACTS
 
 
-def _evidence_html(evidence: Mapping[str, Any]) -> str:
-    labels = fact_labels()
-    known = {name: value for name, value in evidence.items() if value not in (None, "", [])}
+def _evidence_html(finding: Finding) -> str:
+    labels = fact_labels() | finding.fault.labels()
+    known = {name: value for name, value in finding.evidence.items() if value not in (None, "", [])}
     items = (f"<dt>{prose(labels.get(n, n))}</dt><dd>{breakable(_fact(value))}</dd>" for n, value in known.items())
     return f"<dl>{''.join(items)}</dl>"
 
