@@ -226,7 +226,7 @@ def fact_labels() -> dict[str, str]:
 
 
 def _evidence_html(finding: Finding) -> str:
-    labels = fact_labels() | finding.fault.labels()
+    labels = fact_labels() | finding.fault.fact_labels()
     known = {name: value for name, value in finding.evidence.items() if value not in (None, "", [])}
     items = (f"<dt>{prose(labels.get(n, n))}</dt><dd>{breakable(_fact(value))}</dd>" for n, value in known.items())
     return f"<dl>{''.join(items)}</dl>"
