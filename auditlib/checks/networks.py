@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from auditlib.checks.routes import is_contained
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, ContainerNetwork
 from auditlib.findings.check import Fault, Fix, NotApplicable, check, fact, word
@@ -138,7 +139,7 @@ def shared_network(
 ) -> Iterator[Unreached]:
     """Routed containers on none of Traefik's networks. On the host's network, Traefik reaches every bridge."""
     traefik = proxy[0]
-    if not traefik.container or traefik.network_mode == "host":
+    if traefik.container is None or not is_contained(traefik):
         raise NotApplicable("Traefik utilise le réseau de la machine, d’où tous les réseaux Docker sont joignables")
     own = tuple(sorted(traefik.networks or ()))
     for route in routed:
@@ -221,7 +222,7 @@ def network_chosen(
 
 def _reached(networks: tuple[str, ...], traefik: Proxy) -> tuple[str, ...]:
     """Those of some networks that Traefik reaches: its own, or any from the machine's network."""
-    if not traefik.container or traefik.network_mode == "host":
+    if not is_contained(traefik):
         return networks
     return tuple(network for network in networks if network in (traefik.networks or ()))
 
