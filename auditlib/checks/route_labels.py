@@ -107,13 +107,13 @@ def routed_as_asked(
     provider that does not answer (ROUTE-020), and stacks that are wholly stopped (ROUTE-012). Replicas, and what
     `docker compose run` leaves behind, are served by the container of their service that is routed.
     """
-    known = containers.by(Container.name)
-    routed = {_service(known[decision.container]) for decision in docker_decisions if decision.decision == "routed"}
+    by_name = containers.by(Container.name)
+    routed = {_service(by_name[decision.container]) for decision in docker_decisions if decision.decision == "routed"}
     active = {container.compose_project for container in containers if is_up(container.state)}
-    proxies = [name for name in traefiks(containers, container_listeners) if is_up(known[name].state)]
+    proxies = [name for name in traefiks(containers, container_listeners) if is_up(by_name[name].state)]
     silent = _silent(provider_differences, predicted_routers)
     for decision in docker_decisions:
-        container = known[decision.container]
+        container = by_name[decision.container]
         loss = _lost(decision) or silent.get(container.name)
         if loss is None or not _asks(_labels(labels, container.name)):
             continue
@@ -187,9 +187,9 @@ def _silent(
     if provider_differences is None:
         return _disabled(predicted_routers or ())
     missed = [
-        one
-        for one in provider_differences
-        if (one.kind, one.side, one.cause) == ("router", "predicted", "missed_event")
+        difference
+        for difference in provider_differences
+        if (difference.kind, difference.side, difference.cause) == ("router", "predicted", "missed_event")
     ]
     return {
         container: _Loss("event", f"Traefik n’a pas {quoted(router.name)}", router.reason)
@@ -403,8 +403,8 @@ def _misspelt(container: Container, faults: Sequence[spelling.Fault]) -> Misspel
 
 
 def _spelled(faults: Sequence[spelling.Fault]) -> str:
-    known = [f"{quoted(fault.proposal)} au lieu de {quoted(fault.shown)}" for fault in faults if fault.proposal]
+    spellings = [f"{quoted(fault.proposal)} au lieu de {quoted(fault.shown)}" for fault in faults if fault.proposal]
     others = listing(quoted(fault.shown) for fault in faults if not fault.proposal)
-    parts = [f"Écrire {listing(known)}"] if known else []
-    parts += [f"{'corriger ou retirer' if known else 'Corriger ou retirer'} {others}"] if others else []
+    parts = [f"Écrire {listing(spellings)}"] if spellings else []
+    parts += [f"{'corriger ou retirer' if spellings else 'Corriger ou retirer'} {others}"] if others else []
     return f"{', '.join(parts)}, puis recréer le conteneur."

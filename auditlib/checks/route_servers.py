@@ -41,12 +41,12 @@ def _served(live: _Loaded, predicted: _Loaded) -> list[AnyServer]:
     routers, services, servers = predicted if None in live else live
     if routers is None or services is None or servers is None:
         raise AbsentTable("traefik_routers", "ni l’API de Traefik ni sa configuration n’ont été lues")
-    known = {(service.protocol, service.service): service for service in services}
+    by_name = {(service.protocol, service.service): service for service in services}
     used = {
         (router.protocol, name)
         for router in routers
         if router.status != "disabled"
-        for name in leaves(router.service, router.protocol, known)
+        for name in leaves(router.service, router.protocol, by_name)
     }
     return [server for server in servers if (server.protocol, server.service) in used and _is_certain(server)]
 
@@ -169,8 +169,8 @@ def _port_remedy(server: AnyServer, port: int, others: Sequence[int], *, here: b
     own, _, provider = server.service.rpartition("@")
     if provider != "docker":
         return f"Corriger le port dans l’adresse {quoted(server.url)} du service {quoted(own)}, ou celui du programme."
-    wanted = str(others[0]) if len(others) == 1 else "<port>"
-    label = quoted(f"traefik.{server.protocol}.services.{own}.loadbalancer.server.port={wanted}")
+    heard = str(others[0]) if len(others) == 1 else "<port>"
+    label = quoted(f"traefik.{server.protocol}.services.{own}.loadbalancer.server.port={heard}")
     return f"Donner à Traefik le port écouté, par l’étiquette {label}, ou faire écouter le programme sur {port}."
 
 
@@ -355,9 +355,9 @@ def _silence(host: str, port: int, bound: Sequence[str], traefik: Proxy) -> _Sil
         why = "le programme n’écoute que sur la boucle locale de la machine, que le conteneur n’atteint pas"
         widen = f"Le faire écouter sur l’adresse que Traefik appelle ({host}), plutôt que sur la boucle locale."
         return _Silence(why, widen)
-    near, wanted = is_loopback(host), parsed(host)
-    answers = (is_everywhere(held) or parsed(held) == wanted or (near and is_loopback(held)) for held in bound)
-    if wanted is None or any(answers):
+    near, address = is_loopback(host), parsed(host)
+    answers = (is_everywhere(held) or parsed(held) == address or (near and is_loopback(held)) for held in bound)
+    if address is None or any(answers):
         return None
     move = f"Le faire écouter aussi sur {host}, ou appeler {bound[0]}:{port}."
     return _Silence(f"le programme n’écoute que sur {listing(bound)}", move)

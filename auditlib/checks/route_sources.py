@@ -274,8 +274,8 @@ def engine_answers(
         return
     if traefik_services is None and log_events is None:
         raise AbsentTable("traefik_services", "ni l’API de Traefik ni son journal n’ont été lus")
-    refusal, wanted = _refusal(log_events or ()), _of_docker(predicted_services)
-    if _of_docker(traefik_services) or (refusal is None and (traefik_services is None or not wanted)):
+    refusal, predicted = _refusal(log_events or ()), _of_docker(predicted_services)
+    if _of_docker(traefik_services) or (refusal is None and (traefik_services is None or not predicted)):
         return
     version = running_version(traefik, traefik_static, containers)  # type: ignore[arg-type]
     engine = docker_engine[0].version if docker_engine else None
@@ -292,8 +292,8 @@ def engine_answers(
         example=refusal.example if refusal else None,
         named=f" ({quoted(container)})" if container else "",
         why=_disagreement(_spoken(version), engine) if outdated else _why(cause),
-        effect=f"ce que les étiquettes déclarent ({plural(wanted, 'service')}) ne répond pas"
-        if wanted
+        effect=f"ce que les étiquettes déclarent ({plural(predicted, 'service')}) ne répond pas"
+        if predicted
         else "aucun conteneur ne peut être routé",
         remedy=_VERSION_REMEDY if outdated else _socket(cause),
         api=api_url(traefik, "overview"),

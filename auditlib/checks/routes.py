@@ -194,9 +194,9 @@ def _ways(
     ways: dict[tuple[str, str], list[str]] = {("traefik", "api@internal"): []} if insecure else {}
     if routers is None or middlewares is None:
         return ways
-    known = http_middlewares(middlewares)
+    http = http_middlewares(middlewares)
     for router in routers:
-        kinds = {name: protection(name, known[name].type) for name in in_front(router, known) if name in known}
+        kinds = {name: protection(name, http[name].type) for name in in_front(router, http) if name in http}
         for entrypoint in _api_entrypoints(router, insecure=insecure):
             if "authentication" in kinds.values():
                 ways.pop((entrypoint, router.router), None)
