@@ -3,18 +3,29 @@
 import datetime as dt
 from collections.abc import Iterator
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, check
-from auditlib.findings.commands import compose
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.compose import ComposeService
+from auditlib.facts.tables.databases import Database
+from auditlib.facts.tables.docker import Container, DockerEngine, Publication
+from auditlib.facts.tables.host import DockerDaemon
+from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.french import instant, listing, plural, quoted, size
 from auditlib.software import is_running, is_up
+from auditlib.views.proxy import RoutedContainer
 
 # A container that the engine restarted at least this often, the last time this recently, is in a loop.
 LOOP_RESTARTS = 3
 LOOP_WINDOW = dt.timedelta(minutes=15)
+
+
+class Unhealthy(Fault):
+    """A container whose health check fails."""
+
+    container: str
+    state: str | None
+    image: str | None
+    consequence: str = word()
 
 
 @check(
@@ -34,17 +45,29 @@ LOOP_WINDOW = dt.timedelta(minutes=15)
         ("docker inspect --format '{{{{.State.Health.Status}}}}' {container}",),
     ),
 )
-def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Iterator[Record]:
+def healthy(containers: Rows[Container], routed: Rows[RoutedContainer] | None = None) -> Iterator[Unhealthy]:
     """Containers whose health check fails. Traefik drops them (`pkg/provider/docker/config.go`, keepContainer).
 
     The engine also calls unhealthy what it stopped probing, a container stopped or paused (`container/health.go`).
     """
-    by_traefik = {row["container"] for row in records(routed) if row["docker"]} if routed is not None else set()
-    for row in records(containers):
-        if row["health"] == "unhealthy" and is_running(row["state"]):
-            dropped = "Traefik ne lui envoie plus aucune requête." if row["name"] in by_traefik else ""
-            facts = {"container": row["name"], "state": row["state"], "image": row["image"]}
-            yield {**facts, "wording": {"consequence": dropped}}
+    by_traefik = {route.container for route in routed or () if route.docker}
+    for container in containers:
+        if container.health == "unhealthy" and is_running(container.state):
+            dropped = "Traefik ne lui envoie plus aucune requête." if container.name in by_traefik else ""
+            yield Unhealthy(container=container.name, state=container.state, image=container.image, consequence=dropped)
+
+
+class Looping(Fault):
+    """A container that restarts again and again."""
+
+    container: str
+    state: str | None
+    restart_count: int | None
+    exit_code: int | None
+    restart_policy: str | None
+    restarts: str = word()
+    ending: str = word()
+    since: str = word()
 
 
 @check(
@@ -61,35 +84,52 @@ def healthy(containers: pd.DataFrame, routed: pd.DataFrame | None = None) -> Ite
         ("docker inspect --format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' {container}",),
     ),
 )
-def steady(containers: pd.DataFrame, docker_engine: pd.DataFrame) -> Iterator[Record]:
+def steady(containers: Rows[Container], docker_engine: Rows[DockerEngine]) -> Iterator[Looping]:
     """Containers that are restarting now, or that the engine restarted several times, the last time just now.
 
     The engine counts restarts since the container was created: a count alone says nothing of today.
     """
-    now = records(docker_engine)[0]["clock"] if len(docker_engine) else None
-    for row in records(containers):
-        recent = now is not None and row["started"] is not None and now - row["started"] < LOOP_WINDOW
-        again = is_running(row["state"]) and (row["restart_count"] or 0) >= LOOP_RESTARTS and recent
-        if row["state"] == "restarting" or again:
-            # The engine forgets how the last run ended once the next one runs.
-            ended = row["state"] == "restarting" and row["exit_code"] is not None
-            yield {
-                "container": row["name"],
-                "state": row["state"],
-                "restart_count": row["restart_count"],
-                "exit_code": row["exit_code"],
-                "restart_policy": row["restart_policy"],
-                "wording": {
-                    "restarts": plural(row["restart_count"] or 0, "redémarrage"),
-                    "ending": f", code de sortie {row['exit_code']}" if ended else "",
-                    "since": f", dernier démarrage le {instant(row['started'])}" if row["started"] else "",
-                    **compose(row),
-                },
-            }
+    now = docker_engine[0].clock if docker_engine else None
+    for container in containers:
+        restarting = container.state == "restarting"
+        if not restarting and not _restarted_just_now(container, now):
+            continue
+        # The engine forgets how the last run ended once the next one runs.
+        ended = restarting and container.exit_code is not None
+        yield Looping(
+            container=container.name,
+            state=container.state,
+            restart_count=container.restart_count,
+            exit_code=container.exit_code,
+            restart_policy=container.restart_policy,
+            restarts=plural(container.restart_count or 0, "redémarrage"),
+            ending=f", code de sortie {container.exit_code}" if ended else "",
+            since=f", dernier démarrage le {instant(container.started)}" if container.started else "",
+        )
+
+
+def _restarted_just_now(container: Container, now: dt.datetime | None) -> bool:
+    """Whether the engine restarted a running container several times, the last time a moment ago."""
+    if now is None or container.started is None or not is_running(container.state):
+        return False
+    return (container.restart_count or 0) >= LOOP_RESTARTS and now - container.started < LOOP_WINDOW
 
 
 # How a container that was asked to stop ends: interrupted, killed, terminated (128 + signal). No error of its own.
 _STOPPED_BY_HAND = (0, 130, 137, 143)
+
+
+class Failed(Fault):
+    """A container that ended with an error, and should run."""
+
+    container: str
+    exit_code: int
+    finished: dt.datetime | None
+    restart_policy: str | None
+    start_error: str | None
+    duty: str = word()
+    when: str = word()
+    cause: str = word()
 
 
 @check(
@@ -107,31 +147,37 @@ _STOPPED_BY_HAND = (0, 130, 137, 143)
         ("docker inspect --format '{{{{.State.Status}}}} {{{{.State.ExitCode}}}}' {container}",),
     ),
 )
-def running(containers: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Record]:
+def running(containers: Rows[Container], publications: Rows[Publication]) -> Iterator[Failed]:
     """Containers that ended with an error though their restart policy, or a port that they publish, wants them up.
 
     Without either, a container may be a task that is over. A code of a signal is that of a stop that was asked for, or
     of a lack of memory (CONT-005). The engine does not tell who stopped it: probable only.
     """
-    publishing = {row["container"] for row in records(publications)}
-    for row in records(containers):
-        kept, code = row["restart_policy"] not in (None, "no"), row["exit_code"]
-        wanted = kept or row["name"] in publishing
-        if row["state"] != "exited" or code is None or code in _STOPPED_BY_HAND or row["oom_killed"] or not wanted:
+    publishing = publications.grouped(Publication.container)
+    for container in containers:
+        code, kept = container.exit_code, container.restart_policy not in (None, "no")
+        if container.state != "exited" or code is None or code in _STOPPED_BY_HAND or container.oom_killed:
             continue
-        yield {
-            "container": row["name"],
-            "exit_code": code,
-            "finished": row["finished"],
-            "restart_policy": row["restart_policy"],
-            "start_error": row["start_error"],
-            "wording": {
-                "duty": f"politique {quoted(row['restart_policy'])}" if kept else "il publie un port",
-                "when": f", le {instant(row['finished'])}" if row["finished"] else "",
-                "cause": f" : {row['start_error'].rstrip('.')}" if row["start_error"] else "",
-                **compose(row),
-            },
-        }
+        if kept or container.name in publishing:
+            yield Failed(
+                container=container.name,
+                exit_code=code,
+                finished=container.finished,
+                restart_policy=container.restart_policy,
+                start_error=container.start_error,
+                duty=f"politique {quoted(container.restart_policy)}" if kept else "il publie un port",
+                when=f", le {instant(container.finished)}" if container.finished else "",
+                cause=f" : {container.start_error.rstrip('.')}" if container.start_error else "",
+            )
+
+
+class Unrestarted(Fault):
+    """A container that others count on, without restart policy."""
+
+    container: str
+    restart_policy: str
+    role: str
+    policy: str = word()
 
 
 @check(
@@ -148,30 +194,37 @@ def running(containers: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Re
     ),
 )
 def restarting(
-    containers: pd.DataFrame, routed: pd.DataFrame | None = None, databases: pd.DataFrame | None = None
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    routed: Rows[RoutedContainer] | None = None,
+    databases: Rows[Database] | None = None,
+) -> Iterator[Unrestarted]:
     """Containers without restart policy, of those that others count on."""
-    roles: dict[str, str] = {}
-    if databases is not None:
-        roles |= {row["container"]: f"base {row['kind']}" for row in records(databases) if row["container"]}
-    if routed is not None:
-        roles |= {row["container"]: "routé par Traefik" for row in records(routed)}
-    for row in records(containers):
-        if row["restart_policy"] == "no" and is_up(row["state"]) and row["name"] in roles:
-            yield {
-                "container": row["name"],
-                "restart_policy": "no",
-                "role": roles[row["name"]],
-                "wording": {
-                    "policy": "« restart: unless-stopped » à son service dans le fichier compose"
-                    if row["compose_project"]
-                    else "« --restart unless-stopped » à la commande qui le crée",
-                    **compose(row),
-                },
-            }
+    roles = {database.container: f"base {database.kind}" for database in databases or () if database.container}
+    roles |= {route.container: "routé par Traefik" for route in routed or ()}
+    for container in containers:
+        if container.restart_policy == "no" and is_up(container.state) and container.name in roles:
+            yield Unrestarted(
+                container=container.name,
+                restart_policy="no",
+                role=roles[container.name],
+                policy="« restart: unless-stopped » à son service dans le fichier compose"
+                if container.compose_project
+                else "« --restart unless-stopped » à la commande qui le crée",
+            )
     for name, table in (("routed", routed), ("databases", databases)):
         if table is None:
             raise AbsentTable(name, "on ne sait pas quels conteneurs sont routés, ou sont des bases de données")
+
+
+class OutOfMemory(Fault):
+    """A container that was killed for lack of memory."""
+
+    container: str
+    state: str | None
+    memory_limit: int | None
+    finished: dt.datetime | None
+    when: str = word()
+    limit: str = word()
 
 
 @check(
@@ -187,22 +240,27 @@ def restarting(
         ("docker inspect --format '{{{{.State.OOMKilled}}}} {{{{.HostConfig.Memory}}}}' {container}",),
     ),
 )
-def fed(containers: pd.DataFrame) -> Iterator[Record]:
+def fed(containers: Rows[Container]) -> Iterator[OutOfMemory]:
     """Containers that the kernel killed for memory, as the engine recorded it at their last end."""
-    for row in records(containers):
-        if row["oom_killed"]:
-            limit = row["memory_limit"]
-            yield {
-                "container": row["name"],
-                "state": row["state"],
-                "memory_limit": limit,
-                "finished": row["finished"],
-                "wording": {
-                    "when": f" le {instant(row['finished'])}" if row["finished"] else "",
-                    "limit": f"limite de {size(limit)}" if limit is not None else "sans limite propre",
-                    **compose(row),
-                },
-            }
+    for container in containers:
+        if container.oom_killed:
+            limit = container.memory_limit
+            yield OutOfMemory(
+                container=container.name,
+                state=container.state,
+                memory_limit=limit,
+                finished=container.finished,
+                when=f" le {instant(container.finished)}" if container.finished else "",
+                limit=f"limite de {size(limit)}" if limit is not None else "sans limite propre",
+            )
+
+
+class Moving(Fault):
+    """An image whose reference does not fix its version."""
+
+    container: str
+    image: str
+    why: str = word()
 
 
 @check(
@@ -222,22 +280,21 @@ def fed(containers: pd.DataFrame) -> Iterator[Record]:
         ("docker inspect --format '{{{{.Config.Image}}}}' {container}",),
     ),
 )
-def versioned(containers: pd.DataFrame, compose_services: pd.DataFrame | None = None) -> Iterator[Record]:
+def versioned(containers: Rows[Container], compose_services: Rows[ComposeService] | None = None) -> Iterator[Moving]:
     """Images without tag or digest, or whose tag holds no figure (latest, stable, alpine…): it moves.
 
     An image that Compose builds here has the version of its sources.
     """
-    services = [] if compose_services is None else records(compose_services)
-    built = {(row["project"], row["service"]) for row in services if row["build"]}
-    for row in records(containers):
-        image = row["image"] or ""
+    built = {(service.project, service.service) for service in compose_services or () if service.build}
+    for container in containers:
+        project, service, image = container.compose_project, container.compose_service, container.image
+        if not image or "@" in image or _is_identifier(image) or (project, service) in built:
+            continue
         name, _, tag = image.rpartition("/")[2].partition(":")
-        own = (row["compose_project"], row["compose_service"])
-        made_here = own in built or (own[0] and name in (f"{own[0]}-{own[1]}", f"{own[0]}_{own[1]}"))
-        fixed = "@" in image or any(char.isdigit() for char in tag) or not image or _is_identifier(image)
-        if not fixed and not made_here:
+        built_here = project and name in (f"{project}-{service}", f"{project}_{service}")
+        if not built_here and not any(char.isdigit() for char in tag):
             why = f"l’étiquette {quoted(tag)} suit les nouvelles" if tag else "sans étiquette, c’est « latest »"
-            yield {"container": row["name"], "image": image, "wording": {"why": why, **compose(row)}}
+            yield Moving(container=container.name, image=image, why=why)
 
 
 def _is_identifier(image: str) -> bool:
@@ -248,6 +305,19 @@ def _is_identifier(image: str) -> bool:
 
 # As many names as a sentence can bear.
 _NAMED = 8
+
+
+class Unbounded(Fault):
+    """An engine whose containers write logs without limit."""
+
+    host: str
+    containers: tuple[str, ...]
+    daemon_limit: str | None = fact("Limite réglée au démon")
+    config_file: str = word()
+    count: str = word()
+    named: str = word()
+    daemon: str = word()
+    first: str = word()
 
 
 @check(
@@ -265,34 +335,39 @@ _NAMED = 8
     ),
 )
 def bounded_logs(
-    containers: pd.DataFrame, docker_engine: pd.DataFrame, docker_daemon: pd.DataFrame | None = None
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    docker_engine: Rows[DockerEngine],
+    docker_daemon: Rows[DockerDaemon] | None = None,
+) -> Iterator[Unbounded]:
     """Containers whose json-file logs have no `max-size`; -1 is none. One finding: the daemon's default mends all."""
     unbounded = [
-        row["name"]
-        for row in records(containers)
-        if row["log_driver"] == "json-file" and row["log_max_size"] in (None, "-1")
+        container.name
+        for container in containers
+        if container.log_driver == "json-file" and container.log_max_size in (None, "-1")
     ]
-    daemons = [] if docker_daemon is None else records(docker_daemon)
-    limit = next((row["log_max_size"] for row in daemons if row["log_max_size"]), None)
     if not unbounded:
         return
-    others = len(unbounded) - _NAMED
-    named = [*map(quoted, unbounded[:_NAMED]), *([plural(others, "autre")] if others > 0 else [])]
-    told = f" Le démon limite désormais à {limit} ce qui est créé, pas ce qui existe déjà."
-    for engine in records(docker_engine):
-        yield {
-            "host": engine["name"],
-            "containers": unbounded,
-            "daemon_limit": limit,
-            "wording": {
-                "config_file": next((row["config_file"] for row in daemons), "/etc/docker/daemon.json"),
-                "count": f"de {plural(len(unbounded), 'conteneur')}" if unbounded[1:] else "d’un conteneur",
-                "named": listing(named),
-                "daemon": told if limit else "",
-                "first": unbounded[0],
-            },
-        }
+    daemons = docker_daemon or Rows[DockerDaemon]()
+    limit = next((daemon.log_max_size for daemon in daemons if daemon.log_max_size), None)
+    others = [plural(len(unbounded) - _NAMED, "autre")] if len(unbounded) > _NAMED else []
+    for engine in docker_engine:
+        yield Unbounded(
+            host=engine.name,
+            containers=tuple(unbounded),
+            daemon_limit=limit,
+            config_file=daemons[0].config_file if daemons else "/etc/docker/daemon.json",
+            count=f"de {plural(len(unbounded), 'conteneur')}" if unbounded[1:] else "d’un conteneur",
+            named=listing([*map(quoted, unbounded[:_NAMED]), *others]),
+            daemon=f" Le démon limite désormais à {limit} ce qui est créé, pas ce qui existe déjà." if limit else "",
+            first=unbounded[0],
+        )
+
+
+class Unchecked(Fault):
+    """A routed container without a health check."""
+
+    container: str
+    image: str | None
 
 
 @check(
@@ -308,10 +383,9 @@ def bounded_logs(
         ("docker inspect --format '{{{{json .State.Health}}}}' {container}",),
     ),
 )
-def checked(routed: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
+def checked(routed: Rows[RoutedContainer], containers: Rows[Container]) -> Iterator[Unchecked]:
     """Routed containers without a health check of their own."""
-    known = {row["name"]: row for row in records(containers)}
-    for one in records(routed):
-        row = known.get(one["container"])
-        if row and row["healthcheck"] is False:
-            yield {"container": row["name"], "image": row["image"], "wording": compose(row)}
+    routes = routed.by(RoutedContainer.container)
+    for container in containers:
+        if container.name in routes and container.healthcheck is False:
+            yield Unchecked(container=container.name, image=container.image)

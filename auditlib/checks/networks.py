@@ -1,21 +1,43 @@
 """NET: the networks that containers and Traefik share, or do not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
-from auditlib.findings.check import Fix, NotApplicable, check
-from auditlib.findings.commands import compose
+from auditlib.checks.routes import is_contained
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Container, ContainerNetwork
+from auditlib.findings.check import Fault, Fix, NotApplicable, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import is_attached
+from auditlib.views.proxy import Proxy, RoutedContainer
 
 
-def _attachments(container_networks: pd.DataFrame) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for row in records(container_networks):
-        found.setdefault(row["container"], []).append(row["network"])
-    return found
+def _networks(container_networks: Rows[ContainerNetwork], container: str) -> tuple[str, ...]:
+    """The networks that a container is on."""
+    attachments = container_networks.grouped(ContainerNetwork.container)
+    return tuple(attachment.network for attachment in attachments.get(container, ()))
+
+
+def _borrows(container: Container) -> bool:
+    """Whether a container uses the network of the machine, or of another container."""
+    mode = container.network_mode or ""
+    return mode == "host" or mode.startswith("container:")
+
+
+def _designated(route: RoutedContainer, proxy: Proxy) -> str | None:
+    """The network that Traefik is told to use for a container. A label that is empty overrides the option with none."""
+    return proxy.designated if route.network_label is None else route.network_label
+
+
+class Detached(Fault):
+    """A routed container that is not on the network that Traefik is told to use."""
+
+    container: str
+    network: str
+    networks: tuple[str, ...]
+    designation: str = word()
+    fallback: str = word()
+    hint: str = word()
+    durable: str = word()
 
 
 @check(
@@ -34,47 +56,41 @@ def _attachments(container_networks: pd.DataFrame) -> dict[str, list[str]]:
     ),
 )
 def designated_network(
-    routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
-) -> Iterator[Record]:
+    routed: Rows[RoutedContainer],
+    proxy: Rows[Proxy],
+    container_networks: Rows[ContainerNetwork],
+    containers: Rows[Container],
+) -> Iterator[Detached]:
     """Routed containers that are not on the network of their label, else of `providers.docker.network`.
 
     Traefik takes the address on that network; without it, it warns and takes another, at random when there are
     several (`getIPAddress`, verified on 3.0 to 3.7). A container on the host's network has no address to choose.
     """
-    settings, attached = records(proxy)[0], _attachments(container_networks)
-    known = {row["name"]: row for row in records(containers)}
-    asking = [row for row in records(routed) if row["docker"]]
-    if not settings["designated"] and not any(row["network_label"] for row in asking):
+    labelled = [route for route in routed if route.docker]
+    if not proxy[0].designated and not any(route.network_label for route in labelled):
         raise NotApplicable("aucun réseau n’est désigné à Traefik, ni par étiquette ni par option")
-    for row in asking:
-        container, name = known[row["container"]], row["container"]
-        # A label that is there but empty overrides the option with "no network wanted".
-        label = row["network_label"]
-        network = label if label is not None else settings["designated"]
-        networks = attached.get(name, [])
-        mode = container["network_mode"] or ""
-        if not network or network in networks or mode in ("host", "none") or mode.startswith("container:"):
+    for route in labelled:
+        container = containers.by(Container.name)[route.container]
+        network, networks = _designated(route, proxy[0]), _networks(container_networks, container.name)
+        if not network or network in networks or container.network_mode == "none" or _borrows(container):
             continue
-        yield {
-            "container": name,
-            "network": network,
-            "networks": networks,
-            "wording": {
-                "designation": "son étiquette « traefik.docker.network » désigne"
-                if label
-                else "l’option « providers.docker.network » désigne",
-                "fallback": _fallback(networks, row["reached"]),
-                "hint": _prefixed(network, networks) if label else "",
-                "durable": f"Déclarer le réseau {quoted(network)} (« external: true ») dans le fichier compose, "
-                "l’ajouter aux réseaux du service"
-                if container["compose_project"]
-                else f"Donner le réseau {quoted(network)} à la commande qui le crée (« --network »)",
-                **compose(container),
-            },
-        }
+        yield Detached(
+            container=container.name,
+            network=network,
+            networks=networks,
+            designation="son étiquette « traefik.docker.network » désigne"
+            if route.network_label
+            else "l’option « providers.docker.network » désigne",
+            fallback=_fallback(networks, route.reached),
+            hint=_prefixed(network, networks) if route.network_label else "",
+            durable=f"Déclarer le réseau {quoted(network)} (« external: true ») dans le fichier compose, l’ajouter aux "
+            "réseaux du service"
+            if container.compose_project
+            else f"Donner le réseau {quoted(network)} à la commande qui le crée (« --network »)",
+        )
 
 
-def _fallback(networks: list[str], reached: tuple[str, ...] | None) -> str:
+def _fallback(networks: tuple[str, ...], reached: tuple[str, ...] | None) -> str:
     if not networks:
         return "il n’est sur aucun réseau, et Traefik l’ignore"
     if len(networks) == 1:
@@ -83,10 +99,22 @@ def _fallback(networks: list[str], reached: tuple[str, ...] | None) -> str:
     return f"Traefik se rabat au hasard sur {listing(map(quoted, networks), 'ou')}{now}"
 
 
-def _prefixed(label: str, networks: list[str]) -> str:
+def _prefixed(label: str, networks: tuple[str, ...]) -> str:
     """Compose prefixes a network's name by its project, and the label wants the real name."""
     real = next((network for network in networks if network.endswith(f"_{label}")), None)
     return f" L’étiquette veut le nom complet, {quoted(real)}." if real else ""
+
+
+class Unreached(Fault):
+    """A routed container on none of Traefik's networks."""
+
+    container: str
+    proxy: str = fact("Proxy")
+    networks: tuple[str, ...]
+    proxy_networks: tuple[str, ...] = fact("Réseaux de Traefik")
+    places: str = word()
+    creation: str = word()
+    shared: str | None = word()
 
 
 @check(
@@ -94,42 +122,52 @@ def _prefixed(label: str, networks: list[str]) -> str:
     "critical",
     "Chaque conteneur routé partage un réseau avec Traefik",
     key=("container",),
-    message="Le conteneur « {container} » ne partage aucun réseau avec Traefik (« {proxy} ») : {where}. "
+    message="Le conteneur « {container} » ne partage aucun réseau avec Traefik (« {proxy} ») : {places}. "
     "Toute requête vers lui finit en erreur 504.",
     fix=Fix(
-        "Attacher « {container} » à un réseau de Traefik, durablement dans {place}, puis le redémarrer "
+        "Attacher « {container} » à un réseau de Traefik, durablement dans {creation}, puis le redémarrer "
         "pour que Traefik relise son adresse.",
         ("docker network connect {shared} {container}", "docker restart {container}", "{compose} up -d {service}"),
         ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container} {proxy}",),
     ),
 )
 def shared_network(
-    routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
-) -> Iterator[Record]:
+    routed: Rows[RoutedContainer],
+    proxy: Rows[Proxy],
+    container_networks: Rows[ContainerNetwork],
+    containers: Rows[Container],
+) -> Iterator[Unreached]:
     """Routed containers on none of Traefik's networks. On the host's network, Traefik reaches every bridge."""
-    settings, attached = records(proxy)[0], _attachments(container_networks)
-    if not settings["container"] or settings["network_mode"] == "host":
+    traefik = proxy[0]
+    if traefik.container is None or not is_contained(traefik):
         raise NotApplicable("Traefik utilise le réseau de la machine, d’où tous les réseaux Docker sont joignables")
-    known = {row["name"]: row for row in records(containers)}
-    traefik = sorted(settings["networks"])
-    for row in records(routed):
-        container = known[row["container"]]
-        networks, mode = attached.get(row["container"], []), container["network_mode"] or ""
-        if set(networks) & set(traefik) or mode == "host" or mode.startswith("container:"):
+    own = tuple(sorted(traefik.networks or ()))
+    for route in routed:
+        container = containers.by(Container.name)[route.container]
+        networks = _networks(container_networks, container.name)
+        if set(networks) & set(own) or _borrows(container):
             continue
-        yield {
-            "container": row["container"],
-            "proxy": settings["container"],
-            "networks": networks,
-            "proxy_networks": traefik,
-            "wording": {
-                "where": f"il est sur {listing(map(quoted, networks)) or 'aucun réseau'}, "
-                f"Traefik sur {listing(map(quoted, traefik)) or 'aucun réseau'}",
-                "place": "son fichier compose" if container["compose_project"] else "la commande qui le crée",
-                "shared": settings["designated"] or (traefik[0] if traefik else None),
-                **compose(container),
-            },
-        }
+        yield Unreached(
+            container=container.name,
+            proxy=traefik.container,
+            networks=networks,
+            proxy_networks=own,
+            places=f"il est sur {listing(map(quoted, networks)) or 'aucun réseau'}, "
+            f"Traefik sur {listing(map(quoted, own)) or 'aucun réseau'}",
+            creation="son fichier compose" if container.compose_project else "la commande qui le crée",
+            shared=traefik.designated or (own[0] if own else None),
+        )
+
+
+class Unchosen(Fault):
+    """A routed container on several networks, none of which Traefik is told to use."""
+
+    container: str
+    networks: tuple[str, ...]
+    shared: tuple[str, ...] = fact("Réseaux communs")
+    network: str = word()
+    now: str = word()
+    effect: str = word()
 
 
 @check(
@@ -137,10 +175,10 @@ def shared_network(
     "medium",
     "Un réseau est désigné à Traefik pour chaque conteneur routé qui en a plusieurs",
     key=("container",),
-    message="Le conteneur « {container} » est sur {networks}, et aucun réseau n’est désigné à Traefik : il en prend un "
-    "au hasard à chaque mise à jour{now}{effect}.",
+    message="Le conteneur « {container} » est sur {networks:quoted}, et aucun réseau n’est désigné à Traefik : il en "
+    "prend un au hasard à chaque mise à jour{now}{effect}.",
     fix=Fix(
-        "Désigner le réseau : étiquette « traefik.docker.network={shared} » du service, ou option "
+        "Désigner le réseau : étiquette « traefik.docker.network={network} » du service, ou option "
         "« providers.docker.network » de Traefik pour tous, puis recréer le service.",
         ("{compose} up -d {service}",),
         (
@@ -150,43 +188,55 @@ def shared_network(
     ),
 )
 def network_chosen(
-    routed: pd.DataFrame, proxy: pd.DataFrame, container_networks: pd.DataFrame, containers: pd.DataFrame
-) -> Iterator[Record]:
+    routed: Rows[RoutedContainer],
+    proxy: Rows[Proxy],
+    container_networks: Rows[ContainerNetwork],
+    containers: Rows[Container],
+) -> Iterator[Unchosen]:
     """Routed containers on several networks, without a label or an option that names one.
 
     `getIPAddress` then takes the first of a Go map, whose order is random. `info` when Traefik is on all of them: any
     choice answers.
     """
-    settings, attached = records(proxy)[0], _attachments(container_networks)
-    known = {row["name"]: row for row in records(containers)}
-    traefik = set(settings["networks"] or ())
-    everywhere = not settings["container"] or settings["network_mode"] == "host"
-    for row in records(routed):
-        label = row["network_label"]
-        designated = label if label is not None else settings["designated"]
-        networks = sorted(attached.get(row["container"], []))
-        mode = known[row["container"]]["network_mode"] or ""
-        if not row["docker"] or designated or len(networks) < 2 or mode == "host" or mode.startswith("container:"):
+    for route in routed:
+        networks = _networks(container_networks, route.container)
+        borrows = _borrows(containers.by(Container.name)[route.container])
+        if not route.docker or _designated(route, proxy[0]) or len(networks) < 2 or borrows:
             continue
-        shared = networks if everywhere else [network for network in networks if network in traefik]
+        shared = _reached(networks, proxy[0])
         # On none of Traefik's networks, which one it takes changes nothing: NET-002 tells it.
         if shared:
             lost = [network for network in networks if network not in shared]
-            yield {
-                "container": row["container"],
-                "networks": networks,
-                "shared": shared,
-                "severity": "medium" if lost else "info",
-                "wording": {
-                    "networks": listing(map(quoted, networks)),
-                    "now": f", actuellement {listing(map(quoted, row['reached']))}" if row["reached"] else "",
-                    "effect": f", et ne joint pas {listing(map(quoted, lost))}"
-                    if lost
-                    else ", qu’il joint tous pour le moment",
-                    "shared": shared[0],
-                    **compose(known[row["container"]]),
-                },
-            }
+            yield Unchosen(
+                container=route.container,
+                networks=networks,
+                shared=shared,
+                severity="medium" if lost else "info",
+                network=shared[0],
+                now=f", actuellement {listing(map(quoted, route.reached))}" if route.reached else "",
+                effect=f", et ne joint pas {listing(map(quoted, lost))}"
+                if lost
+                else ", qu’il joint tous pour le moment",
+            )
+
+
+def _reached(networks: tuple[str, ...], traefik: Proxy) -> tuple[str, ...]:
+    """Those of some networks that Traefik reaches: its own, or any from the machine's network."""
+    if not is_contained(traefik):
+        return networks
+    return tuple(network for network in networks if network in (traefik.networks or ()))
+
+
+class SharedName(Fault):
+    """A DNS name that containers of different projects have on one network."""
+
+    network: str
+    containers: tuple[str, ...]
+    aliases: tuple[str, ...]
+    names: str = word()
+    holders: str = word()
+    container: str = word()
+    other: str = word()
 
 
 @check(
@@ -201,39 +251,39 @@ def network_chosen(
         "retirer du réseau « {network} » celui que personne n’y appelle. Pour l’instant, appeler chacun par son nom de "
         "conteneur.",
         (),
-        ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {first} {second}",),
+        ("docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container} {other}",),
     ),
 )
-def names_distinct(container_networks: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
+def names_distinct(container_networks: Rows[ContainerNetwork], containers: Rows[Container]) -> Iterator[SharedName]:
     """DNS names that containers in service, paused ones included, of different projects have on one network.
 
     Docker's DNS answers with all of them, and compares names without case (libnetwork, `addNameToIP`). It serves no
     name on the default bridge. Containers of no project are each a project of their own.
     """
-    attached = {row["name"]: row for row in records(containers) if is_attached(row["state"])}
-    named: dict[tuple[str, str], set[str]] = {}
-    for row in records(container_networks):
-        if row["container"] in attached and row["network"] not in ("bridge", "host", "none"):
-            for alias in row["aliases"] or ():
-                named.setdefault((row["network"], alias.lower()), set()).add(row["container"])
-    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (network, alias), holders in named.items():
-        if len({attached[one]["compose_project"] or f"\0{one}" for one in holders}) > 1:
-            groups.setdefault((network, tuple(sorted(holders))), []).append(alias)
-    for (network, found), aliases in groups.items():
-        yield {
-            "network": network,
-            "containers": list(found),
-            "aliases": sorted(aliases),
-            "subjects": (("network", network), *(("container", one) for one in found)),
-            "wording": {
-                "names": f"le nom {listing(map(quoted, sorted(aliases)))}"
-                if len(aliases) == 1
-                else f"chacun des noms {listing(map(quoted, sorted(aliases)))}",
-                "holders": listing(
-                    f"{quoted(one)} ({attached[one]['compose_project'] or 'sans projet'})" for one in found
-                ),
-                "first": found[0],
-                "second": found[1],
-            },
-        }
+    projects = {container.name: container.compose_project for container in containers if is_attached(container.state)}
+    shared: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (network, alias), bearers in _bearers(container_networks).items():
+        holders = tuple(sorted(bearers & projects.keys()))
+        if len({projects[name] or f"\0{name}" for name in holders}) > 1:
+            shared.setdefault((network, holders), []).append(alias)
+    for (network, holders), aliases in shared.items():
+        yield SharedName(
+            network=network,
+            containers=holders,
+            aliases=tuple(sorted(aliases)),
+            subjects=(("network", network), *(("container", name) for name in holders)),
+            names=f"{'le nom' if len(aliases) == 1 else 'chacun des noms'} {listing(map(quoted, sorted(aliases)))}",
+            holders=listing(f"{quoted(name)} ({projects[name] or 'sans projet'})" for name in holders),
+            container=holders[0],
+            other=holders[1],
+        )
+
+
+def _bearers(container_networks: Rows[ContainerNetwork]) -> Mapping[tuple[str, str], set[str]]:
+    """The containers that bear each name, by its network and in lower case."""
+    bearers: dict[tuple[str, str], set[str]] = {}
+    for attachment in container_networks:
+        if attachment.network not in ("bridge", "host", "none"):
+            for alias in attachment.aliases or ():
+                bearers.setdefault((attachment.network, alias.lower()), set()).add(attachment.container)
+    return bearers

@@ -1,19 +1,24 @@
 """ROUTE: what the labels of containers ask of Traefik, and what its Docker provider makes of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
-from auditlib.findings.check import Fix, check
-from auditlib.findings.commands import asked, compose
+from auditlib.checks.routes import reads_docker
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Container, ContainerLabel
+from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.traefik import StaticOption, Traefik
+from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.commands import api_object, api_url
 from auditlib.french import listing, quoted
 from auditlib.software import is_up
+from auditlib.traefik import spelling
 from auditlib.traefik.decoding import FALSE
 from auditlib.traefik.fields import LATEST
-from auditlib.traefik.spelling import Fault, faults
-from auditlib.views.decisions import running_version
+from auditlib.views.api_drift import ProviderDifference
+from auditlib.views.decisions import DockerDecision, DockerName, running_version
 from auditlib.views.entrypoints import options
+from auditlib.views.predicted import PredictedRouter
 from auditlib.views.proxy import traefiks
 
 _ROUTING = ("traefik.http.routers.", "traefik.http.services.", "traefik.tcp.", "traefik.udp.")
@@ -43,11 +48,9 @@ _REMEDIES = {
 _NOT_ITS_LABELS = ("stopped", "event", "provider")
 
 
-def _labels(labels: pd.DataFrame) -> dict[str, dict[str, str | None]]:
-    found: dict[str, dict[str, str | None]] = {}
-    for row in records(labels):
-        found.setdefault(row["container"], {})[row["label"]] = row["value"]
-    return found
+def _labels(labels: Rows[ContainerLabel], container: str) -> Mapping[str, str | None]:
+    """The labels of a container, with their values."""
+    return {label.label: label.value for label in labels.grouped(ContainerLabel.container).get(container, ())}
 
 
 def _asks(labels: Mapping[str, str | None]) -> bool:
@@ -61,6 +64,22 @@ def _asks(labels: Mapping[str, str | None]) -> bool:
     )
 
 
+class Unrouted(Fault):
+    """A container that asks for a route, and has not all that it asks for."""
+
+    container: str
+    step: str | None
+    reason: str | None
+    routers: tuple[str, ...] | None = fact("Routeurs")
+    effect: str = word()
+    remedy: str = word()
+    stopped: str | None = word()
+    paused: str | None = word()
+    missed: str | None = word()
+    recreated: str | None = word()  # its compose service, where other labels mend it
+    url: str | None = word()
+
+
 @check(
     "ROUTE-002",
     "high",
@@ -69,115 +88,144 @@ def _asks(labels: Mapping[str, str | None]) -> bool:
     message="Le conteneur « {container} » demande à être routé, mais {effect}. {reason}",
     fix=Fix(
         "{remedy}",
-        ("docker start {stopped}", "docker unpause {paused}", "docker restart {missed}", "{compose} up -d {service}"),
+        ("docker start {stopped}", "docker unpause {paused}", "docker restart {missed}", "{compose} up -d {recreated}"),
         ("curl -sS {url}",),
     ),
 )
 def routed_as_asked(
-    containers: pd.DataFrame,
-    labels: pd.DataFrame,
-    docker_decisions: pd.DataFrame,
-    traefik: pd.DataFrame | None = None,
-    provider_differences: pd.DataFrame | None = None,
-    predicted_routers: pd.DataFrame | None = None,
-    container_listeners: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    labels: Rows[ContainerLabel],
+    docker_decisions: Rows[DockerDecision],
+    traefik: Rows[Traefik] | None = None,
+    provider_differences: Rows[ProviderDifference] | None = None,
+    predicted_routers: Rows[PredictedRouter] | None = None,
+    container_listeners: Rows[ContainerListener] | None = None,
+) -> Iterator[Unrouted]:
     """Containers that ask for a route and have no live router, with the first cause in Traefik's own order.
 
     Left to others: names declared twice (ROUTE-003), routers that Traefik's API says are disabled (ROUTE-001), a
     provider that does not answer (ROUTE-020), and stacks that are wholly stopped (ROUTE-012). Replicas, and what
     `docker compose run` leaves behind, are served by the container of their service that is routed.
     """
-    said, known = _labels(labels), {row["name"]: row for row in records(containers)}
-    decisions = {row["container"]: row for row in records(docker_decisions)}
-    routed = {_service(known[name]) for name, row in decisions.items() if row["decision"] == "routed"} - {None}
-    alive = {row["compose_project"] for row in known.values() if row["compose_project"] and is_up(row["state"])}
-    api = next((row["url"] for row in records(traefik)), None) if traefik is not None else None
+    by_name = containers.by(Container.name)
+    routed = {_service(by_name[decision.container]) for decision in docker_decisions if decision.decision == "routed"}
+    active = {container.compose_project for container in containers if is_up(container.state)}
+    proxies = [name for name in traefiks(containers, container_listeners) if is_up(by_name[name].state)]
     silent = _silent(provider_differences, predicted_routers)
-    heard = records(container_listeners) if container_listeners is not None else None
-    proxies = [name for name in traefiks(known.values(), heard) if is_up(known[name]["state"])]
-    for name, decision in decisions.items():
-        container = known[name]
-        if not _asks(said.get(name, {})):
+    for decision in docker_decisions:
+        container = by_name[decision.container]
+        loss = _lost(decision) or silent.get(container.name)
+        if loss is None or not _asks(_labels(labels, container.name)):
             continue
-        fault = _lost(decision) or silent.get(name)
-        others = decision["decision"] != "routed" and _service(container) in routed
+        replaced = decision.decision != "routed" and _service(container) in routed - {None}
         # Constraints share the containers of a machine among several Traefiks: one that is not seen may route it.
-        others = others or (fault is not None and fault[0] == "constraints" and len(proxies) > 1)
-        if fault is None or others or (decision["step"] == "stopped" and not _meant_to_run(container, alive)):
-            continue
-        step, effect, reason = fault
-        paused = step == "stopped" and container["state"] == "paused"
-        reason = "Le conteneur est en pause." if paused else reason
-        yield {
-            "container": name,
-            "step": step,
-            "reason": reason,
-            "routers": decision["lost"] or decision["routers"],
-            "confidence": "probable" if step in ("constraints", "provider") else "certain",
-            "wording": {
-                "effect": effect,
-                "remedy": "Le reprendre."
-                if paused
-                else _REMEDIES.get(step, "Corriger ses étiquettes, puis recréer le conteneur."),
-                "stopped": name if step == "stopped" and not paused else None,
-                "paused": name if paused else None,
-                "missed": name if step == "event" else None,
-                "url": f"{api}/api/rawdata" if api else None,
-                **({"compose": None, "service": None} if step in _NOT_ITS_LABELS else compose(container)),
-            },
-        }
+        shared = loss.step == "constraints" and len(proxies) > 1
+        idle = loss.step == "stopped" and not _meant_to_run(container, active)
+        if not (replaced or shared or idle):
+            yield _unrouted(container, loss, decision.lost or decision.routers, api_url(traefik, "rawdata"))
 
 
-def _service(container: Record) -> tuple[str, str] | None:
-    project, service = container["compose_project"], container["compose_service"]
+class _Loss(NamedTuple):
+    """The step where Traefik gave a container or some of its routers up, with what that does and why, in French."""
+
+    step: str | None
+    effect: str
+    reason: str | None
+
+
+def _unrouted(container: Container, loss: _Loss, routers: tuple[str, ...] | None, url: str | None) -> Unrouted:
+    stopped = loss.step == "stopped"
+    paused = stopped and container.state == "paused"
+    remedy = _REMEDIES.get(loss.step or "", "Corriger ses étiquettes, puis recréer le conteneur.")
+    return Unrouted(
+        container=container.name,
+        step=loss.step,
+        reason="Le conteneur est en pause." if paused else loss.reason,
+        routers=routers,
+        confidence="probable" if loss.step in ("constraints", "provider") else "certain",
+        effect=loss.effect,
+        remedy="Le reprendre." if paused else remedy,
+        stopped=container.name if stopped and not paused else None,
+        paused=container.name if paused else None,
+        missed=container.name if loss.step == "event" else None,
+        recreated=None if loss.step in _NOT_ITS_LABELS else container.compose_service,
+        url=url,
+    )
+
+
+def _service(container: Container) -> tuple[str, str] | None:
+    project, service = container.compose_project, container.compose_service
     return (project, service) if project and service else None
 
 
-def _meant_to_run(container: Record, alive: set[str]) -> bool:
+def _meant_to_run(container: Container, active: Collection[str | None]) -> bool:
     """Whether a stopped container is a fault by itself: not with its whole stack, nor a task that ended well."""
-    if container["compose_project"]:
-        return container["compose_project"] in alive
-    if is_up(container["state"]):
-        return True
-    return container["exit_code"] != 0 or container["restart_policy"] not in (None, "no")
+    if container.compose_project:
+        return container.compose_project in active
+    return is_up(container.state) or container.exit_code != 0 or container.restart_policy not in (None, "no")
 
 
-def _lost(decision: Record) -> tuple[str, str, str] | None:
-    """The step where the provider gave a container up, or some of its routers: its effect, and why."""
-    if decision["step"] == "conflict":
+def _lost(decision: DockerDecision) -> _Loss | None:
+    """The step where the provider gave a container up, or some of its routers."""
+    if decision.step == "conflict":
         return None
-    if decision["decision"] in ("filtered", "dropped"):
-        return decision["step"], "n’a aucun routeur en service", decision["reason"]
-    pairs = zip(decision["lost"] or (), decision["losses"] or (), strict=False)
+    if decision.decision in ("filtered", "dropped"):
+        return _Loss(decision.step, "n’a aucun routeur en service", decision.reason)
+    losses = zip(decision.lost or (), decision.losses or (), strict=False)
     # What several containers declare differently is told once, for all of them.
-    own = [(name, why) for name, why in pairs if "plusieurs conteneurs" not in why]
+    own = [(router, why) for router, why in losses if "plusieurs conteneurs" not in why]
     if not own:
         return None
-    return "services", f"perd {listing(quoted(name) for name, _ in own)}", " ".join(dict.fromkeys(w for _, w in own))
+    effect = f"perd {listing(quoted(router) for router, _ in own)}"
+    return _Loss("services", effect, " ".join(dict.fromkeys(why for _, why in own)))
 
 
 def _silent(
-    provider_differences: pd.DataFrame | None, predicted_routers: pd.DataFrame | None
-) -> dict[str, tuple[str, str, str]]:
+    provider_differences: Rows[ProviderDifference] | None, predicted_routers: Rows[PredictedRouter] | None
+) -> Mapping[str, _Loss]:
     """Containers whose routers Traefik must have and has not, or must refuse as far as its API was not read."""
-    found: dict[str, tuple[str, str, str]] = {}
-    if provider_differences is not None:
-        for row in records(provider_differences):
-            missing = row["kind"] == "router" and row["side"] == "predicted" and row["cause"] == "missed_event"
-            for name in row["containers"] or () if missing else ():
-                found[name] = ("event", f"Traefik n’a pas {quoted(row['name'])}", row["reason"])
-    elif predicted_routers is not None:
-        states: dict[str, list[Record]] = {}
-        for row in records(predicted_routers):
-            for name in row["containers"] or ():
-                states.setdefault(name, []).append(row)
-        for name, rows in states.items():
-            if all(row["status"] == "disabled" for row in rows):
-                why = listing(rows[0]["errors"] or ("sans motif donné",))
-                refused = f"Traefik doit refuser {quoted(rows[0]['router'])} ({why})."
-                found[name] = ("disabled_router", "n’a aucun routeur en service", refused)
-    return found
+    if provider_differences is None:
+        return _disabled(predicted_routers or ())
+    missed = [
+        difference
+        for difference in provider_differences
+        if (difference.kind, difference.side, difference.cause) == ("router", "predicted", "missed_event")
+    ]
+    return {
+        container: _Loss("event", f"Traefik n’a pas {quoted(router.name)}", router.reason)
+        for router in missed
+        for container in router.containers or ()
+    }
+
+
+def _disabled(routers: Sequence[PredictedRouter]) -> Mapping[str, _Loss]:
+    """Containers all of whose routers Traefik must refuse."""
+    declared: dict[str, list[PredictedRouter]] = {}
+    for router in routers:
+        for container in router.containers or ():
+            declared.setdefault(container, []).append(router)
+    losses = {}
+    for container, own in declared.items():
+        if all(router.status == "disabled" for router in own):
+            why = listing(own[0].errors or ("sans motif donné",))
+            reason = f"Traefik doit refuser {quoted(own[0].router)} ({why})."
+            losses[container] = _Loss("disabled_router", "n’a aucun routeur en service", reason)
+    return losses
+
+
+class Conflict(Fault):
+    """A name that several containers declare differently."""
+
+    kind: str
+    name: str
+    protocol: str
+    containers: tuple[str, ...]
+    noun: str = word()
+    lost: str = word()
+    proposal: str = word()
+    container: str = word()  # the one to rename
+    hint: str = word()
+    url: str | None = word()
 
 
 @check(
@@ -185,40 +233,51 @@ def _silent(
     "critical",
     "Aucun nom de Traefik n’est déclaré différemment par plusieurs conteneurs",
     key=(),
-    message="Le {noun} « {name} » est déclaré par {owners} avec des configurations différentes : Traefik l’écarte "
-    "partout, {lost}.",
+    message="Le {noun} « {name} » est déclaré par {containers:quoted} avec des configurations différentes : Traefik "
+    "l’écarte partout, {lost}.",
     fix=Fix(
-        "Donner à chacun un nom de {noun} à lui dans ses étiquettes, par exemple « {proposal} » pour « {renamed} », "
+        "Donner à chacun un nom de {noun} à lui dans ses étiquettes, par exemple « {proposal} » pour « {container} », "
         "puis recréer le conteneur.{hint}",
         ("{compose} up -d {service}",),
         ("curl -sS {url}",),
     ),
 )
 def distinct_names(
-    containers: pd.DataFrame, docker_names: pd.DataFrame, traefik: pd.DataFrame | None = None
-) -> Iterator[Record]:
+    containers: Rows[Container], docker_names: Rows[DockerName], traefik: Rows[Traefik] | None = None
+) -> Iterator[Conflict]:
     """Names that several containers declare differently. Identical labels on two services differ by their service."""
-    known = {row["name"]: row for row in records(containers)}
-    for row in records(docker_names):
-        if not row["dropped"]:
+    for name in docker_names:
+        if not name.dropped:
             continue
-        router = row["kind"] == "router"
-        alike = len({known[name]["compose_project"] for name in row["containers"]}) == 1
+        router, holders = name.kind == "router", _holders(name, containers)
+        alike = len({holder.compose_project for holder in holders}) == 1
         hint = " S’ils doivent partager ce routeur, nommer son service dans les étiquettes de chacun."
-        yield {
-            "subjects": ((row["kind"], row["name"]),),
-            "kind": row["kind"],
-            "name": row["name"],
-            "protocol": row["protocol"],
-            "containers": row["containers"],
-            "wording": {
-                "noun": "routeur" if router else row["kind"],
-                "lost": "et aucun ne répond" if router else "et les routeurs qui le nomment sont désactivés",
-                "hint": hint if alike and router else "",
-                "url": asked(traefik, row["protocol"], row["kind"], row["name"]),
-                **_renaming(row, known),
-            },
-        }
+        yield Conflict(
+            subjects=((name.kind, name.name),),
+            kind=name.kind,
+            name=name.name,
+            protocol=name.protocol,
+            containers=tuple(holder.name for holder in holders),
+            noun="routeur" if router else name.kind,
+            lost="et aucun ne répond" if router else "et les routeurs qui le nomment sont désactivés",
+            proposal=_proposal(name.name, holders),
+            container=holders[-1].name,
+            hint=hint if alike and router else "",
+            url=api_object(traefik, name.protocol, name.kind, name.name),
+        )
+
+
+class SharedService(Fault):
+    """A service of Traefik whose servers are containers of several projects."""
+
+    service: str
+    protocol: str
+    containers: tuple[str, ...]
+    projects: tuple[str, ...]
+    proposal: str = word()
+    container: str = word()  # the one to rename
+    recreated: str | None = word()
+    url: str | None = word()
 
 
 @check(
@@ -226,53 +285,69 @@ def distinct_names(
     "high",
     "Aucun service de Traefik n’est partagé par plusieurs projets",
     key=("service",),
-    message="Le service « {service} » est déclaré par {owners}, de projets différents ({projects}) : Traefik "
-    "réunit leurs serveurs, et les requêtes vont tantôt à l’un, tantôt à l’autre.",
+    message="Le service « {service} » est déclaré par {containers:quoted}, de projets différents ({projects}) : "
+    "Traefik réunit leurs serveurs, et les requêtes vont tantôt à l’un, tantôt à l’autre.",
     fix=Fix(
         "Donner à chaque projet un nom de service à lui dans ses étiquettes, par exemple « {proposal} » pour "
-        "« {renamed} », puis recréer le conteneur.",
-        ("{compose} up -d {service_name}",),
+        "« {container} », puis recréer le conteneur.",
+        ("{compose} up -d {recreated}",),
         ("curl -sS {url}",),
     ),
 )
 def unshared_services(
-    containers: pd.DataFrame, docker_names: pd.DataFrame, traefik: pd.DataFrame | None = None
-) -> Iterator[Record]:
+    containers: Rows[Container], docker_names: Rows[DockerName], traefik: Rows[Traefik] | None = None
+) -> Iterator[SharedService]:
     """Services whose servers are containers of several projects; a container of no project is one by itself.
 
     Containers of no project that run one image are replicas that somebody started by hand.
     """
-    known = {row["name"]: row for row in records(containers)}
-    for row in records(docker_names):
-        projects = {known[name]["compose_project"] or name for name in row["containers"]}
-        made = {(known[name]["compose_project"], known[name]["image"]) for name in row["containers"]}
-        replicas = len(made) == 1 and all(not project and image for project, image in made)
-        if row["kind"] != "service" or row["dropped"] or len(projects) < 2 or replicas:
+    for name in docker_names:
+        holders = _holders(name, containers)
+        projects = {holder.compose_project or holder.name for holder in holders}
+        if name.kind != "service" or name.dropped or len(projects) < 2 or _replicas(holders):
             continue
-        renaming = _renaming(row, known)
-        yield {
-            "service": row["name"],
-            "protocol": row["protocol"],
-            "containers": row["containers"],
-            "projects": sorted(projects),
-            "wording": {
-                **renaming,
-                "service": row["name"],
-                "service_name": renaming["service"],
-                "url": asked(traefik, row["protocol"], "service", row["name"]),
-            },
-        }
+        yield SharedService(
+            service=name.name,
+            protocol=name.protocol,
+            containers=tuple(holder.name for holder in holders),
+            projects=tuple(sorted(projects)),
+            proposal=_proposal(name.name, holders),
+            container=holders[-1].name,
+            recreated=holders[-1].compose_service,
+            url=api_object(traefik, name.protocol, "service", name.name),
+        )
 
 
-def _renaming(row: Record, known: Mapping[str, Record]) -> Record:
-    """Wording for the one to rename: the last of those that share a name."""
-    last = known[row["containers"][-1]]
-    own = row["name"].rpartition("@")[0]
-    suffix = last["compose_project"] or last["name"]
-    if len({known[name]["compose_project"] for name in row["containers"]}) == 1:
-        suffix = last["compose_service"] or last["name"]
-    owners = listing(map(quoted, row["containers"]))
-    return {"owners": owners, "proposal": f"{own}-{suffix}", "renamed": last["name"], **compose(last)}
+def _holders(name: DockerName, containers: Rows[Container]) -> list[Container]:
+    """The containers that declare a name."""
+    return [containers.by(Container.name)[container] for container in name.containers or ()]
+
+
+def _replicas(holders: Sequence[Container]) -> bool:
+    """Whether containers of no project run one image."""
+    alike = len({holder.image for holder in holders}) == 1
+    return alike and all(holder.image and not holder.compose_project for holder in holders)
+
+
+def _proposal(name: str, holders: Sequence[Container]) -> str:
+    """Another name for the last of those that share one: after its project, or its service where that is the same."""
+    last = holders[-1]
+    alike = len({holder.compose_project for holder in holders}) == 1
+    suffix = last.compose_service if alike else last.compose_project
+    return f"{name.rpartition('@')[0]}-{suffix or last.name}"
+
+
+class Misspelt(Fault):
+    """A container with labels that look like Traefik's and that it does not understand."""
+
+    container: str
+    labels: tuple[str, ...] = fact("Étiquettes")
+    errors: tuple[str, ...]
+    proposals: tuple[str, ...] = fact("Étiquettes proposées")
+    drops: bool = fact("Écarte le conteneur")
+    effect: str = word()
+    shown: tuple[str, ...] = word()
+    remedy: str = word()
 
 
 @check(
@@ -288,49 +363,48 @@ def _renaming(row: Record, known: Mapping[str, Record]) -> Record:
     ),
 )
 def understood_labels(
-    containers: pd.DataFrame,
-    labels: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    traefik: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    labels: Rows[ContainerLabel],
+    traefik_static: Rows[StaticOption],
+    traefik: Rows[Traefik] | None = None,
+) -> Iterator[Misspelt]:
     """Labels that look like Traefik's and that it ignores, or that make it drop the container.
 
     Labels that a constraint or the default rule of this Traefik refers to are somebody's own, and left alone.
     """
-    static = options(traefik_static)
-    mine = f"{static.get('providers.docker.constraints', '')} {static.get('providers.docker.defaultrule', '')}"
-    if not any(key == "providers.docker" or key.startswith("providers.docker.") for key in static):
+    static = options(traefik_static)  # type: ignore[arg-type]
+    if not reads_docker(static):
         return
-    version = running_version(traefik, traefik_static, containers) or LATEST
-    said = _labels(labels)
-    for container in records(containers):
-        own = said.get(container["name"], {})
+    custom = f"{static.get('providers.docker.constraints', '')} {static.get('providers.docker.defaultrule', '')}"
+    version = running_version(traefik, traefik_static, containers) or LATEST  # type: ignore[arg-type]
+    for container in containers:
+        own = _labels(labels, container.name)
         if own.get("traefik.enable") in FALSE:
             continue
-        found = [one for one in faults(own, version) if one.label not in mine]
-        if found:
-            yield {
-                "container": container["name"],
-                "labels": [one.shown for one in found],
-                "errors": [one.said for one in found],
-                "proposals": [one.proposal for one in found if one.proposal],
-                "drops": any(one.drops for one in found),
-                # A label of somebody's own may only look like Traefik's.
-                "confidence": "certain" if all(one.proposal or one.drops for one in found) else "hint",
-                "wording": {
-                    "effect": "ne comprend pas, et qui lui font écarter tout le conteneur"
-                    if any(one.drops for one in found)
-                    else "ignore sans rien dire",
-                    "shown": [f"{quoted(one.shown)} ({one.said})" for one in found],
-                    "remedy": _spelled(found),
-                    **compose(container),
-                },
-            }
+        faults = [fault for fault in spelling.faults(own, version) if fault.label not in custom]
+        if faults:
+            yield _misspelt(container, faults)
 
 
-def _spelled(found: list[Fault]) -> str:
-    known = [f"{quoted(one.proposal)} au lieu de {quoted(one.shown)}" for one in found if one.proposal]
-    others = [quoted(one.shown) for one in found if not one.proposal]
-    parts = [f"Écrire {listing(known)}"] if known else []
-    parts += [f"{'corriger ou retirer' if known else 'Corriger ou retirer'} {listing(others)}"] if others else []
+def _misspelt(container: Container, faults: Sequence[spelling.Fault]) -> Misspelt:
+    drops = any(fault.drops for fault in faults)
+    return Misspelt(
+        container=container.name,
+        labels=tuple(fault.shown for fault in faults),
+        errors=tuple(fault.said for fault in faults),
+        proposals=tuple(fault.proposal for fault in faults if fault.proposal),
+        drops=drops,
+        # A label of somebody's own may only look like Traefik's.
+        confidence="certain" if all(fault.proposal or fault.drops for fault in faults) else "hint",
+        effect="ne comprend pas, et qui lui font écarter tout le conteneur" if drops else "ignore sans rien dire",
+        shown=tuple(f"{quoted(fault.shown)} ({fault.said})" for fault in faults),
+        remedy=_spelled(faults),
+    )
+
+
+def _spelled(faults: Sequence[spelling.Fault]) -> str:
+    spellings = [f"{quoted(fault.proposal)} au lieu de {quoted(fault.shown)}" for fault in faults if fault.proposal]
+    others = listing(quoted(fault.shown) for fault in faults if not fault.proposal)
+    parts = [f"Écrire {listing(spellings)}"] if spellings else []
+    parts += [f"{'corriger ou retirer' if spellings else 'Corriger ou retirer'} {others}"] if others else []
     return f"{', '.join(parts)}, puis recréer le conteneur."

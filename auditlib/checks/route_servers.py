@@ -1,51 +1,83 @@
 """ROUTE: the servers behind Traefik's services: whether something answers where they point."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-import pandas as pd
-
-from auditlib.addresses import host_and_port, is_address, is_everywhere, is_loopback, joined, parsed
-from auditlib.facts.legacy import Record, records
+from auditlib.addresses import host_and_port, is_everywhere, is_loopback, joined, parsed
+from auditlib.checks.routes import is_contained
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, NotApplicable, check
-from auditlib.findings.commands import asked, compose
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Container, Network, Publication
+from auditlib.facts.tables.host import HostAddress
+from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.sources import SourceStatus
+from auditlib.facts.tables.traefik import Traefik, TraefikRouter, TraefikServer, TraefikService
+from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.commands import api_object
 from auditlib.french import listing, plural, quoted
 from auditlib.software import is_running
-from auditlib.views.routes import leaves, machine_of, network_of_address, target_of
+from auditlib.views.entrypoints import Entrypoint
+from auditlib.views.predicted import PredictedRouter, PredictedServer, PredictedService
+from auditlib.views.proxy import Proxy
+from auditlib.views.routes import leaves, machine_of
+
+AnyServer = TraefikServer | PredictedServer
 
 
-def _served(
-    routers: pd.DataFrame | None,
-    services: pd.DataFrame | None,
-    servers: pd.DataFrame | None,
-    predicted: tuple[pd.DataFrame | None, pd.DataFrame | None, pd.DataFrame | None],
-) -> list[Record]:
+class _Loaded(NamedTuple):
+    """The routers, services and servers of one source, as far as it was read."""
+
+    routers: Rows[TraefikRouter | PredictedRouter] | None
+    services: Rows[TraefikService | PredictedService] | None
+    servers: Rows[TraefikServer | PredictedServer] | None
+
+
+def _served(live: _Loaded, predicted: _Loaded) -> list[AnyServer]:
     """The servers of the services that a router in force leads to: of the API, else those that Traefik must have.
 
     Of those that must be, one among several possible addresses is left out.
     """
-    if routers is None or services is None or servers is None:
-        routers, services, servers = predicted
+    routers, services, servers = predicted if None in live else live
     if routers is None or services is None or servers is None:
         raise AbsentTable("traefik_routers", "ni l’API de Traefik ni sa configuration n’ont été lues")
-    known = {(row["protocol"], row["service"]): row for row in records(services)}
+    by_name = {(service.protocol, service.service): service for service in services}
     used = {
-        (row["protocol"], name)
-        for row in records(routers)
-        if row["status"] != "disabled"
-        for name in leaves(row["service"], row["protocol"], known)
+        (router.protocol, name)
+        for router in routers
+        if router.status != "disabled"
+        for name in leaves(router.service, router.protocol, by_name)
     }
-    return [row for row in records(servers) if (row["protocol"], row["service"]) in used and row.get("certain", True)]
+    return [server for server in servers if (server.protocol, server.service) in used and _is_certain(server)]
 
 
-def _members(listener: Record) -> list[str]:
+def _is_certain(server: AnyServer) -> bool:
+    return isinstance(server, TraefikServer) or bool(server.certain)
+
+
+def _shares(listener: ContainerListener) -> list[str]:
     """The containers in whose network a socket listens."""
-    told: str = listener.get("network_of") or listener["container"] or ""
-    return told.split(", ")
+    return listener.network_of.split(", ")
 
 
-def _transport(row: Record) -> str:
-    return "udp" if row["protocol"] == "udp" else "tcp"
+def _transport(server: AnyServer) -> str:
+    return "udp" if server.protocol == "udp" else "tcp"
+
+
+class Unheard(Fault):
+    """A port of a container that Traefik uses, and to which the container does not listen."""
+
+    container: str
+    service: str
+    port: int
+    transport: str = fact("Transport")
+    listened: tuple[str, ...] = fact("Ports écoutés")
+    loopback: bool = fact("Sur la boucle locale seulement")
+    state: str = word()
+    effect: str = word()
+    remedy: str = word()
+    url: str | None = word()
+    recreated: str | None = word()  # its compose service, where another label mends it
 
 
 @check(
@@ -54,92 +86,106 @@ def _transport(row: Record) -> str:
     "Le port que Traefik utilise est écouté dans chaque conteneur routé",
     key=("container", "service"),
     message="Le port {port}/{transport} du conteneur « {container} », où Traefik envoie les requêtes du service "
-    "« {service} », {fault} : {effect}.",
+    "« {service} », {state} : {effect}.",
     fix=Fix(
         "{remedy}",
-        ("{compose} up -d {compose_service}",),
+        ("{compose} up -d {recreated}",),
         ("curl -sS -o /dev/null -w '%{{http_code}}\\n' {url}",),
     ),
 )
 def heard_ports(
-    container_listeners: pd.DataFrame,
-    containers: pd.DataFrame,
-    sources: pd.DataFrame,
-    traefik_routers: pd.DataFrame | None = None,
-    traefik_services: pd.DataFrame | None = None,
-    traefik_servers: pd.DataFrame | None = None,
-    predicted_routers: pd.DataFrame | None = None,
-    predicted_services: pd.DataFrame | None = None,
-    predicted_servers: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    container_listeners: Rows[ContainerListener],
+    containers: Rows[Container],
+    sources: Rows[SourceStatus],
+    traefik_routers: Rows[TraefikRouter] | None = None,
+    traefik_services: Rows[TraefikService] | None = None,
+    traefik_servers: Rows[TraefikServer] | None = None,
+    predicted_routers: Rows[PredictedRouter] | None = None,
+    predicted_services: Rows[PredictedService] | None = None,
+    predicted_servers: Rows[PredictedServer] | None = None,
+) -> Iterator[Unheard]:
     """Servers whose container does not listen to their port, or on its own loopback only.
 
     A container that just starts may not listen yet. One of which no socket at all was seen listens to nothing, or was
     not read: the source's own state tells which.
     """
-    predicted = (predicted_routers, predicted_services, predicted_servers)
-    heard: dict[str, list[Record]] = {}
-    for row in records(container_listeners):
-        for name in _members(row):
-            heard.setdefault(name, []).append(row)
-    whole = any(row["source"] == "namespaces" and row["status"] == "ok" for row in records(sources))
-    known = {row["name"]: row for row in records(containers)}
-    for server in _served(traefik_routers, traefik_services, traefik_servers, predicted):
-        container = known.get(server["container"] or "")
-        _, port = host_and_port(server["url"])
-        if container is None or port is None or not _judgeable(container, heard, whole=whole):
+    live = _Loaded(traefik_routers, traefik_services, traefik_servers)
+    listeners: dict[str, list[ContainerListener]] = {}
+    for listener in container_listeners:
+        for name in _shares(listener):
+            listeners.setdefault(name, []).append(listener)
+    whole = any(source.source == "namespaces" and source.status == "ok" for source in sources)
+    for server in _served(live, _Loaded(predicted_routers, predicted_services, predicted_servers)):
+        container = containers.by(Container.name).get(server.container or "")
+        port = host_and_port(server.url)[1]
+        if container is None or port is None or not _listens_by_itself(container):
             continue
-        transport = _transport(server)
-        rows = [row for row in heard.get(container["name"], []) if row["protocol"] == transport]
-        here = [row for row in rows if row["port"] == port]
-        if any(not is_loopback(row["address"]) for row in here):
-            continue
-        others = sorted({row["port"] for row in rows if not is_loopback(row["address"])})
-        yield {
-            "container": container["name"],
-            "service": server["service"],
-            "port": port,
-            "transport": transport,
-            "listened": [str(other) for other in others],
-            "loopback": bool(here),
-            "wording": {
-                "fault": "n’est écouté que sur sa propre boucle locale"
-                if here
-                else f"n’est écouté par aucun programme ({_ports(others)})",
-                "effect": "les paquets s’y perdent" if transport == "udp" else "toute requête y finit en erreur 502",
-                "remedy": _port_remedy(server, port, others, here=bool(here)),
-                "url": server["url"] if server["protocol"] == "http" else None,
-                **_applied(server, container, here=bool(here)),
-            },
-        }
+        if whole or container.name in listeners:
+            yield from _unheard(server, port, container, listeners.get(container.name, []))
 
 
-def _applied(server: Record, container: Record, *, here: bool) -> Record:
-    """How to apply a label; what a file or the program says is applied otherwise."""
-    applied = compose(container)
-    labels = server["service"].endswith("@docker") and not here
-    return {"compose": applied["compose"] if labels else None, "compose_service": applied["service"]}
+def _listens_by_itself(container: Container) -> bool:
+    """Whether a container has its own sockets, and had the time to open them."""
+    return is_running(container.state) and container.health != "starting" and container.network_mode != "host"
 
 
-def _judgeable(container: Record, heard: dict[str, list[Record]], *, whole: bool) -> bool:
-    running = is_running(container["state"]) and container["health"] != "starting"
-    return running and container["network_mode"] != "host" and (whole or container["name"] in heard)
+def _unheard(
+    server: AnyServer, port: int, container: Container, listeners: Iterable[ContainerListener]
+) -> Iterator[Unheard]:
+    """The fault of a server, if nothing answers on its port; `listeners` are those of its container."""
+    transport = _transport(server)
+    ports: dict[bool, set[int]] = {True: set(), False: set()}  # by whether they are on the loopback
+    for listener in listeners:
+        if listener.protocol == transport:
+            ports[is_loopback(listener.address)].add(listener.port)
+    if port in ports[False]:
+        return
+    here, others = port in ports[True], sorted(ports[False])
+    labels = server.service.endswith("@docker") and not here
+    yield Unheard(
+        container=container.name,
+        service=server.service,
+        port=port,
+        transport=transport,
+        listened=tuple(map(str, others)),
+        loopback=here,
+        state="n’est écouté que sur sa propre boucle locale"
+        if here
+        else f"n’est écouté par aucun programme ({_ports(others)})",
+        effect="les paquets s’y perdent" if transport == "udp" else "toute requête y finit en erreur 502",
+        remedy=_port_remedy(server, port, others, here=here),
+        url=server.url if server.protocol == "http" else None,
+        recreated=container.compose_service if labels else None,
+    )
 
 
-def _ports(ports: list[int]) -> str:
+def _ports(ports: Sequence[int]) -> str:
     return f"ports écoutés : {listing(map(str, ports))}" if ports else "aucun port n’y est écouté"
 
 
-def _port_remedy(server: Record, port: int, others: list[int], *, here: bool) -> str:
+def _port_remedy(server: AnyServer, port: int, others: Sequence[int], *, here: bool) -> str:
     if here:
         return f"Faire écouter le programme sur 0.0.0.0:{port} (ou [::]:{port}) plutôt que sur 127.0.0.1."
-    own, _, provider = server["service"].rpartition("@")
-    wanted = str(others[0]) if len(others) == 1 else "<port>"
-    if provider == "docker":
-        option = f"traefik.{server['protocol']}.services.{own}.loadbalancer.server.port={wanted}"
-        give = f"Donner à Traefik le port écouté, par l’étiquette {quoted(option)}"
-        return f"{give}, ou faire écouter le programme sur {port}."
-    return f"Corriger le port dans l’adresse {quoted(server['url'])} du service {quoted(own)}, ou celui du programme."
+    own, _, provider = server.service.rpartition("@")
+    if provider != "docker":
+        return f"Corriger le port dans l’adresse {quoted(server.url)} du service {quoted(own)}, ou celui du programme."
+    heard = str(others[0]) if len(others) == 1 else "<port>"
+    label = quoted(f"traefik.{server.protocol}.services.{own}.loadbalancer.server.port={heard}")
+    return f"Donner à Traefik le port écouté, par l’étiquette {label}, ou faire écouter le programme sur {port}."
+
+
+class Down(Fault):
+    """A service with servers whose health check fails."""
+
+    service: str
+    servers: tuple[str, ...] = fact("Serveurs")
+    containers: tuple[str, ...]
+    total: int
+    count: str = word()
+    shown: tuple[str, ...] = word()
+    effect: str = word()
+    container: str | None = word()
+    api: str | None = word()
 
 
 @check(
@@ -155,31 +201,41 @@ def _port_remedy(server: Record, port: int, others: list[int], *, here: bool) ->
         ("curl -sS {api}",),
     ),
 )
-def live_servers(traefik_servers: pd.DataFrame, traefik: pd.DataFrame | None = None) -> Iterator[Record]:
+def live_servers(traefik_servers: Rows[TraefikServer], traefik: Rows[Traefik] | None = None) -> Iterator[Down]:
     """Services with servers whose health check fails; without a health check, Traefik knows nothing of them."""
-    services: dict[tuple[str, str], list[Record]] = {}
-    for row in records(traefik_servers):
-        services.setdefault((row["protocol"], row["service"]), []).append(row)
-    for (protocol, service), rows in services.items():
-        down = [row for row in rows if row["status"] == "DOWN"]
+    services: dict[tuple[str, str], list[TraefikServer]] = {}
+    for server in traefik_servers:
+        services.setdefault((server.protocol, server.service), []).append(server)
+    for (protocol, service), servers in services.items():
+        down = [server for server in servers if server.status == "DOWN"]
         if not down:
             continue
-        owners = sorted({row["container"] for row in down if row["container"]})
-        yield {
-            "service": service,
-            "servers": [row["url"] for row in down],
-            "containers": owners,
-            "total": len(rows),
-            "wording": {
-                "count": plural(len(down), "serveur") + f" sur {len(rows)}",
-                "shown": [f"{row['url']} ({row['container']})" if row["container"] else row["url"] for row in down],
-                "effect": "Toute requête y finit en erreur 503."
-                if len(down) == len(rows)
-                else "Les autres portent toute la charge.",
-                "container": owners[0] if owners else None,
-                "api": asked(traefik, protocol, "service", service),
-            },
-        }
+        owners = sorted({server.container for server in down if server.container})
+        yield Down(
+            service=service,
+            servers=tuple(server.url for server in down),
+            containers=tuple(owners),
+            total=len(servers),
+            count=f"{plural(len(down), 'serveur')} sur {len(servers)}",
+            shown=tuple(f"{server.url} ({server.container})" if server.container else server.url for server in down),
+            effect="Toute requête y finit en erreur 503."
+            if len(down) == len(servers)
+            else "Les autres portent toute la charge.",
+            container=owners[0] if owners else None,
+            api=api_object(traefik, protocol, "service", service),
+        )
+
+
+class Unanswered(Fault):
+    """A server that is no container's, at whose address nothing answers."""
+
+    service: str
+    port: str
+    url: str
+    why: str = fact("Motif")
+    remedy: str = word()
+    number: str | None = word()
+    udp: str | None = word()
 
 
 @check(
@@ -191,79 +247,79 @@ def live_servers(traefik_servers: pd.DataFrame, traefik: pd.DataFrame | None = N
     fix=Fix("{remedy}", (), ("ss -Hltnp sport = :{number}", "ss -Hlunp sport = :{udp}")),
 )
 def answered_addresses(
-    proxy: pd.DataFrame,
-    listeners: pd.DataFrame,
-    publications: pd.DataFrame,
-    networks: pd.DataFrame,
-    containers: pd.DataFrame,
-    container_listeners: pd.DataFrame | None = None,
-    entrypoints: pd.DataFrame | None = None,
-    host_addresses: pd.DataFrame | None = None,
-    traefik_routers: pd.DataFrame | None = None,
-    traefik_services: pd.DataFrame | None = None,
-    traefik_servers: pd.DataFrame | None = None,
-    predicted_routers: pd.DataFrame | None = None,
-    predicted_services: pd.DataFrame | None = None,
-    predicted_servers: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    proxy: Rows[Proxy],
+    listeners: Rows[Listener],
+    publications: Rows[Publication],
+    networks: Rows[Network],
+    containers: Rows[Container],
+    container_listeners: Rows[ContainerListener] | None = None,
+    entrypoints: Rows[Entrypoint] | None = None,
+    host_addresses: Rows[HostAddress] | None = None,
+    traefik_routers: Rows[TraefikRouter] | None = None,
+    traefik_services: Rows[TraefikService] | None = None,
+    traefik_servers: Rows[TraefikServer] | None = None,
+    predicted_routers: Rows[PredictedRouter] | None = None,
+    predicted_services: Rows[PredictedService] | None = None,
+    predicted_servers: Rows[PredictedServer] | None = None,
+) -> Iterator[Unanswered]:
     """Servers that are no container's, on this machine or on Traefik's own loopback, with nothing to answer there.
 
     A publication of Docker answers with or without a listener of its own (userland proxy off).
     """
-    predicted = (predicted_routers, predicted_services, predicted_servers)
-    machine = machine_of(networks, listeners, proxy)
-    own = {row["address"] for row in records(host_addresses)} if host_addresses is not None else set()
-    traefik = records(proxy)[0]
-    inside = bool(traefik["container"]) and traefik["network_mode"] != "host"
-    for server in _served(traefik_routers, traefik_services, traefik_servers, predicted):
-        target = target_of(server, machine)
-        host, port = host_and_port(server["url"])
-        here = target["kind"] == "machine" or (target["kind"] == "autre" and host in own)
-        if server["container"] or port is None:
+    live = _Loaded(traefik_routers, traefik_services, traefik_servers)
+    machine = machine_of(networks, listeners, proxy)  # type: ignore[arg-type]
+    own = host_addresses.by(HostAddress.address) if host_addresses else {}
+    for server in _served(live, _Loaded(predicted_routers, predicted_services, predicted_servers)):
+        host, port = host_and_port(server.url)
+        if server.container or port is None:
             continue
-        transport = _transport(server)
-        why = remedy = None
-        if target["kind"] == "Traefik":
-            if _answers_itself(port, transport, traefik, containers, container_listeners, entrypoints):
-                continue
-            why = "vue du conteneur de Traefik, cette adresse est Traefik lui-même, pas la machine"
-            docker = server["service"].endswith("@docker")
-            remedy = _NAME_THE_MACHINE if docker else _outside(host, port, networks, traefik)
-        elif here:
-            bound = _bound(records(listeners), records(publications), transport, port)
-            why, remedy = _unanswered(host, port, bound, inside=inside)
-        if why and remedy:
-            yield {
-                "service": server["service"],
-                "port": f"{transport}/{joined(host, port)}",
-                "url": server["url"],
-                "why": why,
-                "wording": {
-                    "remedy": remedy,
-                    "number": str(port) if transport == "tcp" else None,
-                    "udp": str(port) if transport == "udp" else None,
-                },
-            }
+        transport, kind = _transport(server), machine.kind(host)
+        silence = None
+        if kind == "Traefik":
+            if not _answers_itself(port, transport, proxy[0], containers, container_listeners, entrypoints):
+                docker = server.service.endswith("@docker")
+                remedy = _NAME_THE_MACHINE if docker else _outside(host, port, networks, proxy[0])
+                silence = _Silence(_ITSELF, remedy)
+        elif kind == "machine" or host in own:
+            silence = _silence(host, port, _bound(listeners, publications, transport, port), proxy[0])
+        if silence:
+            yield Unanswered(
+                service=server.service,
+                port=f"{transport}/{joined(host, port)}",
+                url=server.url,
+                why=silence.why,
+                remedy=silence.remedy,
+                number=str(port) if transport == "tcp" else None,
+                udp=str(port) if transport == "udp" else None,
+            )
+
+
+class _Silence(NamedTuple):
+    """Why nothing answers where a server points, and what to do, in French."""
+
+    why: str
+    remedy: str
 
 
 def _answers_itself(
     port: int,
     transport: str,
-    traefik: Record,
-    containers: pd.DataFrame,
-    container_listeners: pd.DataFrame | None,
-    entrypoints: pd.DataFrame | None,
+    traefik: Proxy,
+    containers: Rows[Container],
+    container_listeners: Rows[ContainerListener] | None,
+    entrypoints: Rows[Entrypoint] | None,
 ) -> bool:
     """Whether Traefik's own network answers on a port of its loopback, as far as that is known; doubt is a yes."""
-    if entrypoints is None or any(row["port"] == port for row in records(entrypoints)):
+    if entrypoints is None or any(entrypoint.port == port for entrypoint in entrypoints):
         return True
     if container_listeners is not None:
-        own = [row for row in records(container_listeners) if traefik["container"] in _members(row)]
-        return any((row["protocol"], row["port"]) == (transport, port) for row in own)
+        own = [listener for listener in container_listeners if traefik.container in _shares(listener)]
+        return any((listener.protocol, listener.port) == (transport, port) for listener in own)
     # A container that joined Traefik's network may listen there.
-    return any(str(row["network_mode"]).startswith("container:") for row in records(containers))
+    return any((container.network_mode or "").startswith("container:") for container in containers)
 
 
+_ITSELF = "vue du conteneur de Traefik, cette adresse est Traefik lui-même, pas la machine"
 # The address of a container on the machine's network is Traefik's own choice: nobody wrote it.
 _NAME_THE_MACHINE = (
     "Donner à Traefik un nom pour la machine (« extra_hosts: host.docker.internal:host-gateway », ou « --add-host ») "
@@ -272,10 +328,10 @@ _NAME_THE_MACHINE = (
 )
 
 
-def _outside(host: str, port: int, networks: pd.DataFrame, traefik: Record) -> str:
+def _outside(host: str, port: int, networks: Rows[Network], traefik: Proxy) -> str:
     """How Traefik reaches the machine from its container."""
-    mine = [row for row in records(networks) if row["name"] in (traefik["networks"] or ())]
-    gateway = next((one for row in mine for one in row["gateways"] or () if ":" not in one), None)
+    mine = [network for network in networks if network.name in (traefik.networks or ())]
+    gateway = next((gateway for network in mine for gateway in network.gateways or () if ":" not in gateway), None)
     other = f", ou « {gateway}:{port} », la passerelle de son réseau" if gateway else ""
     return (
         f"Remplacer « {host}:{port} » par « host.docker.internal:{port} » (avec « extra_hosts: "
@@ -283,125 +339,25 @@ def _outside(host: str, port: int, networks: pd.DataFrame, traefik: Record) -> s
     )
 
 
-def _bound(listeners: Iterable[Record], publications: Iterable[Record], transport: str, port: int) -> list[str]:
+def _bound(listeners: Rows[Listener], publications: Rows[Publication], transport: str, port: int) -> list[str]:
     """The addresses of this machine where a port is answered."""
-    heard = [row["address"] for row in listeners if (row["protocol"], row["port"]) == (transport, port)]
-    return heard + [
-        row["host_ip"]
-        for row in publications
-        if row["live"] and row["protocol"] == transport and row["host_port"] == port and row["host_ip"]
-    ]
+    heard = [listener.address for listener in listeners if (listener.protocol, listener.port) == (transport, port)]
+    published = [held for held in publications if held.live and (held.protocol, held.host_port) == (transport, port)]
+    return heard + [publication.host_ip for publication in published if publication.host_ip]
 
 
-def _unanswered(host: str, port: int, bound: list[str], *, inside: bool) -> tuple[str | None, str | None]:
-    """Why nothing answers on this machine where a server points, and what to do; None when something may."""
+def _silence(host: str, port: int, bound: Sequence[str], traefik: Proxy) -> _Silence | None:
+    """Why nothing answers on this machine where a server points; None when something may."""
     if not bound:
         start = f"Démarrer le programme qui doit écouter sur le port {port}, ou corriger l’adresse du service."
-        return f"rien n’écoute sur le port {port} de la machine", start
-    if inside and all(is_loopback(address) for address in bound):
+        return _Silence(f"rien n’écoute sur le port {port} de la machine", start)
+    if is_contained(traefik) and all(map(is_loopback, bound)):
+        why = "le programme n’écoute que sur la boucle locale de la machine, que le conteneur n’atteint pas"
         widen = f"Le faire écouter sur l’adresse que Traefik appelle ({host}), plutôt que sur la boucle locale."
-        return "le programme n’écoute que sur la boucle locale de la machine, que le conteneur n’atteint pas", widen
-    near, wanted = is_loopback(host), parsed(host)
-    answers = (is_everywhere(one) or parsed(one) == wanted or (near and is_loopback(one)) for one in bound)
-    if wanted is None or any(answers):
-        return None, None
-    where = listing(bound)
-    return f"le programme n’écoute que sur {where}", f"Le faire écouter aussi sur {host}, ou appeler {bound[0]}:{port}."
-
-
-_REREAD = (
-    "Redémarrer un conteneur de ce service, ou Traefik : il ne relit les adresses qu’à un démarrage, un arrêt ou un "
-    "changement de santé."
-)
-
-
-@check(
-    "ROUTE-016",
-    "high",
-    "Chaque adresse que Traefik utilise est celle d’un conteneur qu’il peut atteindre",
-    key=("service",),
-    message="Le service « {service} » envoie à {url}, {why} : les requêtes n’y aboutissent pas.",
-    fix=Fix(
-        "{remedy}",
-        ("docker restart {restarted}", "docker network connect {network} {proxy}"),
-        ("curl -sS {api}",),
-    ),
-)
-def current_addresses(
-    proxy: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    traefik_servers: pd.DataFrame,
-    traefik: pd.DataFrame | None = None,
-    networks: pd.DataFrame | None = None,
-    predicted_servers: pd.DataFrame | None = None,
-) -> Iterator[Record]:
-    """Addresses of the Docker provider that no container has any more, or that are on a network Traefik is not on.
-
-    Elsewhere than in labels, an address of a Docker network that no container has was one's that had another since.
-    Containers that share no network with Traefik are told by NET-002, and Traefik's own loopback by ROUTE-015.
-    """
-    mine = records(proxy)[0] if len(proxy) else None
-    if mine is None:
-        raise NotApplicable("aucun Traefik n’a été trouvé")
-    attached: dict[str, set[str]] = {}
-    held: set[str] = set()
-    for row in records(container_networks):
-        attached.setdefault(row["container"], set()).add(row["network"])
-        held |= {end for end in (row["ipv4"], row["ipv6"]) if end}
-    known = records(networks) if networks is not None else []
-    held |= {gateway for row in known for gateway in row["gateways"] or ()}
-    meant = {row["url"] for row in records(predicted_servers)} if predicted_servers is not None else None
-    inside = bool(mine["container"]) and mine["network_mode"] != "host"
-    for row in records(traefik_servers):
-        if not row["service"].endswith("@docker"):
-            host = host_and_port(row["url"])[0]
-            network = network_of_address(host, known)
-            if network and host not in held:
-                yield {
-                    "service": row["service"],
-                    "url": row["url"],
-                    "container": None,
-                    "network": network,
-                    "wording": {
-                        "why": f"une adresse du réseau {quoted(network)} qu’aucun conteneur n’a",
-                        "remedy": _BY_NAME if inside else _BY_PORT,
-                        "restarted": None,
-                        "proxy": None,
-                        "api": asked(traefik, row["protocol"], "service", row["service"]),
-                    },
-                }
-            continue
-        shared = sorted(attached.get(row["container"] or "", set()) & set(mine["networks"] or ()))
-        apart = inside and row["network"] and row["network"] not in (mine["networks"] or ()) and shared
-        stale = meant is not None and row["url"] not in meant and _nobodys(host_and_port(row["url"])[0], held)
-        if apart or stale:
-            yield {
-                "service": row["service"],
-                "url": row["url"],
-                "container": row["container"],
-                "network": row["network"],
-                "wording": {
-                    "why": f"sur le réseau {quoted(row['network'])}, où Traefik n’est pas"
-                    if apart
-                    else "une adresse qu’aucun conteneur n’a plus",
-                    "remedy": _joining(row["network"], shared) if apart else _REREAD,
-                    "restarted": None if apart else mine["container"],
-                    "proxy": mine["container"] if apart else None,
-                    "api": asked(traefik, row["protocol"], "service", row["service"]),
-                },
-            }
-
-
-# Docker gives addresses anew at each start.
-_BY_NAME = "Appeler le conteneur par son nom, sur un réseau qu’il partage avec Traefik, plutôt que par une adresse."
-_BY_PORT = "Publier le port du conteneur sur 127.0.0.1, et l’appeler là : son adresse change quand il redémarre."
-
-
-def _joining(network: str, shared: list[str]) -> str:
-    other = f"désigner à Traefik un réseau qu’il partage ({listing(map(quoted, shared), 'ou')})"
-    return f"Attacher Traefik au réseau {quoted(network)}, ou {other} par l’étiquette « traefik.docker.network »."
-
-
-def _nobodys(host: str, held: set[str]) -> bool:
-    """Whether a host is an address that nobody has; a name is somebody's."""
-    return is_address(host) and not is_loopback(host) and host not in held
+        return _Silence(why, widen)
+    near, address = is_loopback(host), parsed(host)
+    answers = (is_everywhere(held) or parsed(held) == address or (near and is_loopback(held)) for held in bound)
+    if address is None or any(answers):
+        return None
+    move = f"Le faire écouter aussi sur {host}, ou appeler {bound[0]}:{port}."
+    return _Silence(f"le programme n’écoute que sur {listing(bound)}", move)

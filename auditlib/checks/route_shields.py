@@ -1,29 +1,54 @@
 """ROUTE: what protects a router: TLS, and the middlewares that its neighbours have."""
 
 from collections import Counter
-from collections.abc import Iterator
-
-import pandas as pd
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from auditlib.addresses import is_public
-from auditlib.checks.routes import beyond_loopback
-from auditlib.facts.legacy import Record, records
+from auditlib.checks.routes import AnyMiddleware, AnyRouter, beyond_loopback, http_middlewares, in_front
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, check
-from auditlib.findings.commands import Declared, asked
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Container, Publication
+from auditlib.facts.tables.traefik import Traefik, TraefikEntrypoint, TraefikMiddleware, TraefikRouter
+from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.commands import Declared, api_object
 from auditlib.french import listing
-from auditlib.traefik.protection import PROTECTIONS, expanded, protection
+from auditlib.traefik.protection import PROTECTIONS, Protection, protection
 from auditlib.traefik.rules import RuleError, Syntax, domains, parse
+from auditlib.views.predicted import PredictedMiddleware, PredictedRouter
+from auditlib.views.proxy import Proxy
 
 _REDIRECTIONS = {"redirectScheme", "redirectRegex"}
 
 
-def _domains(router: Record) -> list[str]:
-    syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
+def _domains(router: AnyRouter) -> list[str]:
+    syntax: Syntax = "v2" if router.rule_syntax == "v2" else "v3"
     try:
-        return [one for one in domains(parse(router["rule"] or "", syntax)) if not one.startswith("~")]
+        return domains(parse(router.rule or "", syntax))
     except RuleError:
         return []
+
+
+def _serves(router: AnyRouter, middlewares: Mapping[str, AnyMiddleware]) -> bool:
+    """Whether somebody defined an HTTP router that Traefik serves and that does not merely redirect."""
+    if router.protocol != "http" or router.provider == "internal" or router.status == "disabled":
+        return False
+    return not any(
+        name in middlewares and middlewares[name].type in _REDIRECTIONS for name in in_front(router, middlewares)
+    )
+
+
+class Clear(Fault):
+    """A router of public domains without TLS, on an entry point that other machines reach."""
+
+    router: str
+    entrypoint: str
+    domains: tuple[str, ...]
+    places: tuple[str, ...] = fact("Joignable par")
+    where: str = word()
+    container: str | None = word()
+    host: str = word()
+    probe: str = word()
 
 
 @check(
@@ -41,50 +66,58 @@ def _domains(router: Record) -> list[str]:
     ),
 )
 def served_with_tls(
-    traefik_routers: pd.DataFrame,
-    traefik_middlewares: pd.DataFrame,
-    traefik_entrypoints: pd.DataFrame,
-    proxy: pd.DataFrame,
-    publications: pd.DataFrame,
-    predicted_routers: pd.DataFrame | None = None,
-    containers: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    traefik_routers: Rows[TraefikRouter],
+    traefik_middlewares: Rows[TraefikMiddleware],
+    traefik_entrypoints: Rows[TraefikEntrypoint],
+    proxy: Rows[Proxy],
+    publications: Rows[Publication],
+    predicted_routers: Rows[PredictedRouter] | None = None,
+    containers: Rows[Container] | None = None,
+) -> Iterator[Clear]:
     """Routers of public domains on clear entry points that are published beyond this machine.
 
     A router that redirects serves nothing. Behind another proxy, which Traefik is told to trust, TLS may end there.
     """
     declared = Declared.of(predicted_routers, containers)
-    middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
-    chains = {name: row["chain"] for name, row in middlewares.items()}
-    points = {row["entrypoint"]: row for row in records(traefik_entrypoints)}
-    traefik, published = records(proxy)[0] if len(proxy) else None, records(publications)
-    for row in records(traefik_routers):
-        names = [name for name in _domains(row) if is_public(name)]
-        types = {
-            middlewares[name]["type"] for name in expanded(row["middlewares"] or (), chains) if name in middlewares
-        }
-        http = row["protocol"] == "http" and row["provider"] != "internal" and row["status"] != "disabled"
-        if not http or row["tls"] or row["parents"] or not names or types & _REDIRECTIONS or traefik is None:
+    middlewares = http_middlewares(traefik_middlewares)
+    # An entry point that redirects serves nothing either.
+    clear = {point.entrypoint: point for point in traefik_entrypoints if not point.redirect_to}
+    for router in traefik_routers:
+        public = tuple(name for name in _domains(router) if is_public(name))
+        if not public or router.tls or router.parents or not _serves(router, middlewares):
             continue
-        for entrypoint in row["entrypoints"] or ():
-            point = points.get(entrypoint)
-            if point is None or point["redirect_to"]:
-                continue
-            places = beyond_loopback(point["address"] or "", traefik, published)
-            if places:
-                option = declared.option("http", row["router"], "tls", "true", row["entrypoints"])
-                yield {
-                    "router": row["router"],
-                    "entrypoint": entrypoint,
-                    "domains": names,
-                    "places": [name for name, _ in places],
-                    "confidence": "probable" if point["trusted"] else "certain",
-                    "wording": {"host": f"Host: {names[0]}", "probe": f"http://{places[0][1]}/", **option},
-                }
+        for point in (clear[name] for name in router.entrypoints or () if name in clear):
+            accesses = beyond_loopback(point.address or "", proxy[0], publications)
+            if accesses:
+                option = declared.option("http", router.router, "tls", "true", router.entrypoints or ())
+                yield Clear(
+                    router=router.router,
+                    entrypoint=point.entrypoint,
+                    domains=public,
+                    places=tuple(access.name for access in accesses),
+                    confidence="probable" if point.trusted else "certain",
+                    where=option.where,
+                    container=option.container,
+                    host=f"Host: {public[0]}",
+                    probe=f"http://{accesses[0].address}/",
+                )
 
 
-def _of(words: str) -> str:
-    return f"d’{words}" if words[0] in "ae" else f"de {words}"
+class Unshielded(Fault):
+    """A router without protections that most of its neighbours have."""
+
+    router: str
+    entrypoint: str
+    domains: tuple[str, ...]
+    missing: tuple[str, ...]
+    middlewares: tuple[str, ...]
+    proposed: tuple[str, ...] = fact("Middlewares proposés")
+    siblings: int = fact("Voisins comparés")
+    domain: str = word()
+    lacks: str = word()
+    where: str = word()
+    container: str | None = word()
+    api: str | None = word()
 
 
 @check(
@@ -101,61 +134,95 @@ def _of(words: str) -> str:
     ),
 )
 def protected_alike(
-    traefik_routers: pd.DataFrame | None = None,
-    traefik_middlewares: pd.DataFrame | None = None,
-    traefik: pd.DataFrame | None = None,
-    predicted_routers: pd.DataFrame | None = None,
-    predicted_middlewares: pd.DataFrame | None = None,
-    containers: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    traefik_routers: Rows[TraefikRouter] | None = None,
+    traefik_middlewares: Rows[TraefikMiddleware] | None = None,
+    traefik: Rows[Traefik] | None = None,
+    predicted_routers: Rows[PredictedRouter] | None = None,
+    predicted_middlewares: Rows[PredictedMiddleware] | None = None,
+    containers: Rows[Container] | None = None,
+) -> Iterator[Unshielded]:
     """Routers without a kind of protection that more than half of their siblings have, of which there are three.
 
     Siblings: the other routers of the same entry point that somebody defined, that Traefik serves and that do not
     merely redirect. A plugin whose name says nothing may be any protection: its router is not judged. Without the API,
     those that Traefik must have loaded.
     """
-    if traefik_routers is None or traefik_middlewares is None:
-        traefik_routers, traefik_middlewares = predicted_routers, predicted_middlewares
-    if traefik_routers is None or traefik_middlewares is None:
-        raise AbsentTable("traefik_routers", "elle n’a pas été lue")
     declared = Declared.of(predicted_routers, containers)
-    middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
-    chains = {name: row["chain"] for name, row in middlewares.items()}
-    judged: dict[str, list[tuple[Record, dict[str, str], bool]]] = {}
-    for row in records(traefik_routers):
-        own = expanded(row["middlewares"] or (), chains)
-        types = {name: middlewares[name]["type"] for name in own if name in middlewares}
-        serves = row["protocol"] == "http" and row["provider"] != "internal" and row["status"] != "disabled"
-        if not serves or {*types.values()} & _REDIRECTIONS or row["service"] == "noop@internal":
-            continue
-        kinds: dict[str, str] = {kind: name for name in reversed(own) if (kind := protection(name, types.get(name)))}
-        doubt = "unknown" in kinds or len(types) < len(own)
-        for entrypoint in row["entrypoints"] or ():
-            judged.setdefault(entrypoint, []).append((row, kinds, doubt))
-    for entrypoint, all_ in judged.items():
-        for row, kinds, doubt in all_:
-            others = [one for one in all_ if one[0] is not row]
-            if len(others) < 3 or doubt:
-                continue
-            usual = {kind: Counter(one[1][kind] for one in others if kind in one[1]) for kind in PROTECTIONS}
-            missing = [kind for kind in PROTECTIONS if kind not in kinds and usual[kind].total() * 2 > len(others)]
-            if missing:
-                wanted = [min(usual[kind].most_common(), key=lambda pair: (-pair[1], pair[0]))[0] for kind in missing]
-                value = ",".join([*wanted, *(row["middlewares"] or ())])
-                option = declared.option("http", row["router"], "middlewares", value, row["entrypoints"] or ())
-                named = _domains(row)
-                yield {
-                    "router": row["router"],
-                    "entrypoint": entrypoint,
-                    "domains": named,
-                    "missing": [PROTECTIONS[kind] for kind in missing],
-                    "middlewares": row["middlewares"] or (),
-                    "proposed": wanted,
-                    "siblings": len(others),
-                    "wording": {
-                        "domain": f" ({listing(named)})" if named else "",
-                        "lacks": ", ni ".join(_of(PROTECTIONS[kind]) for kind in missing),
-                        "api": asked(traefik, "http", "router", row["router"]),
-                        **option,
-                    },
-                }
+    if traefik_routers is not None and traefik_middlewares is not None:
+        shields = _shields(traefik_routers, http_middlewares(traefik_middlewares))
+    elif predicted_routers is not None and predicted_middlewares is not None:
+        shields = _shields(predicted_routers, http_middlewares(predicted_middlewares))
+    else:
+        raise AbsentTable("traefik_routers", "elle n’a pas été lue")
+    for entrypoint, shield, siblings in _neighbours(shields):
+        lacks = {} if shield.doubtful or len(siblings) < 3 else shield.lacks(siblings)
+        if lacks:
+            router, own = shield.router, shield.router.middlewares or ()
+            value = ",".join([*lacks.values(), *own])
+            option = declared.option("http", router.router, "middlewares", value, router.entrypoints or ())
+            names = tuple(_domains(router))
+            yield Unshielded(
+                router=router.router,
+                entrypoint=entrypoint,
+                domains=names,
+                missing=tuple(PROTECTIONS[kind] for kind in lacks),
+                middlewares=own,
+                proposed=tuple(lacks.values()),
+                siblings=len(siblings),
+                domain=f" ({listing(names)})" if names else "",
+                lacks=", ni ".join(_of(PROTECTIONS[kind]) for kind in lacks),
+                where=option.where,
+                container=option.container,
+                api=api_object(traefik, "http", "router", router.router),
+            )
+
+
+def _of(words: str) -> str:
+    return f"d’{words}" if words[0] in "ae" else f"de {words}"
+
+
+@dataclass(frozen=True)
+class _Shield:
+    """What protects a router: the first middleware of each kind, and whether one may be of any kind."""
+
+    router: AnyRouter
+    kinds: Mapping[Protection, str]
+    doubtful: bool
+
+    def lacks(self, siblings: Sequence["_Shield"]) -> Mapping[Protection, str]:
+        """The kinds of protection that most siblings have and it has not, with the middleware that most of them use."""
+        lacks = {}
+        for kind in PROTECTIONS:
+            usual = Counter(sibling.kinds[kind] for sibling in siblings if kind in sibling.kinds)
+            if kind not in self.kinds and usual.total() * 2 > len(siblings):
+                lacks[kind] = min(usual, key=lambda name: (-usual[name], name))
+        return lacks
+
+
+def _shields(routers: Iterable[AnyRouter], middlewares: Mapping[str, AnyMiddleware]) -> list[_Shield]:
+    """What protects each router that serves."""
+    serving = (router for router in routers if router.service != "noop@internal" and _serves(router, middlewares))
+    return [_shield(router, middlewares) for router in serving]
+
+
+def _shield(router: AnyRouter, middlewares: Mapping[str, AnyMiddleware]) -> _Shield:
+    kinds: dict[Protection, str] = {}
+    doubtful = False
+    for name in in_front(router, middlewares):
+        kind = protection(name, middlewares[name].type) if name in middlewares else "unknown"
+        if kind == "unknown":
+            doubtful = True
+        elif kind:
+            kinds.setdefault(kind, name)
+    return _Shield(router, kinds, doubtful)
+
+
+def _neighbours(shields: Iterable[_Shield]) -> Iterator[tuple[str, _Shield, list[_Shield]]]:
+    """Each entry point with each router on it, and the other routers on it."""
+    on: dict[str, list[_Shield]] = {}
+    for shield in shields:
+        for entrypoint in shield.router.entrypoints or ():
+            on.setdefault(entrypoint, []).append(shield)
+    for entrypoint, neighbours in on.items():
+        for shield in neighbours:
+            yield entrypoint, shield, [sibling for sibling in neighbours if sibling is not shield]

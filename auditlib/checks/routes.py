@@ -1,19 +1,33 @@
 """ROUTE: what Traefik loaded, and what it leaves open."""
 
 import re
-from collections.abc import Iterable, Iterator
-from urllib.parse import quote
-
-import pandas as pd
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from auditlib.addresses import EVERY_ADDRESS, host_and_port, is_loopback, joined, reachable
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, check
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Publication
+from auditlib.facts.tables.traefik import (
+    StaticOption,
+    Traefik,
+    TraefikEntrypoint,
+    TraefikMiddleware,
+    TraefikRouter,
+    TraefikService,
+)
+from auditlib.findings.check import UNSAID, Fault, Fix, check, fact, word
+from auditlib.findings.commands import api_object
 from auditlib.french import listing, quoted
 from auditlib.traefik.decoding import TRUE
 from auditlib.traefik.protection import expanded, protection
 from auditlib.views.ports import Claim, claim
+from auditlib.views.predicted import PredictedMiddleware, PredictedRouter
+from auditlib.views.proxy import Proxy
+
+# Of the API, or as Traefik must have loaded them.
+AnyRouter = TraefikRouter | PredictedRouter
+AnyMiddleware = TraefikMiddleware | PredictedMiddleware
 
 # What Traefik's own messages mean, and what to do: the first that matches (traefik.md, section 3.3).
 _REMEDIES = tuple(
@@ -36,6 +50,32 @@ _REMEDIES = tuple(
 API_SERVICES = ("api@internal", "dashboard@internal")
 
 
+def reads_docker(options: Mapping[str, str]) -> bool:
+    """Whether static options enable the Docker provider."""
+    return any(key == "providers.docker" or key.startswith("providers.docker.") for key in options)
+
+
+def is_contained(traefik: Proxy) -> bool:
+    """Whether Traefik is in a container that does not use the machine's network."""
+    return bool(traefik.container) and traefik.network_mode != "host"
+
+
+class Refused(Fault):
+    """A router, service or middleware that Traefik does not serve, or not as it was asked."""
+
+    router: str = fact(default=UNSAID)
+    service: str = fact(default=UNSAID)
+    middleware: str = fact(default=UNSAID)
+    protocol: str
+    status: str | None
+    errors: tuple[str, ...]
+    noun: str = word()
+    name: str = word()
+    effect: str = word()
+    remedy: str = word()
+    url: str | None = word()
+
+
 @check(
     "ROUTE-001",
     "critical",
@@ -45,42 +85,35 @@ API_SERVICES = ("api@internal", "dashboard@internal")
     fix=Fix("Remède : {remedy}.", (), ("curl -sS {url}",)),
 )
 def loaded(
-    traefik_routers: pd.DataFrame,
-    traefik_services: pd.DataFrame,
-    traefik_middlewares: pd.DataFrame,
-    traefik: pd.DataFrame,
-) -> Iterator[Record]:
+    traefik_routers: Rows[TraefikRouter],
+    traefik_services: Rows[TraefikService],
+    traefik_middlewares: Rows[TraefikMiddleware],
+    traefik: Rows[Traefik],
+) -> Iterator[Refused]:
     """Objects that Traefik's API reports as disabled (not served) or in warning (served, but not as asked)."""
-    api = records(traefik)[0]["url"] if len(traefik) else None
-    kinds = (
-        ("router", "Le routeur", traefik_routers),
-        ("service", "Le service", traefik_services),
-        ("middleware", "Le middleware", traefik_middlewares),
-    )
-    for kind, noun, frame in kinds:
-        for row in records(frame):
-            if row["status"] not in ("disabled", "warning"):
-                continue
-            disabled = row["status"] == "disabled"
-            yield {
-                "subjects": ((kind, row[kind]),),
-                "severity": "critical" if disabled else "medium",
-                kind: row[kind],
-                "protocol": row["protocol"],
-                "status": row["status"],
-                "errors": row["errors"] or ("sans motif donné",),
-                "wording": {
-                    "noun": noun,
-                    "name": row[kind],
-                    "effect": "est désactivé par Traefik" if disabled else "est servi, mais Traefik avertit",
-                    "remedy": _remedy(row["errors"] or ()),
-                    "url": f"{api}/api/{row['protocol']}/{kind}s/{_escaped(row[kind])}" if api else None,
-                },
-            }
-
-
-def _escaped(name: str) -> str:
-    return quote(name, safe="@", errors="surrogatepass")
+    named: list[tuple[str, str, str, TraefikRouter | TraefikService | TraefikMiddleware]] = [
+        *(("router", "Le routeur", router.router, router) for router in traefik_routers),
+        *(("service", "Le service", service.service, service) for service in traefik_services),
+        *(("middleware", "Le middleware", middleware.middleware, middleware) for middleware in traefik_middlewares),
+    ]
+    for kind, noun, name, target in named:
+        if target.status in ("disabled", "warning"):
+            disabled = target.status == "disabled"
+            yield Refused(
+                subjects=((kind, name),),
+                severity="critical" if disabled else "medium",
+                router=name if kind == "router" else UNSAID,
+                service=name if kind == "service" else UNSAID,
+                middleware=name if kind == "middleware" else UNSAID,
+                protocol=target.protocol,
+                status=target.status,
+                errors=target.errors or ("sans motif donné",),
+                noun=noun,
+                name=name,
+                effect="est désactivé par Traefik" if disabled else "est servi, mais Traefik avertit",
+                remedy=_remedy(target.errors or ()),
+                url=api_object(traefik, target.protocol, kind, name),
+            )
 
 
 def _remedy(errors: Iterable[str]) -> str:
@@ -89,6 +122,17 @@ def _remedy(errors: Iterable[str]) -> str:
             if match := pattern.search(error):
                 return remedy.format(*match.groups())
     return "corriger ce que Traefik signale"
+
+
+class OpenApi(Fault):
+    """A way to Traefik's API, from other machines, that authenticates nobody."""
+
+    entrypoint: str
+    router: str
+    places: tuple[str, ...] = fact("Joignable par")
+    cause: str = word()
+    mend: str = word()
+    probe: str | None = word()
 
 
 @check(
@@ -105,13 +149,13 @@ def _remedy(errors: Iterable[str]) -> str:
     ),
 )
 def api_protected(
-    proxy: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    publications: pd.DataFrame,
-    traefik_routers: pd.DataFrame | None = None,
-    traefik_middlewares: pd.DataFrame | None = None,
-    traefik_entrypoints: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    proxy: Rows[Proxy],
+    traefik_static: Rows[StaticOption],
+    publications: Rows[Publication],
+    traefik_routers: Rows[TraefikRouter] | None = None,
+    traefik_middlewares: Rows[TraefikMiddleware] | None = None,
+    traefik_entrypoints: Rows[TraefikEntrypoint] | None = None,
+) -> Iterator[OpenApi]:
     """Ways to `api@internal` with no authentication, on entry points published beyond the loopback.
 
     `api.insecure` makes such routers by itself on the entry point « traefik », port 8080 unless it is defined
@@ -119,31 +163,20 @@ def api_protected(
     applyModel). Without the API, the static configuration alone may tell it. A filter of intrusions, of addresses or
     of rates asks nobody who he is; of a plugin whose name says nothing, nobody can tell.
     """
-    options = {row["key"]: row["value"] for row in records(traefik_static) if row["effective"]}
-    insecure = options.get("api.insecure") in TRUE
-    ports = {"traefik": options.get("entrypoints.traefik.address") or ":8080"}
-    ports |= (
-        {row["entrypoint"]: row["address"] for row in records(traefik_entrypoints)}
-        if traefik_entrypoints is not None
-        else {}
-    )
+    options = {option.key: option.value for option in traefik_static if option.effective}
+    addresses = {"traefik": options.get("entrypoints.traefik.address") or ":8080"}
+    addresses |= {entrypoint.entrypoint: entrypoint.address or "" for entrypoint in traefik_entrypoints or ()}
     read = traefik_routers is not None and traefik_middlewares is not None
     # What the entry point's middlewares do, only the API says.
     screened = not read and any(key.startswith("entrypoints.traefik.http.middlewares") for key in options)
-    ways = _ways(traefik_routers, traefik_middlewares, insecure=insecure and not screened)
-    traefik = records(proxy)[0]
+    insecure = options.get("api.insecure") in TRUE and not screened
     doubtful: set[str] = set()
-    for (entrypoint, router), plugins in ways.items():
-        places = beyond_loopback(ports.get(entrypoint, ""), traefik, records(publications))
-        if places and plugins:
+    for (entrypoint, router), plugins in _ways(traefik_routers, traefik_middlewares, insecure=insecure).items():
+        accesses = beyond_loopback(addresses.get(entrypoint, ""), proxy[0], publications)
+        if accesses and plugins:
             doubtful |= {*plugins}
-        elif places:
-            yield {
-                "entrypoint": entrypoint,
-                "router": router,
-                "places": [name for name, _ in places],
-                "wording": _insecure(places[0][1]) if router == "api@internal" else _unguarded(router),
-            }
+        elif accesses:
+            yield _open(entrypoint, router, accesses)
     if not read:
         raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
     if doubtful:
@@ -151,59 +184,88 @@ def api_protected(
         raise AbsentTable("traefik_middlewares", f"rien ne dit si {named} authentifie qui demande l’API")
 
 
-def _insecure(address: str) -> Record:
-    return {
-        "cause": "« api.insecure » est activé",
-        "mend": "Retirer « api.insecure », et servir l’API par un routeur vers « api@internal » protégé par un "
-        "middleware d’authentification (basicAuth ou forwardAuth).",
-        "probe": f"http://{address}/api/rawdata",
-    }
-
-
-def _unguarded(router: str) -> Record:
-    return {
-        "cause": f"routeur {quoted(router)}, sans middleware d’authentification",
-        "mend": f"Ajouter au routeur {quoted(router)} un middleware d’authentification (basicAuth ou forwardAuth).",
-        "probe": None,
-    }
-
-
 def _ways(
-    traefik_routers: pd.DataFrame | None, traefik_middlewares: pd.DataFrame | None, *, insecure: bool
-) -> dict[tuple[str, str], list[str]]:
+    routers: Rows[TraefikRouter] | None, middlewares: Rows[TraefikMiddleware] | None, *, insecure: bool
+) -> Mapping[tuple[str, str], list[str]]:
     """The ways to the API that authenticate nobody, as (entry point, router), and the plugins on each that may do it.
 
-    `insecure`: Traefik makes a router by itself. The middlewares of others count with those of their chains.
+    `insecure`: Traefik makes a router by itself.
     """
     ways: dict[tuple[str, str], list[str]] = {("traefik", "api@internal"): []} if insecure else {}
-    if traefik_routers is None or traefik_middlewares is None:
+    if routers is None or middlewares is None:
         return ways
-    middlewares = {row["middleware"]: row for row in records(traefik_middlewares) if row["protocol"] == "http"}
-    chains = {name: row["chain"] for name, row in middlewares.items()}
-    for row in records(traefik_routers):
-        serves = row["service"] in API_SERVICES and row["status"] != "disabled"
-        points = row["entrypoints"] or () if serves and row["provider"] != "internal" else ()
-        points = ("traefik",) if insecure and row["router"] == "api@internal" else points
-        own = [name for name in expanded(row["middlewares"] or (), chains) if name in middlewares]
-        kinds = {name: protection(name, middlewares[name]["type"]) for name in own}
-        for point in points:
-            ways[point, row["router"]] = [name for name, kind in kinds.items() if kind == "unknown"]
+    http = http_middlewares(middlewares)
+    for router in routers:
+        kinds = {name: protection(name, http[name].type) for name in in_front(router, http) if name in http}
+        for entrypoint in _api_entrypoints(router, insecure=insecure):
             if "authentication" in kinds.values():
-                del ways[point, row["router"]]
+                ways.pop((entrypoint, router.router), None)
+            else:
+                ways[entrypoint, router.router] = [name for name, kind in kinds.items() if kind == "unknown"]
     return ways
 
 
-def beyond_loopback(address: str, traefik: Record, publications: list[Record]) -> list[tuple[str, str]]:
-    """Where an entry point of Traefik is reached from other machines, as (subject, host:port)."""
+def _api_entrypoints(router: TraefikRouter, *, insecure: bool) -> tuple[str, ...]:
+    """The entry points on which a router serves the API; `insecure`: Traefik's own one does too."""
+    if insecure and router.router == "api@internal":
+        return ("traefik",)
+    serves = router.service in API_SERVICES and router.status != "disabled" and router.provider != "internal"
+    return router.entrypoints or () if serves else ()
+
+
+def http_middlewares(middlewares: Iterable[AnyMiddleware]) -> Mapping[str, AnyMiddleware]:
+    """The middlewares of HTTP routers, by name."""
+    return {middleware.middleware: middleware for middleware in middlewares if middleware.protocol == "http"}
+
+
+def in_front(router: AnyRouter, middlewares: Mapping[str, AnyMiddleware]) -> list[str]:
+    """The middlewares in front of a router, in order, each chain replaced by what it holds."""
+    chains = {name: middleware.chain for name, middleware in middlewares.items()}
+    return expanded(router.middlewares or (), chains)
+
+
+class Access(NamedTuple):
+    """Where an entry point is reached from other machines: the port, as a subject of findings, and host:port."""
+
+    name: str
+    address: str
+
+
+def _open(entrypoint: str, router: str, accesses: list[Access]) -> OpenApi:
+    by_itself = router == "api@internal"
+    return OpenApi(
+        entrypoint=entrypoint,
+        router=router,
+        places=tuple(access.name for access in accesses),
+        cause="« api.insecure » est activé"
+        if by_itself
+        else f"routeur {quoted(router)}, sans middleware d’authentification",
+        mend="Retirer « api.insecure », et servir l’API par un routeur vers « api@internal » protégé par un middleware "
+        "d’authentification (basicAuth ou forwardAuth)."
+        if by_itself
+        else f"Ajouter au routeur {quoted(router)} un middleware d’authentification (basicAuth ou forwardAuth).",
+        probe=f"http://{accesses[0].address}/api/rawdata" if by_itself else None,
+    )
+
+
+def beyond_loopback(address: str, traefik: Proxy, publications: Rows[Publication]) -> list[Access]:
+    """Where an entry point of Traefik is reached from other machines."""
     host, port = host_and_port(address)
     # In a container too, an entry point bound to the loopback is out of reach, published or not.
     if port is None or is_loopback(host):
         return []
-    if traefik["container"] is None or traefik["network_mode"] == "host":
-        published = [Claim("tcp", host or EVERY_ADDRESS[0], port, port)]
+    if is_contained(traefik):
+        claims = _published(port, publications.grouped(Publication.container).get(traefik.network_container or "", ()))
     else:
-        own = [row for row in publications if row["container"] == traefik["network_container"] and row["live"]]
-        published = [
-            one for row in own if row["container_port"] == port and (one := claim(row)) and one.protocol == "tcp"
-        ]
-    return [(one.name, joined(reachable(one.address), one.first)) for one in published if not is_loopback(one.address)]
+        claims = [Claim("tcp", host or EVERY_ADDRESS[0], port, port)]
+    return [
+        Access(held.name, joined(reachable(held.address), held.first))
+        for held in claims
+        if not is_loopback(held.address)
+    ]
+
+
+def _published(port: int, publications: Iterable[Publication]) -> list[Claim]:
+    """What the publications of a container hold on the machine for one of its TCP ports."""
+    live = [publication for publication in publications if publication.live and publication.container_port == port]
+    return [held for publication in live if (held := claim(publication)) and held.protocol == "tcp"]

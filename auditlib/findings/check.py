@@ -100,7 +100,7 @@ class Fault:
         dataclass(frozen=True, kw_only=True)(cls)
 
     @classmethod
-    def labels(cls) -> dict[str, str]:
+    def fact_labels(cls) -> dict[str, str]:
         """The French labels of the facts that have one of their own."""
         return {one.name: one.metadata["label"] for one in dataclasses.fields(cls) if one.metadata.get("label")}
 

@@ -2,19 +2,19 @@
 
 import posixpath
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
+from auditlib.facts.legacy import Record
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.docker import Container
+from auditlib.facts.tables.traefik import Traefik
 from auditlib.findings.check import Command
 from auditlib.french import listing, quoted
+from auditlib.views.predicted import PredictedRouter
 
 
 def stack_command(project: str, version: str | None, files: Iterable[str]) -> Command:
@@ -72,48 +72,67 @@ def compose(container: Record) -> Record:
     return {"compose": command, "service": container["compose_service"], "declared": "le fichier compose"}
 
 
-def asked(traefik: pd.DataFrame | None, protocol: str, kind: str, name: str) -> str | None:
-    """Where Traefik's API tells one of its objects; None when its API is not known."""
-    api = next((row["url"] for row in records(traefik)), None) if traefik is not None else None
-    return f"{api}/api/{protocol}/{kind}s/{quote(name, safe='@', errors='surrogatepass')}" if api else None
+def api_url(traefik: Rows[Traefik] | None, path: str) -> str | None:
+    """An address of Traefik's API; None when it was not read."""
+    return f"{traefik[0].url}/api/{path}" if traefik else None
+
+
+def api_object(traefik: Rows[Traefik] | None, protocol: str, kind: str, name: str) -> str | None:
+    """Where Traefik's API tells one of its objects: a router, a service, a middleware."""
+    return api_url(traefik, f"{protocol}/{kind}s/{quote(name, safe='@', errors='surrogatepass')}")
+
+
+class RouterOption(NamedTuple):
+    """Where an option of a router is written, in French, and the first container whose labels declare the router."""
+
+    where: str
+    container: str | None
 
 
 @dataclass(frozen=True)
 class Declared:
     """Who declares the routers, and so where an option of theirs is written."""
 
-    rows: dict[tuple[str, str], Record]
-    containers: dict[str, Record]
+    routers: Mapping[tuple[str, str], PredictedRouter]
+    containers: Mapping[str, Container]
 
     @classmethod
-    def of(cls, predicted_routers: pd.DataFrame | None, containers: pd.DataFrame | None) -> "Declared":
+    def of(cls, predicted_routers: Rows[PredictedRouter] | None, containers: Rows[Container] | None) -> "Declared":
         """From what labels and files declare, as far as they were read."""
-        rows = records(predicted_routers) if predicted_routers is not None else []
-        known = records(containers) if containers is not None else []
-        return cls({(row["protocol"], row["router"]): row for row in rows}, {row["name"]: row for row in known})
+        routers = {(router.protocol, router.router): router for router in predicted_routers or ()}
+        return cls(routers, containers.by(Container.name) if containers else {})
 
-    def option(self, protocol: str, router: str, key: str, value: object, entrypoints: Iterable[str] = ()) -> Record:
-        """Wording of the change of one option: `where`, with `compose` and `service` to apply it.
+    def owners(self, protocol: str, router: str) -> list[Container]:
+        """The containers whose labels declare a router."""
+        declaration = self.routers.get((protocol, router))
+        names = declaration.containers or () if declaration else ()
+        return [self.containers[name] for name in names if name in self.containers]
+
+    def option(
+        self, protocol: str, router: str, key: str, value: object, entrypoints: Iterable[str] = ()
+    ) -> RouterOption:
+        """Where to write one option of a router, with its value.
 
         A router that Traefik split over `entrypoints` is named after one of them: its own name is what follows.
         """
-        declared = self.rows.get((protocol, router), {})
         own, _, provider = router.rpartition("@")
-        owners = [self.containers[name] for name in declared.get("containers") or () if name in self.containers]
-        applied = compose(owners[0]) if owners else {"compose": None, "service": None}
-        if provider == "docker":
-            named = listing(quoted(row["name"]) for row in owners)
-            split = next((name for name in entrypoints if owners and own.startswith(f"{name}-")), None)
-            label = own if split is None or _bears(owners, own) else own.removeprefix(f"{split}-")
-            option = f"traefik.{protocol}.routers.{label}.{key}={value}"
-            return {"where": f"l’étiquette {quoted(option)}" + (f" sur {named}" if named else ""), **applied}
-        file = f" du fichier {quoted(declared['file'])}" if declared.get("file") else ""
-        return {"where": f"{quoted(f'{key}: {value}')} au routeur {quoted(own)}{file}", **applied}
+        if provider != "docker":
+            declaration = self.routers.get((protocol, router))
+            file = f" du fichier {quoted(declaration.file)}" if declaration and declaration.file else ""
+            return RouterOption(f"{quoted(f'{key}: {value}')} au routeur {quoted(own)}{file}", None)
+        owners = self.owners(protocol, router)
+        label = quoted(f"traefik.{protocol}.routers.{_unsplit(own, owners, entrypoints)}.{key}={value}")
+        bearers = listing(quoted(owner.name) for owner in owners)
+        where = f"l’étiquette {label}" + (f" sur {bearers}" if bearers else "")
+        return RouterOption(where, owners[0].name if owners else None)
 
 
-def _bears(owners: Iterable[Record], own: str) -> bool:
-    """Whether containers bear the name of a router themselves, so that no entry point gave it its prefix."""
-    return any(own in (row["name"], row["compose_service"]) for row in owners)
+def _unsplit(own: str, owners: Sequence[Container], entrypoints: Iterable[str]) -> str:
+    """The name of a router without the entry point that Traefik put before it; that of a container is its own."""
+    if not owners or any(own in (owner.name, owner.compose_service) for owner in owners):
+        return own
+    split = next((f"{name}-" for name in entrypoints if own.startswith(f"{name}-")), "")
+    return own.removeprefix(split)
 
 
 def compose_on_disk(project: Record) -> Command:

@@ -11,11 +11,13 @@ from auditlib.checks.compose import own_name
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart
 from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.docker import Container
 from auditlib.findings.audit import Finding
 from auditlib.findings.commands import Declared
 from auditlib.french import listing, quoted
 from auditlib.plan.acts import MOVE, PREPARE, RENAME, Act, Create, Mode, Owner, container, rows
 from auditlib.views.ports import claim, free_port, used_ports
+from auditlib.views.predicted import PredictedRouter
 
 Way = tuple[Act, ...]
 Mend = Callable[[Snapshot, Finding], Sequence[Way]]
@@ -148,8 +150,8 @@ def _shielded(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     """ROUTE-009: the middlewares of the siblings in front of its own, where one service alone declares the router."""
     said = finding.evidence
     router = said["router"]
-    declared = Declared.of(getattr(snapshot, "predicted_routers", None), getattr(snapshot, "containers", None))
-    owners = [*(declared.rows.get(("http", router), {}).get("containers") or ())]
+    declared = Declared.of(snapshot.known(PredictedRouter), snapshot.known(Container))
+    owners = [owner.name for owner in declared.owners("http", router)]
     own, _, provider = router.rpartition("@")
     if len(owners) != 1 or provider != "docker":
         return []

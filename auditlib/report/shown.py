@@ -166,45 +166,28 @@ _FACTS = {
     "causes": "Causes",
     "certificate": "Certificat",
     "compose_file": "Fichier compose",
-    "daemon_limit": "Limite réglée au démon",
-    "destinations": "Points de montage",
     "days": "Jours",
-    "drops": "Écarte le conteneur",
-    "engine": "Version du moteur",
+    "destinations": "Points de montage",
     "folders": "Dossiers",
     "headers": "En-têtes absents",
-    "keys": "Réglages",
     "known": "Résolveurs déclarés",
-    "labels": "Étiquettes",
-    "listened": "Ports écoutés",
     "listener": "Socket",
-    "loopback": "Sur la boucle locale seulement",
     "newer": "Image que désigne l’étiquette",
     "others": "Autres routeurs",
     "places": "Joignable par",
     "predicted": "Routeurs prévus",
     "project": "Projet",
-    "proposal": "Règle proposée",
-    "proposals": "Étiquettes proposées",
-    "proposed": "Middlewares proposés",
     "proxy": "Proxy",
-    "proxy_networks": "Réseaux de Traefik",
     "registries": "Registres",
     "routers": "Routeurs",
-    "servers": "Serveurs",
-    "shared": "Réseaux communs",
     "siblings": "Voisins comparés",
     "sources": "Chemins montés",
     "strangers": "Conteneurs sans lien",
     "subnet": "Sous-réseau",
-    "transport": "Transport",
     "unused": "Images inutilisées",
     "urls": "URL",
     "users": "Usagers",
     "variables": "Variables",
-    "victims": "Routeurs privés de requêtes",
-    "why": "Motif",
-    "winner": "Source retenue",
 }
 
 
@@ -215,7 +198,7 @@ def fact_labels() -> dict[str, str]:
 
 
 def _evidence_html(finding: Finding) -> str:
-    labels = fact_labels() | finding.fault.labels()
+    labels = fact_labels() | finding.fault.fact_labels()
     known = {name: value for name, value in finding.evidence.items() if value not in (None, "", [])}
     items = (f"<dt>{prose(labels.get(n, n))}</dt><dd>{breakable(_fact(value))}</dd>" for n, value in known.items())
     return f"<dl>{''.join(items)}</dl>"

@@ -120,7 +120,7 @@ def test_each_fact_of_the_evidence_has_a_french_label() -> None:
         (case.check, name)
         for case in EVERY_FAILING
         for one in case.audit.findings
-        for name in one.evidence.keys() - one.fault.labels().keys()
+        for name in one.evidence.keys() - one.fault.fact_labels().keys()
     }
     assert {(check, name) for check, name in facts if name not in shared} == set()
 
