@@ -1,164 +1,205 @@
-"""How a hardening check is declared: its words, and one small predicate on a container or on the daemon.
+"""How a check of the CIS benchmark is declared: the words that all checks of a container, or of the daemon, share.
 
-`on_container` and `on_daemon` make a registered check of a predicate. What is common to all of them stands here: which
-containers count, where the fault is declared, what mends it, and what of the daemon's settings can be judged.
+`on_container` and `on_daemon` judge one row at a time. What is wrong is said by `when`, and shown by the columns that
+`tells` names by their class, as in `tells=(Container.user,)`; or by the decorated function, which returns a fault or a
+bool, and whose other parameters name tables. Rules that only inform wait until the whole benchmark is asked for.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Concatenate, NamedTuple, TypeVar
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
+from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, NotApplicable, check
-from auditlib.findings.commands import compose
-from auditlib.french import quoted
+from auditlib.facts.table import Row, Rows
+from auditlib.facts.tables.docker import Container, DockerEngine
+from auditlib.facts.tables.host import DockerDaemon
+from auditlib.facts.tables.machine import Host
+from auditlib.findings.check import Fault, Fix, Judge, NotApplicable, check, fault_class
 from auditlib.parameters import Severity
 from auditlib.software import is_up
 
-# A predicate: what is wrong as facts (with `severity` or `wording`, if need be), or None. Its first parameter is a row;
-# the others name tables, as lists of rows: those of the container for a table that has containers, else all.
-Predicate = Callable[..., Record | None]
-_Registering = Callable[[Predicate], Predicate]
+
+class Rule(NamedTuple):
+    """A rule of the benchmark; its title is the compliant state."""
+
+    id: str
+    severity: Severity
+    title: str
+
+
+class ContainerFault(Fault):
+    """What is wrong with a container; `on_container` says with which."""
+
+    container: str = ""
+
+
+class DaemonFault(Fault):
+    """What is wrong with a Docker daemon of this machine; `on_daemon` says with which."""
+
+    host: str = ""
+    config_file: str = ""
+
+
+class EngineFault(Fault):
+    """What is wrong with the engine as a whole."""
+
+    host: str
+
+
+# What judges one row: a fault, or whether something is wrong. Parameters after the first name tables.
+ContainerJudge = TypeVar("ContainerJudge", bound=Callable[Concatenate[Container, ...], ContainerFault | bool | None])
+DaemonJudge = TypeVar("DaemonJudge", bound=Callable[Concatenate[DockerDaemon, ...], DaemonFault | bool | None])
 
 
 def on_container(
-    id: str, severity: Severity, title: str, *, fault: str, remedy: str, shows: str, extra: bool = False
-) -> _Registering:
-    """Register a predicate on a container that is up.
+    rule: Rule,
+    *,
+    fault: str,
+    remedy: str,
+    shows: str,
+    when: Callable[[Container], bool] | None = None,
+    tells: tuple[object, ...] = (),
+    extra: bool | None = None,
+) -> Callable[[ContainerJudge], ContainerJudge]:
+    """Register what judges a container that is up: stopped ones do nothing until something starts them.
 
-    `fault` follows « Le conteneur « x » », `remedy` is an infinitive that follows the place to edit, and `shows` is the
-    template by which `docker inspect` shows the fact, or a whole command. Stopped containers are left alone, as in
-    docker-bench-security: they do nothing until something starts them.
+    Of a table with a column `container`, it is given the rows of the container. `fault` follows « Le conteneur « x » »,
+    `remedy` is an infinitive that follows the place to edit, and `shows` is the template by which `docker inspect`
+    shows the fact, or a whole command.
     """
+    shown = shows if shows.startswith("docker ") else f"docker inspect --format '{_literal(shows)}' {{container}}"
+    columns = _names(Container, tells)
 
-    def register(predicate: Predicate) -> Predicate:
-        def judge(
-            containers: pd.DataFrame, compose_services: pd.DataFrame | None = None, **others: pd.DataFrame
-        ) -> Iterator[Record]:
-            services = [] if compose_services is None else records(compose_services)
-            tables = {name: _by_container(frame) for name, frame in others.items()}
-            for row in records(containers):
-                given = {
-                    name: rows if isinstance(rows, list) else rows.get(row["name"], []) for name, rows in tables.items()
-                }
-                facts = predicate(row, **given) if is_up(row["state"]) else None
-                if facts is not None:
-                    wording = {**facts.pop("wording", {}), "where": place(row, services), **compose(row)}
-                    yield {"container": row["name"], **facts, "wording": wording}
+    class Setting(ContainerFault):
+        """A container that is set so."""
 
-        _signed(judge, predicate)
-        inspected = f"docker inspect --format '{_literal(shows)}' {{container}}"
+        __annotations__ = dict.fromkeys(columns, Any)
+
+    def register(wrong: ContainerJudge) -> ContainerJudge:
+        @functools.wraps(_given(wrong), assigned=())
+        def judge(containers: Rows[Container], **tables: Rows[Any]) -> Iterator[ContainerFault]:
+            for container in containers:
+                own = {name: _own(rows, container) for name, rows in tables.items()}
+                if is_up(container.state) and (found := wrong(container, **own)):
+                    setting = Setting(**{column: getattr(container, column) for column in columns})
+                    yield replace(setting if found is True else found, container=container.name)
+
         check(
-            id,
-            severity,
-            title,
+            *rule,
             key=("container",),
             message="Le conteneur « {container} » " + fault + ".",
-            fix=Fix(
-                "{where}, " + remedy + ", puis recréer le conteneur.",
-                ("{compose} up -d {service}",),
-                (shows if shows.startswith("docker ") else inspected,),
-            ),
-            extra=extra,
+            fix=Fix("{where}, " + remedy + ", puis recréer le conteneur.", ("{compose} up -d {service}",), (shown,)),
+            extra=rule.severity == "info" if extra is None else extra,
+            fault=fault_class(wrong) or Setting,
         )(judge)
-        return predicate
+        return wrong
 
+    if when:
+        register(when)
     return register
 
 
 def on_daemon(
-    id: str, severity: Severity, title: str, *, fault: str, remedy: str, shows: str | None = None, extra: bool = True
-) -> _Registering:
-    """Register a predicate on the settings of a Docker daemon of this machine: a row of `docker_daemon`.
+    rule: Rule,
+    *,
+    fault: str,
+    remedy: str,
+    shows: str = "",
+    when: Callable[[DockerDaemon], bool] | None = None,
+    tells: tuple[object, ...] = (),
+) -> Callable[[DaemonJudge], DaemonJudge]:
+    """Register what judges a Docker daemon of this machine; one finding per machine, on its first daemon at fault.
 
-    `fault` follows « Le démon Docker de « x » ». An unset option has Docker's default value, unless the file that may
-    set it was not read: the check is then not evaluable. One finding per machine, on its first daemon at fault. `shows`
-    is the command that shows the setting; without one, the file does.
+    An unset option has Docker's default value, unless the file that may set it was not read: the check is then not
+    evaluable. `fault` follows « Le démon Docker de « x » ». `shows` is the command that shows the setting; without one,
+    the file does.
     """
+    columns = _names(DockerDaemon, tells)
 
-    def register(predicate: Predicate) -> Predicate:
-        def judge(docker_daemon: pd.DataFrame, host: pd.DataFrame, **others: pd.DataFrame) -> Iterator[Record]:
-            daemons = records(docker_daemon)
-            if not daemons:
+    class Setting(DaemonFault):
+        """A daemon that is set so."""
+
+        __annotations__ = dict.fromkeys(columns, Any)
+
+    def register(wrong: DaemonJudge) -> DaemonJudge:
+        @functools.wraps(_given(wrong), assigned=())
+        def judge(docker_daemon: Rows[DockerDaemon], host: Rows[Host], **tables: Rows[Any]) -> Iterator[DaemonFault]:
+            if not docker_daemon:
                 raise NotApplicable("aucun démon Docker n’est décrit sur cette machine")
-            tables = {name: records(frame) for name, frame in others.items()}
-            known = [row for row in daemons if row["pid"] is not None and readable(row)]
-            for row in known:
-                if (facts := predicate(row, **tables)) is not None:
-                    yield {"host": machine_name(host), "config_file": row["config_file"], **facts}
-                    break
-            if len(known) < len(daemons):
+            name = host[0].name if host else "localhost"
+            known = [daemon for daemon in docker_daemon if _readable(daemon)]
+            for daemon in known:
+                if found := wrong(daemon, **tables):
+                    setting = Setting(**{column: getattr(daemon, column) for column in columns})
+                    yield replace(setting if found is True else found, host=name, config_file=daemon.config_file)
+                    return
+            if len(known) < len(docker_daemon):
                 raise AbsentTable("docker_daemon", "ses réglages n’ont pas tous pu être lus")
 
-        _signed(judge, predicate)
         check(
-            id,
-            severity,
-            title,
+            *rule,
             key=("host",),
             message="Le démon Docker de « {host} » " + fault + ".",
             fix=Fix(
                 "Dans « {config_file} », ou là où l’option est donnée à « dockerd », " + remedy + ", puis redémarrer "
                 "Docker ; sans « live-restore », ses conteneurs s’arrêtent alors le temps du redémarrage.",
                 ("sudo systemctl restart docker",),
-                (_literal(shows) if shows else "sudo cat {config_file}",),
+                (_literal(shows) or "sudo cat {config_file}",),
             ),
-            extra=extra,
+            extra=rule.severity == "info",
+            fault=fault_class(wrong) or Setting,
         )(judge)
-        return predicate
+        return wrong
 
+    if when:
+        register(when)
     return register
 
 
-def readable(daemon: Record) -> bool:
+def on_engine(
+    rule: Rule, *, about: str = "host", message: str, remedy: str, commands: tuple[str, ...] = (), shows: str
+) -> Callable[[Judge], Judge]:
+    """Register a check of the engine as a whole, or of its images, networks and sockets; `about` is its key."""
+    fix = Fix(remedy, commands, (shows,))
+    return check(*rule, key=(about,), message=message, fix=fix, extra=rule.severity == "info")
+
+
+def security_features(engines: Rows[DockerEngine]) -> set[str]:
+    """The security options of the engine, without what they are set to, as in `seccomp`."""
+    options = (option for engine in engines for option in engine.security_options or ())
+    return {option.partition(",")[0].removeprefix("name=") for option in options}
+
+
+def machine_name(host: Any) -> str:
+    """The name of the audited machine, subject of what is said of it as a whole; for checks that read frames still."""
+    return next((str(machine["name"]) for machine in records(host)), "localhost")
+
+
+def _readable(daemon: DockerDaemon) -> bool:
     """Whether all that sets a daemon was read."""
-    return daemon["config_exists"] is not None and daemon["config_read"] is not False
+    return daemon.pid is not None and daemon.config_exists is not None and daemon.config_read is not False
 
 
-def machine_name(host: pd.DataFrame) -> str:
-    """The name of the audited machine, subject of what is said of it as a whole."""
-    return str(host["name"].iloc[0]) if len(host) else "localhost"
+def _given(judge: Callable[..., Any]) -> Callable[..., Any]:
+    """A judge that was given its row: its parameters are the tables that it needs."""
+    return functools.partial(judge, None)
 
 
-def place(container: Record, services: list[Record]) -> str:
-    """Where to edit what declares a container, as the start of a sentence: its service, with file and line if known."""
-    if not container["compose_service"]:
-        return f"Dans la commande qui crée {quoted(container['name'])}"
-    files = container["compose_files"] or ()
-    known = next(
-        (
-            row
-            for row in services
-            if (row["project"], row["service"]) == (container["compose_project"], container["compose_service"])
-            and f"{row['root']}/{row['file']}" in files
-        ),
-        None,
-    )
-    where = f" ({quoted(known['file'])}, ligne {known['line']})" if known and known["line"] else ""
-    return f"Dans le service compose {quoted(container['compose_service'])}{where}"
+def _own(rows: Rows[Any], container: Container) -> Rows[Any]:
+    """The rows of a container, of a table that has containers; else all."""
+    column = getattr(type(rows[0]), "container", None) if rows else None
+    return rows if column is None else rows.grouped(column).get(container.name, Rows())
+
+
+def _names(row: type[Row], columns: tuple[Any, ...]) -> list[str]:
+    """The names of columns, each the descriptor that reads it. Raises ValueError for those of another class."""
+    if alien := [column for column in columns if getattr(column, "__objclass__", None) is not row]:
+        raise ValueError(f"{alien} are no columns of {row.__name__}")
+    return [column.__name__ for column in columns]
 
 
 def _literal(command: str) -> str:
     """A command whose braces are Go's, as a template that gives it back."""
     return command.replace("{", "{{").replace("}", "}}")
-
-
-def _by_container(frame: pd.DataFrame) -> Mapping[str, list[Record]] | list[Record]:
-    if "container" not in frame.columns:
-        return records(frame)
-    found: dict[str, list[Record]] = {}
-    for row in records(frame):
-        found.setdefault(row["container"], []).append(row)
-    return found
-
-
-def _signed(judge: Any, predicate: Predicate) -> None:
-    """Tell, as `Snapshot.call` reads it, the tables that a check needs: its own and those of its predicate."""
-    own = [one for one in inspect.signature(judge).parameters.values() if one.kind is not one.VAR_KEYWORD]
-    wanted = [*inspect.signature(predicate).parameters.values()][1:]
-    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in wanted]
-    judge.__signature__ = inspect.Signature([*own, *keyword])
-    judge.__doc__ = predicate.__doc__

@@ -10,7 +10,6 @@ import datetime as dt
 import functools
 import gzip
 import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -23,7 +22,7 @@ from typing import Any, TypeVar, cast
 import pandas as pd
 
 from auditlib.facts.frames import frame
-from auditlib.facts.table import VIEWS, R, Row, Rows, Table, inputs
+from auditlib.facts.table import VIEWS, R, Row, Rows, Table, inputs, parameters
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.sources import STATUSES, SourceStatus
 from auditlib.french import instant, listing, os_error, plural, visible
@@ -151,11 +150,11 @@ class Snapshot:
         A parameter with a default keeps it when its table is absent; otherwise `AbsentTable` is raised.
         """
         given: dict[str, Any] = {}
-        parameters = inspect.signature(function).parameters
+        named = parameters(function)
         for name, optional in inputs(function).items():
             try:
                 # For the time that some functions read frames still.
-                typed = "Rows" in str(parameters[name].annotation)
+                typed = "Rows" in str(named[name].annotation)
                 given[name] = self.named(name) if typed else getattr(self, name)
             except AbsentTable:
                 if not optional:

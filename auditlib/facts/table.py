@@ -248,13 +248,20 @@ def inputs(function: Callable[..., Any]) -> Mapping[str, bool]:
 
     Raises ValueError for a parameter that does not have the name of the table whose rows it takes.
     """
-    parameters = inspect.signature(function).parameters
-    for name, parameter in parameters.items():
+    named = parameters(function)
+    for name, parameter in named.items():
         arms = (parameter.annotation, *typing.get_args(parameter.annotation))
         for row in (typing.get_args(arm)[0] for arm in arms if typing.get_origin(arm) is Rows):
             if row.table.name != name:
                 raise ValueError(f"{function}: parameter {name} takes rows of the table {row.table.name}")
-    return {name: parameter.default is not parameter.empty for name, parameter in parameters.items()}
+    return {name: parameter.default is not parameter.empty for name, parameter in named.items()}
+
+
+def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function; the `**tables` of a wrapper stand for those of what it wraps."""
+    own = inspect.signature(function, follow_wrapped=False).parameters
+    named = {**own, **inspect.signature(function).parameters}
+    return {name: one for name, one in named.items() if one.kind is not one.VAR_KEYWORD}
 
 
 @dataclass(frozen=True)

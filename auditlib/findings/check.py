@@ -189,28 +189,30 @@ def check(  # a declaration reads better with its parts named on the spot
     fix: Fix,
     confidence: Confidence = "certain",
     extra: bool = False,
+    fault: type[Fault] | None = None,
 ) -> Callable[[Judge], Judge]:
     """Register the decorated function as the check `id`.
 
-    The function returns faults, of the class that its annotation names. One that lacks a table only for a part of its
-    work yields what it found, then raises `AbsentTable`. Raises ValueError for an id that is taken, a parameter that
-    names no table, or a template or key that names no field of the fault.
+    The function returns faults, of the class `fault`, else of the one that its annotation names. One that lacks a table
+    only for a part of its work yields what it found, then raises `AbsentTable`. Raises ValueError for an id that is
+    taken, a parameter that names no table, or a template or key that names no field of the fault.
     """
 
     def register(function: Judge) -> Judge:
         if id in CHECKS:
             raise ValueError(f"check {id} is declared twice")
         inputs(function)
-        CHECKS[id] = Check(id, severity, title, key, message, fix, function, confidence, extra, _fault(function))
+        faults = fault or fault_class(function) or Fault
+        CHECKS[id] = Check(id, severity, title, key, message, fix, function, confidence, extra, faults)
         return function
 
     return register
 
 
-def _fault(function: Callable[..., Any]) -> type[Fault]:
-    """The class of the faults that a function returns, by its annotation."""
+def fault_class(function: Callable[..., Any]) -> type[Fault] | None:
+    """The class of the fault or faults that a function returns, by its annotation."""
     returned = typing.get_args(function.__annotations__.get("return"))
-    return returned[0] if returned and isinstance(returned[0], type) and issubclass(returned[0], Fault) else Fault
+    return returned[0] if returned and isinstance(returned[0], type) and issubclass(returned[0], Fault) else None
 
 
 def family(check_id: str) -> str:

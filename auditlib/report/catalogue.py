@@ -1,12 +1,11 @@
 """All that the audit can say: every check, every table and every view, listed from their declarations."""
 
 import dataclasses
-import inspect
 
 from auditlib import checks as _checks  # noqa: F401 - registers every check, and every view that they read
 from auditlib import views as _views  # noqa: F401
 from auditlib.facts.legacy import Record
-from auditlib.facts.table import VIEWS, Row, Table, flag, integer, prose, several, table, text
+from auditlib.facts.table import VIEWS, Row, Table, flag, inputs, integer, prose, several, table, text
 from auditlib.facts.tables import TABLES
 from auditlib.findings.check import CHECKS, CONFIDENCES_FR, SEVERITIES_FR, Check, family
 from auditlib.french import listing, plural, quoted
@@ -95,14 +94,14 @@ def _natural(id_: str) -> tuple[list[int], str]:
 
 def _check(one: Check) -> Record:
     """A check as a row; templates are shown with the spaces of French, their fields as they are written."""
-    reads = inspect.signature(one.function).parameters.values()
+    reads = inputs(one.function)
     return {
         "check": one.id,
         "title": one.title,
         "severity": one.severity,
         "confidence": one.confidence,
-        "needs": [each.name for each in reads if each.default is each.empty],
-        "uses": [each.name for each in reads if each.default is not each.empty],
+        "needs": [name for name, optional in reads.items() if not optional],
+        "uses": [name for name, optional in reads.items() if optional],
         "key": one.key,
         "fix": one.fix.text.replace("{{", "{").replace("}}", "}"),
         "extra": one.extra,
@@ -122,7 +121,7 @@ def _table(source: str, shown: Table) -> Titled:
     said = [f"{shown.description.rstrip('.')}.", f"{source}."]
     said += [f"Clé : {listing(shown.key)}."] if shown.key else ["Une seule ligne."]
     if shown.name in VIEWS:
-        said.append(f"Lit {listing(inspect.signature(VIEWS[shown.name].compute).parameters)}.")
+        said.append(f"Lit {listing(inputs(VIEWS[shown.name].compute))}.")
     columns = [
         {
             "name": column.name,

@@ -1,6 +1,5 @@
 """What every check must hold, whatever it looks for."""
 
-import inspect
 import random
 import re
 import shlex
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auditlib.facts.table import VIEWS
+from auditlib.facts.table import VIEWS, inputs
 from auditlib.facts.tables import TABLES
 from auditlib.findings.audit import audit as judge
 from auditlib.findings.check import CHECKS, SEVERITIES_FR, Check
@@ -31,8 +30,7 @@ NOT_READ = "Elle n’a pas été lue."
 
 def needed(function: Callable[..., Any]) -> set[str]:
     """The tables that a check or a view cannot do without, and that a snapshot may lack."""
-    parameters = inspect.signature(function).parameters.values()
-    names = [one.name for one in parameters if one.default is inspect.Parameter.empty]
+    names = [name for name, optional in inputs(function).items() if not optional]
     tables = [{name} if name in TABLES else needed(VIEWS[name].compute) for name in names]
     return set().union(*tables) - {"sources", "waivers"}
 

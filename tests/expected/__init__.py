@@ -3,11 +3,11 @@
 A file that is not what the code says fails `test_expected.py`; one that is written again says what a change changed.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from auditlib import checks, views  # noqa: F401 - imported for what they register
+from auditlib.facts.table import inputs
 from auditlib.findings.check import CHECKS, Check
 
 FOLDER = Path(__file__).parent
@@ -19,8 +19,7 @@ def catalogue() -> str:
 
 
 def _line(check: Check) -> str:
-    parameters = inspect.signature(check.function).parameters.values()
-    reads = [one.name if one.default is inspect.Parameter.empty else f"({one.name})" for one in parameters]
+    reads = [f"({name})" if optional else name for name, optional in inputs(check.function).items()]
     kind = f"{check.severity}, {check.confidence}{', complet' if check.extra else ''}"
     return f"{check.id} | {kind} | {check.title} | {' '.join(check.key)} | {' '.join(reads)}"
 
