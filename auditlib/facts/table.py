@@ -79,6 +79,9 @@ class Row:
         """The value of a column, for what reads dicts."""
         return getattr(self, name, default)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.table.names
+
 
 R = TypeVar("R", bound=Row)
 R_co = TypeVar("R_co", bound=Row, covariant=True)

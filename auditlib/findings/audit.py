@@ -255,7 +255,7 @@ def _words(one: Check, fault: Fault, snapshot: Snapshot) -> dict[str, Any]:
     words = fault.words
     if one.of_container:
         containers = snapshot.known(Container)
-        container = containers.by(Container.name).get(words["container"]) if containers else None
+        container = containers.by(Container.name).get(words.get("container", "")) if containers else None
         words = {**container_words(container, snapshot.known(ComposeService) or Rows()), **words}
     return words
 

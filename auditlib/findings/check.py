@@ -118,8 +118,9 @@ class Fault:
 
     @property
     def words(self) -> dict[str, Any]:
-        """What fills the templates."""
-        return {name: getattr(self, name) for name in self.fields()}
+        """What fills the templates; a fact that does not apply fills none."""
+        told = ((name, getattr(self, name)) for name in self.fields())
+        return {name: value for name, value in told if value is not UNSAID}
 
 
 _OVERRIDES = {one.name for one in dataclasses.fields(Fault)}

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -74,7 +74,7 @@ def _finding_html(finding: Finding) -> str:
         + (f"<p><strong>Dérogation.</strong> {prose(_waiver(finding))}</p>" if finding.waived else "")
         + f'<details class="more"><summary>{_folded(finding)}</summary>{_commands_html(finding.fix.commands)}'
         + (f"<p><strong>Vérifier.</strong></p>{_commands_html(finding.fix.verify)}" if finding.fix.verify else "")
-        + f"<p><strong>Preuve.</strong></p>{_evidence_html(finding.evidence)}</details></article>"
+        + f"<p><strong>Preuve.</strong></p>{_evidence_html(finding)}</details></article>"
     )
 
 
@@ -228,9 +228,9 @@ def fact_labels() -> dict[str, str]:
     return {column.name: column.label for table in reversed(tables) for column in table.columns} | _FACTS
 
 
-def _evidence_html(evidence: Mapping[str, Any]) -> str:
-    labels = fact_labels()
-    known = {name: value for name, value in evidence.items() if value not in (None, "", [])}
+def _evidence_html(finding: Finding) -> str:
+    labels = fact_labels() | finding.fault.labels()
+    known = {name: value for name, value in finding.evidence.items() if value not in (None, "", [])}
     items = (f"<dt>{prose(labels.get(n, n))}</dt><dd>{breakable(_fact(value))}</dd>" for n, value in known.items())
     return f"<dl>{''.join(items)}</dl>"
 

@@ -11,7 +11,7 @@ from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.audit import Audit, CheckResult, Finding, Result
 from auditlib.findings.audit import audit as judge
-from auditlib.findings.check import CHECKS, Check, Command, Fix, NotApplicable, Verdict, check
+from auditlib.findings.check import CHECKS, UNSAID, Check, Command, Fault, Fix, NotApplicable, Verdict, check, fact
 from auditlib.findings.policy import Policy
 from auditlib.parameters import Severity
 from auditlib.report.blocks import Grid
@@ -226,6 +226,23 @@ def test_commands_are_quoted_and_written_only_when_they_can_be(row: Record, comm
     found = _only(_check([full], fix=fix))
     assert found.fix.commands == commands
     assert len(found.fix.verify) == sum("tool" in command for command in commands)
+
+
+class Stopped(Fault):
+    """A thing that is stopped."""
+
+    name: str
+    container: str = fact(default=UNSAID)
+
+
+def test_a_fact_that_does_not_apply_is_no_evidence_and_writes_no_command() -> None:
+    fix = Fix("", ("docker rm {container}", "docker rm {name}", "{compose} up"))
+    rows = [Stopped(name="a"), Stopped(name="b", container="b")]
+    audit = _run(_check(rows, fault=Stopped, key=("name",), message="{name}", fix=fix))
+    assert [(finding.evidence, finding.fix.commands) for finding in audit.findings] == [
+        ({"name": "a"}, ("docker rm a",)),
+        ({"name": "b", "container": "b"}, ("docker rm b", "docker rm b")),
+    ]
 
 
 def test_evidence_is_plain_json() -> None:
