@@ -159,12 +159,9 @@ def _commands_html(commands: Sequence[str]) -> str:
 
 # Facts of evidence that no table names, and those whose name means something else there.
 _FACTS = {
-    "announced": "Version annoncée",
     "base_size": "Taille de base",
     "beyond": "Droits de trop",
     "capabilities": "Capacités",
-    "causes": "Causes",
-    "certificate": "Certificat",
     "claimants": "Réclamé par",
     "compose_file": "Fichier compose",
     "daemon_limit": "Limite réglée au démon",
@@ -181,7 +178,6 @@ _FACTS = {
     "headers": "En-têtes absents",
     "held": "Déjà tenu",
     "keys": "Réglages",
-    "known": "Résolveurs déclarés",
     "labels": "Étiquettes",
     "lines": "Lignes",
     "listened": "Ports écoutés",
