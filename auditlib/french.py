@@ -49,10 +49,12 @@ def plural(count: int, singular: str, several: str | None = None) -> str:
     return f"{number(count)} {word}"
 
 
-def listing(items: Iterable[str], last: str = "et") -> str:
-    """« a, b et c »."""
+def listing(items: Iterable[str], last: str = "et", *, most: int | None = None) -> str:
+    """« a, b et c »; of more than `most` items the first ones: « a et b… »."""
     words = list(items)
-    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+    told = words[:most]
+    text = f" {last} ".join(filter(None, [", ".join(told[:-1]), *told[-1:]]))
+    return f"{text}…" if len(told) < len(words) else text
 
 
 def quoted(name: object) -> str:

@@ -116,6 +116,11 @@ def test_listing_of_alternatives_and_quotation_marks() -> None:
     assert listing(map(quoted, "abc"), "ou") == "« a », « b » ou « c »"
 
 
+@pytest.mark.parametrize(("items", "shown"), [("a", "a"), ("ab", "a et b"), ("abc", "a et b…")])
+def test_listing_of_the_first(items: str, shown: str) -> None:
+    assert listing(items, most=2) == shown
+
+
 @pytest.mark.parametrize(
     ("parts", "shown"),
     [

@@ -1,40 +1,69 @@
-"""DB: databases that do not answer, lose their data, or open to whoever shares their network."""
+"""DB: databases that do not answer, lose their data, or that nothing leads to."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, check
-from auditlib.findings.commands import compose
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.compose import ComposeConnection, ComposeProject, ComposeService
+from auditlib.facts.tables.databases import ConnectionString, Database
+from auditlib.facts.tables.docker import Container, ContainerNetwork
+from auditlib.facts.tables.namespaces import Connection
+from auditlib.facts.tables.traefik import TraefikServer
+from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import command, database_of, is_up
+from auditlib.views.databases import DatabaseReach
 from auditlib.views.declarations import on_disk, origin, place
 
 # Without the engine, the databases of its containers are not known: those of the machine are not all.
 UNREAD = "le moteur Docker n’a pas été lu"
 
 
-def _certain(row: Record) -> bool:
-    """Whether a database is known as one by its image or its program: a port may be anything's."""
-    return bool({"image", "programme"} & {*(row["found_by"] or ())})
+class DatabaseFault(Fault):
+    """A database at fault. `shown` is its name, as sentences begin with it."""
+
+    database: str
+    kind: str | None
+    shown: str = word()
+    container: str | None = word(default=None)
 
 
-def shown(row: Record) -> str:
+def shown(database: Database) -> str:
     """« La base Redis « cache » »."""
-    return f"La base {row['product'] or row['kind']} {quoted(row['database'])}"
+    return f"La base {database.product or database.kind} {quoted(database.database)}"
 
 
-def known_containers(containers: pd.DataFrame | None) -> dict[str | None, Record]:
-    """The containers by name; none when they were not read."""
-    return {row["name"]: row for row in records(containers)} if containers is not None else {}
+def container_of(database: Database, containers: Rows[Container] | None) -> Container | None:
+    """The container of a database, if it has one that is known."""
+    return containers.by(Container.name).get(database.container) if containers and database.container else None
 
 
-def stack(container: Record | None) -> Record:
-    """Wording for commands on the stack of a container, if it is known."""
-    return compose(container) if container else {"compose": None, "service": None}
+def written(
+    container: Container | None,
+    compose_projects: Rows[ComposeProject] | None,
+    compose_services: Rows[ComposeService] | None,
+) -> str:
+    """Where a file declares a container, as the end of a clause: « , dans … »; "" when it is not known."""
+    services = on_disk(compose_projects, compose_services)  # type: ignore[arg-type]
+    where = place(services.get(origin(container))) if container else ""
+    return f", dans {where}" if where else ""
+
+
+def _is_certain(database: Database) -> bool:
+    """Whether a database is known as one by its image or its program: a port may be anything's."""
+    return bool({"image", "programme"} & {*(database.found_by or ())})
+
+
+class Silent(DatabaseFault):
+    """A database that was reached, and does not speak its protocol."""
+
+    port: int | None
+    asked_at: str | None
+    note: str | None
+    reason: str = word()
+    unit: str | None = word()
+    host_port: int | None = word()
 
 
 @check(
@@ -42,7 +71,7 @@ def stack(container: Record | None) -> Record:
     "critical",
     "Chaque base de données répond à son propre protocole",
     key=("database",),
-    message="{shown} ne répond pas à son propre protocole sur le port {port}{said}.",
+    message="{shown} ne répond pas à son propre protocole sur le port {port}{reason}.",
     fix=Fix(
         "Lire les journaux de « {database} », corriger ce qui l’empêche de répondre, puis la redémarrer.",
         (
@@ -57,31 +86,46 @@ def stack(container: Record | None) -> Record:
         ),
     ),
 )
-def answering(databases: pd.DataFrame, containers: pd.DataFrame | None = None) -> Iterator[Record]:
+def answering(databases: Rows[Database], containers: Rows[Container] | None = None) -> Iterator[Silent]:
     """Running databases that were reached and did not speak their protocol, unless they are still starting."""
-    known, unasked = known_containers(containers), []
-    for row in records(databases):
-        starting = known.get(row["container"], {}).get("health") == "starting"
-        if not row["running"] or not _certain(row) or starting:
+    unasked = []
+    for database in databases:
+        container = container_of(database, containers)
+        starting = container is not None and container.health == "starting"
+        if not database.running or not _is_certain(database) or starting:
             continue
-        if row["answers"] is None:
-            unasked.append(row["database"])
-        elif not row["answers"]:
-            note = (row["note"] or "").rstrip(".")
-            yield {
-                **{name: row[name] for name in ("database", "kind", "port", "asked_at", "note")},
-                "wording": {
-                    "shown": shown(row),
-                    "said": f" : {note[:1].lower()}{note[1:]}" if note else "",
-                    "container": row["container"],
-                    "unit": row["unit"],
-                    "host_port": row["port"] if row["place"] == "host" else None,
-                },
-            }
+        if database.answers is None:
+            unasked.append(database.database)
+        elif not database.answers:
+            yield _silent(database)
     if unasked:
         raise AbsentTable("databases", f"aucune question n’a pu être posée à {listing(map(quoted, unasked))}")
     if containers is None:
         raise AbsentTable("containers", UNREAD)
+
+
+def _silent(database: Database) -> Silent:
+    note = (database.note or "").rstrip(".")
+    return Silent(
+        database=database.database,
+        kind=database.kind,
+        port=database.port,
+        asked_at=database.asked_at,
+        note=database.note,
+        shown=shown(database),
+        reason=f" : {note[:1].lower()}{note[1:]}" if note else "",
+        container=database.container,
+        unit=database.unit,
+        host_port=database.port if database.place == "host" else None,
+    )
+
+
+class NoHealthCheck(DatabaseFault):
+    """A database in a container without a health check."""
+
+    image: str | None
+    place: str = word()
+    test: str = word()
 
 
 @check(
@@ -92,49 +136,47 @@ def answering(databases: pd.DataFrame, containers: pd.DataFrame | None = None) -
     message="{shown} n’a pas de contrôle de santé : une base bloquée passerait pour bonne, et ce qui en dépend "
     "démarrerait trop tôt.",
     fix=Fix(
-        "Ajouter un « healthcheck » au service{where}, par exemple `test: {test}`, puis le recréer.",
+        "Ajouter un « healthcheck » au service{place}, par exemple `test: {test}`, puis le recréer.",
         ("{compose} up -d {service}",),
         ("docker inspect --format '{{{{json .State.Health}}}}' {container}",),
     ),
 )
 def with_health_check(
-    databases: pd.DataFrame,
-    containers: pd.DataFrame,
-    compose_projects: pd.DataFrame | None = None,
-    compose_services: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    databases: Rows[Database],
+    containers: Rows[Container],
+    compose_projects: Rows[ComposeProject] | None = None,
+    compose_services: Rows[ComposeService] | None = None,
+) -> Iterator[NoHealthCheck]:
     """Containers of databases that run without a health check, of their own or of their image."""
-    known, files = known_containers(containers), on_disk(compose_projects, compose_services)
-    for row in records(databases):
-        container = known.get(row["container"])
-        if container is None or not row["running"] or not _certain(row) or container["healthcheck"] is not False:
-            continue
-        yield {
-            "database": row["database"],
-            "kind": row["kind"],
-            "image": row["image"],
-            "wording": {
-                "shown": shown(row),
-                "container": row["container"],
-                "where": inside(place(files.get(origin(container)))),
-                "test": _test(row),
-                **compose(container),
-            },
-        }
+    for database in databases:
+        container = container_of(database, containers)
+        unchecked = container is not None and container.healthcheck is False
+        if unchecked and database.running and _is_certain(database):
+            yield NoHealthCheck(
+                database=database.database,
+                kind=database.kind,
+                image=database.image,
+                shown=shown(database),
+                container=database.container,
+                place=written(container, compose_projects, compose_services),
+                test=_test(database),
+            )
 
 
-def _test(row: Record) -> str:
+def _test(database: Database) -> str:
     """The health check of a kind of database, as a compose file holds it."""
-    known = database_of(row["kind"])
-    user = row["user"] or known.account
-    facts = {"user": user, "name": next(iter(row["names"] or ()), user), "port": row["port"]}
-    words = command(known.health, client=known.program(row["product"]), **facts)
+    known = database_of(database.kind or "")
+    user = database.user or known.account
+    facts = {"user": user, "name": next(iter(database.names or ()), user), "port": database.port}
+    words = command(known.health, client=known.program(database.product), **facts)
     return json.dumps(["CMD", *words], ensure_ascii=False)
 
 
-def inside(where: str) -> str:
-    """« , dans … », or nothing when the place is not known."""
-    return f", dans {where}" if where else ""
+class LostData(DatabaseFault):
+    """A database whose data go with its container."""
+
+    data_dir: str | None
+    place: str = word()
 
 
 @check(
@@ -146,35 +188,42 @@ def inside(where: str) -> str:
     "re-création.",
     fix=Fix(
         "Figer d’abord le conteneur dans une image, qui gardera ses données, et en faire un export ; monter ensuite un "
-        "volume nommé sur « {data_dir} »{where}, recréer le service et y remettre les données.",
+        "volume nommé sur « {data_dir} »{place}, recréer le service et y remettre les données.",
         ("docker commit {container} sauvegarde-avant-volume", "{compose} up -d {service}"),
         ("docker inspect --format '{{{{json .Mounts}}}}' {container}",),
     ),
 )
 def persistent(
-    databases: pd.DataFrame,
-    containers: pd.DataFrame | None = None,
-    compose_projects: pd.DataFrame | None = None,
-    compose_services: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    databases: Rows[Database],
+    containers: Rows[Container] | None = None,
+    compose_projects: Rows[ComposeProject] | None = None,
+    compose_services: Rows[ComposeService] | None = None,
+) -> Iterator[LostData]:
     """Databases of containers, stopped ones too, whose data folder is on no mount that outlives the container."""
-    known, files = known_containers(containers), on_disk(compose_projects, compose_services)
-    for row in records(databases):
-        if row["place"] == "container" and row["persistent"] is False and _certain(row):
-            container = known.get(row["container"])
-            yield {
-                "database": row["database"],
-                "kind": row["kind"],
-                "data_dir": row["data_dir"],
-                "wording": {
-                    "shown": shown(row),
-                    "container": row["container"],
-                    "where": inside(place(files.get(origin(container)))) if container else "",
-                    **stack(container),
-                },
-            }
+    for database in databases:
+        if database.place == "container" and database.persistent is False and _is_certain(database):
+            yield LostData(
+                database=database.database,
+                kind=database.kind,
+                data_dir=database.data_dir,
+                shown=shown(database),
+                container=database.container,
+                place=written(container_of(database, containers), compose_projects, compose_services),
+            )
     if containers is None:
         raise AbsentTable("containers", UNREAD)
+
+
+class LostStrings(Fault):
+    """Connection strings of a container whose hosts are not one database."""
+
+    container: str
+    variables: tuple[str, ...] = fact("Variables")
+    hosts: tuple[str | None, ...]
+    targets: tuple[str, ...]
+    reasons: str = word()
+    host: str | None = word()
+    place: str = word()
 
 
 @check(
@@ -182,47 +231,47 @@ def persistent(
     "medium",
     "Chaque chaîne de connexion mène à une seule base",
     key=("container",),
-    message="Dans le conteneur « {container} », {faults}.",
+    message="Dans le conteneur « {container} », {reasons}.",
     fix=Fix(
         "Nommer dans la variable le service ou le conteneur voulu, sans ambiguïté, et relier les deux à un même "
-        "réseau{where}, puis recréer « {container} ».",
+        "réseau{place}, puis recréer « {container} ».",
         ("{compose} up -d {service}",),
         ("docker exec {container} getent hosts {host}",),
     ),
 )
 def resolved_strings(
-    connection_strings: pd.DataFrame,
-    containers: pd.DataFrame,
-    compose_projects: pd.DataFrame | None = None,
-    compose_services: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    connection_strings: Rows[ConnectionString],
+    containers: Rows[Container],
+    compose_projects: Rows[ComposeProject] | None = None,
+    compose_services: Rows[ComposeService] | None = None,
+) -> Iterator[LostStrings]:
     """Variables of running containers whose host their own DNS does not know, or knows as several containers."""
-    known, files = known_containers(containers), on_disk(compose_projects, compose_services)
-    found: dict[str, list[Record]] = {}
-    for row in records(connection_strings):
-        container = known.get(row["container"])
-        if container and is_up(container["state"]) and row["target"] in ("unresolved", "several"):
-            found.setdefault(row["container"], []).append(row)
-    for name, rows in found.items():
-        yield {
-            "container": name,
-            "variables": [row["variable"] for row in rows],
-            "hosts": [row["host"] for row in rows],
-            "targets": sorted({one for row in rows for one in row["targets"] or ()}),
-            "wording": {
-                "faults": " ; ".join(_fault(row) for row in rows),
-                "host": rows[0]["host"],
-                "where": inside(place(files.get(origin(known[name])))),
-                **compose(known[name]),
-            },
-        }
+    strings = connection_strings.grouped(ConnectionString.container)
+    for name, container in containers.by(Container.name).items():
+        lost = [string for string in strings.get(name, ()) if string.target in ("unresolved", "several")]
+        if lost and is_up(container.state):
+            yield LostStrings(
+                container=name,
+                variables=tuple(string.variable for string in lost),
+                hosts=tuple(string.host for string in lost),
+                targets=tuple(sorted({target for string in lost for target in string.targets or ()})),
+                reasons=" ; ".join(map(_reason, lost)),
+                host=lost[0].host,
+                place=written(container, compose_projects, compose_services),
+            )
 
 
-def _fault(row: Record) -> str:
-    start = f"la variable {row['variable']} désigne {quoted(row['host'])}"
-    if row["target"] == "unresolved":
+def _reason(string: ConnectionString) -> str:
+    start = f"la variable {string.variable} désigne {quoted(string.host)}"
+    if string.target == "unresolved":
         return f"{start}, que ce conteneur ne sait pas résoudre"
-    return f"{start}, que portent {listing(map(quoted, row['targets'] or ()))} à la fois"
+    return f"{start}, que portent {listing(map(quoted, string.targets or ()))} à la fois"
+
+
+class Unused(DatabaseFault):
+    """A database that nothing leads to."""
+
+    port: int | None = word()
 
 
 @check(
@@ -240,39 +289,39 @@ def _fault(row: Record) -> str:
     ),
 )
 def useful(
-    databases: pd.DataFrame,
-    database_reach: pd.DataFrame,
-    connection_strings: pd.DataFrame,
-    connections: pd.DataFrame,
-    containers: pd.DataFrame | None = None,
-    container_networks: pd.DataFrame | None = None,
-    compose_connections: pd.DataFrame | None = None,
-    traefik_servers: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    databases: Rows[Database],
+    database_reach: Rows[DatabaseReach],
+    connection_strings: Rows[ConnectionString],
+    connections: Rows[Connection],
+    container_networks: Rows[ContainerNetwork] | None = None,
+    compose_connections: Rows[ComposeConnection] | None = None,
+    traefik_servers: Rows[TraefikServer] | None = None,
+) -> Iterator[Unused]:
     """Running databases that no variable, file, connection under way or server of Traefik leads to."""
-    known = known_containers(containers)
-    referred = {row["database"] for row in records(database_reach) if row["references"]}
-    called = {row["target"] for row in records(connections)}
-    served = {row["container"] for row in _rows(traefik_servers)}
-    written = {row["host"] for row in _rows(compose_connections)}
-    aliases: dict[str, set[str]] = {}
-    for row in _rows(container_networks):
-        aliases.setdefault(row["container"], {row["container"]}).update(row["aliases"] or ())
-    for row in records(databases):
-        names = {row["container"], row["unit"], row["process"]} - {None}
-        pointed = row["database"] in referred or names & (called | served)
-        if row["running"] and _certain(row) and not pointed and not aliases.get(row["container"], names) & written:
-            yield {
-                "database": row["database"],
-                "kind": row["kind"],
-                "wording": {
-                    "shown": f"la base {row['product'] or row['kind']} {quoted(row['database'])}",
-                    "container": row["container"],
-                    "port": row["port"] if row["place"] == "host" else None,
-                    **stack(known.get(row["container"])),
-                },
-            }
+    referred = {reach.database for reach in database_reach if reach.references}
+    called = _called(connections, traefik_servers)
+    hosts = {connection.host for connection in compose_connections or ()}
+    for database in databases:
+        names = {database.container, database.unit, database.process} - {None}
+        aliases = _aliases(database, container_networks) or names
+        pointed = database.database in referred or names & called or aliases & hosts
+        if database.running and _is_certain(database) and not pointed:
+            yield Unused(
+                database=database.database,
+                kind=database.kind,
+                shown=f"la base {database.product or database.kind} {quoted(database.database)}",
+                container=database.container,
+                port=database.port if database.place == "host" else None,
+            )
 
 
-def _rows(frame: pd.DataFrame | None) -> Iterable[Record]:
-    return [] if frame is None else records(frame)
+def _called(connections: Rows[Connection], traefik_servers: Rows[TraefikServer] | None) -> set[str | None]:
+    """The names of what connections under way and Traefik's servers lead to."""
+    servers = {server.container for server in traefik_servers or ()}
+    return servers | {connection.target for connection in connections}
+
+
+def _aliases(database: Database, container_networks: Rows[ContainerNetwork] | None) -> set[str]:
+    """The names of a database's container on its networks; none when it is on no network that is known."""
+    own = [row for row in container_networks or () if row.container == database.container]
+    return {name for row in own for name in (row.container, *(row.aliases or ()))}

@@ -1,22 +1,47 @@
 """TLS: the certificates that Traefik keeps, and renews in time or not."""
 
 import datetime as dt
-from collections.abc import Iterator
-
-import pandas as pd
+from collections.abc import Iterator, Mapping
 
 from auditlib.addresses import covers
-from auditlib.checks.moments import DAY, now, start
-from auditlib.checks.tls_facts import LOOK, UNSERVED, held, live_domains, longest, look, served_to
-from auditlib.facts.legacy import Record, records
+from auditlib.checks.certificates import (
+    LOOK,
+    UNSERVED,
+    CertificateFault,
+    Stored,
+    exact_domain,
+    live_domains,
+    longest,
+    served,
+    stored,
+    target_of,
+)
+from auditlib.checks.logs import DAY, now, start
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.findings.check import Fix, check
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import DockerEngine
+from auditlib.facts.tables.traefik import StaticOption, Traefik
+from auditlib.facts.tables.web import AcmeStorage, Certificate, TlsProbe
+from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.french import day, instant, listing, plural
 from auditlib.traefik.fields import Version, version
+from auditlib.views.routes import Route
 
-# Lifetimes and windows of renewal (`pkg/provider/acme/provider.go`, getCertificateRenewDurations).
 _HOUR = dt.timedelta(hours=1)
-DEFAULT_LIFETIME = 2160  # hours
+
+
+class Expired(CertificateFault):
+    """A domain whose certificate has expired."""
+
+    origin: str
+    issuer: str | None
+    not_after: dt.datetime
+    resolver: str | None
+    fingerprint: str | None
+    how: str = word()
+    ended: str = word()
+    proxy: str | None = word()
+    remedy: str = word()
 
 
 @check(
@@ -32,76 +57,100 @@ DEFAULT_LIFETIME = 2160  # hours
     ),
 )
 def in_date(
-    certificates: pd.DataFrame,
-    docker_engine: pd.DataFrame,
-    routes: pd.DataFrame,
-    tls_probes: pd.DataFrame | None = None,
-    acme_storage: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    certificates: Rows[Certificate],
+    docker_engine: Rows[DockerEngine],
+    routes: Rows[Route],
+    tls_probes: Rows[TlsProbe] | None = None,
+    acme_storage: Rows[AcmeStorage] | None = None,
+) -> Iterator[Expired]:
     """Expired certificates, served or stored, of domains in use. One that is served well has a stored one to spare.
 
     Traefik's default certificate is TLS-003's.
     """
-    live, proxy = live_domains(routes), _proxy(acme_storage)
-    well: set[str] = set()
-    told: set[str] = set()
-    for probe, row in served_to(certificates, tls_probes) if tls_probes is not None else ():
-        if row["not_after"] is None or probe["default"]:
+    proxy = acme_storage[0].container if acme_storage else None
+    judged, expired = set[str](), set[str]()
+    for probe, certificate in served(certificates, tls_probes):
+        end = certificate.not_after
+        if end is None or probe.default:
             continue
-        if row["not_after"] >= now(docker_engine):
-            well.add(probe["domain"])
-        elif probe["domain"] not in told:
-            told.add(probe["domain"])
-            yield _expired(probe["domain"], row, proxy, "servi", probe)
-    stored = held(certificates, "acme")
-    for domain in live:
-        best = longest(stored, domain)
-        if best and best["not_after"] < now(docker_engine) and domain not in well | told:
-            yield _expired(domain, best, proxy, "gardé", None)
+        judged.add(probe.domain)
+        if end < now(docker_engine) and probe.domain not in expired:
+            expired.add(probe.domain)
+            yield _expired(probe.domain, certificate, end, proxy, probe)
+    kept = stored(certificates)
+    for domain in live_domains(routes):
+        best = longest(kept, domain)
+        if best and domain not in judged and best.end < now(docker_engine):
+            yield _expired(domain, best.certificate, best.end, proxy, None)
     if tls_probes is None:
         raise AbsentTable("tls_probes", UNSERVED)
 
 
-def _proxy(acme_storage: pd.DataFrame | None) -> str | None:
-    return None if acme_storage is None else next((row["container"] for row in records(acme_storage)), None)
-
-
-def _expired(domain: str, row: Record, proxy: str | None, how: str, probe: Record | None) -> Record:
+def _expired(
+    domain: str, certificate: Certificate, end: dt.datetime, proxy: str | None, probe: TlsProbe | None
+) -> Expired:
     renewed = "Traefik aurait dû le renouveler : corriger ce que son journal dit de ce domaine, puis le redémarrer."
-    return {
-        "domain": domain,
-        "origin": row["origin"],
-        "issuer": row["issuer"],
-        "not_after": row["not_after"],
-        "resolver": row["resolver"],
-        "fingerprint": row["fingerprint"],
-        "wording": {
-            "how": how,
-            "ended": instant(row["not_after"]),
-            "proxy": proxy,
-            "remedy": renewed if proxy else "Renouveler ce certificat, puis vérifier que le proxy sert le nouveau.",
-            **look(domain, probe),
-        },
-    }
+    return Expired(
+        domain=domain,
+        origin=certificate.origin,
+        issuer=certificate.issuer,
+        not_after=end,
+        resolver=certificate.resolver,
+        fingerprint=certificate.fingerprint,
+        how="servi" if probe else "gardé",
+        ended=instant(end),
+        proxy=proxy,
+        remedy=renewed if proxy else "Renouveler ce certificat, puis vérifier que le proxy sert le nouveau.",
+        target=target_of(domain, probe),
+    )
 
 
-def window(hours: int, running: Version | None) -> dt.timedelta | None:
+# Lifetimes of certificates in days, since which version of Traefik, and how long before their end it renews them
+# (`pkg/provider/acme/provider.go`, getCertificateRenewDurations): the first that fits.
+_EVER = Version(0, 0, 0)
+_WINDOWS = (
+    (365, _EVER, 120 * DAY),
+    (90, _EVER, 30 * DAY),
+    (30, _EVER, 10 * DAY),
+    (6, Version(3, 6, 8), 2 * DAY),
+    (7, _EVER, DAY),
+    (1, _EVER, 6 * _HOUR),
+    (0, _EVER, dt.timedelta(minutes=20)),
+)
+_DEFAULT_LIFETIME = 2160  # hours
+
+
+def _window(hours: int, running: Version | None) -> dt.timedelta | None:
     """How long before its end Traefik renews a certificate of this configured lifetime. None: not known.
 
     Before 3.2, what it does of lifetimes between 30 and 90 days was not studied; without a version, the narrowest.
     """
-    days = hours / 24
-    if days >= 365:
-        return 120 * DAY
-    if days >= 90:
-        return 30 * DAY
-    if days >= 30:
-        return 10 * DAY if running is not None and running >= Version(3, 2, 0) else None
-    if running is not None and running >= Version(3, 6, 8) and days >= 6:
-        return 2 * DAY
-    if days >= 7:
-        return DAY
-    return 6 * _HOUR if days >= 1 else dt.timedelta(minutes=20)
+    days, running = hours / 24, running or _EVER
+    if 30 <= days < 90 and running < Version(3, 2, 0):
+        return None
+    return next(window for least, since, window in _WINDOWS if days >= least and running >= since)
+
+
+def _lifetime(resolver: str, options: Mapping[str, str | None]) -> int | None:
+    """The lifetime, in hours, of the certificates that a resolver asks for; None when it cannot be read."""
+    hours = options.get(f"certificatesresolvers.{resolver.lower()}.acme.certificatesduration")
+    if hours is None:
+        return _DEFAULT_LIFETIME
+    return int(hours) if hours.isdecimal() else None
+
+
+class Late(CertificateFault):
+    """A domain whose stored certificate Traefik should have renewed."""
+
+    resolver: str
+    not_after: dt.datetime
+    issuer: str | None
+    fingerprint: str | None
+    started: dt.datetime
+    container: str | None = word()
+    ends: str = word()
+    left: str = word()
+    due: str = word()
 
 
 @check(
@@ -119,56 +168,66 @@ def window(hours: int, running: Version | None) -> dt.timedelta | None:
     ),
 )
 def renewed_in_time(
-    certificates: pd.DataFrame,
-    acme_storage: pd.DataFrame,
-    docker_engine: pd.DataFrame,
-    traefik: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    routes: pd.DataFrame,
-) -> Iterator[Record]:
+    certificates: Rows[Certificate],
+    acme_storage: Rows[AcmeStorage],
+    docker_engine: Rows[DockerEngine],
+    traefik: Rows[Traefik],
+    traefik_static: Rows[StaticOption],
+    routes: Rows[Route],
+) -> Iterator[Late]:
     """Stored certificates of domains in use that have been due for more than a day, with Traefik up meanwhile.
 
     A lifetime of a few days has a window shorter than that: half of it is waited for then. The lifetime that counts
     is the one that the resolver is told (`certificatesDuration`), not the certificate's own.
     """
-    running = next((version(row["version"]) for row in records(traefik)), None)
-    started, live = start(traefik), live_domains(routes)
-    options = {row["key"].lower(): row["value"] for row in records(traefik_static) if row["effective"]}
-    stored = held(certificates, "acme")
-    for storage in records(acme_storage):
-        told = options.get(f"certificatesresolvers.{storage['resolver'].lower()}.acme.certificatesduration")
-        hours = int(told) if told and told.isdecimal() else DEFAULT_LIFETIME if told is None else None
-        span = None if hours is None else window(hours, running)
-        own = [row for row in stored if row["resolver"] == storage["resolver"]]
-        if span is None or started is None:
+    started, running = start(traefik), version(traefik[0].version) if traefik else None
+    options = {option.key.lower(): option.value for option in traefik_static if option.effective}
+    for storage in acme_storage:
+        hours = _lifetime(storage.resolver, options)
+        window = None if hours is None else _window(hours, running)
+        if window is None or started is None:
             continue
-        for domain, routed in live.items():
-            row = longest(own, domain)
-            if row is None or all(route["cert_resolver"] != storage["resolver"] for route in routed):
-                continue
-            moment, due = now(docker_engine), row["not_after"] - span
-            patience = min(DAY, span / 2)
-            if row["not_after"] <= moment or moment - due <= patience or moment - started <= patience:
-                continue
-            yield {
-                "domain": domain,
-                "resolver": storage["resolver"],
-                "not_after": row["not_after"],
-                "issuer": row["issuer"],
-                "fingerprint": row["fingerprint"],
-                "started": started,
-                "wording": {
-                    "container": storage["container"],
-                    "ends": instant(row["not_after"]),
-                    "left": _span(row["not_after"] - moment),
-                    "due": day(due),
-                    **look(domain),
-                },
-            }
+        patience = min(DAY, window / 2)
+        for domain, (certificate, end) in _renewed(storage.resolver, certificates, routes):
+            moment, due = now(docker_engine), end - window
+            if moment < end and moment - due > patience and moment - started > patience:
+                yield Late(
+                    domain=domain,
+                    resolver=storage.resolver,
+                    not_after=end,
+                    issuer=certificate.issuer,
+                    fingerprint=certificate.fingerprint,
+                    started=started,
+                    container=storage.container,
+                    ends=instant(end),
+                    left=_left(end - moment),
+                    due=day(due),
+                    target=target_of(domain),
+                )
 
 
-def _span(left: dt.timedelta) -> str:
+def _renewed(resolver: str, certificates: Rows[Certificate], routes: Rows[Route]) -> Iterator[tuple[str, Stored]]:
+    """The domains whose routers ask a resolver, each with the certificate of its storage that ends last."""
+    own = [held for held in stored(certificates) if held.certificate.resolver == resolver]
+    for domain, routed in live_domains(routes).items():
+        best = longest(own, domain)
+        if best and any(route.cert_resolver == resolver for route in routed):
+            yield domain, best
+
+
+def _left(left: dt.timedelta) -> str:
     return plural(left.days, "jour") if left >= DAY else plural(int(left / _HOUR), "heure")
+
+
+class Useless(Fault):
+    """A stored certificate that covers no domain in use."""
+
+    certificate: str = fact("Certificat")
+    domains: tuple[str, ...]
+    not_after: dt.datetime
+    fingerprint: str | None
+    names: str = word()
+    path: str | None = word()
 
 
 @check(
@@ -184,33 +243,35 @@ def _span(left: dt.timedelta) -> str:
     ),
 )
 def useful_certificates(
-    certificates: pd.DataFrame,
-    acme_storage: pd.DataFrame,
-    routes: pd.DataFrame,
-    tls_probes: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    certificates: Rows[Certificate],
+    acme_storage: Rows[AcmeStorage],
+    routes: Rows[Route],
+    tls_probes: Rows[TlsProbe] | None = None,
+) -> Iterator[Useless]:
     """Stored certificates that cover no domain in use and are served to none.
 
     A router that takes any name, or names that match a pattern, may use any of them: nothing is then said.
     """
-    rows = [row for row in records(routes) if row["tls"] and row["status"] != "disabled"]
-    anyone = [row for row in rows if not row["domain"] or row["domain"].startswith(("~", "*"))]
-    if any(not row["router"].endswith("@internal") for row in anyone):
+    if any(_takes_any(route) for route in routes):
         return
     live = live_domains(routes)
-    given = {row["fingerprint"] for row in (records(tls_probes) if tls_probes is not None else [])}
-    paths = {row["resolver"]: row["path"] for row in records(acme_storage)}
-    for row in held(certificates, "acme"):
-        names = [*(row["domains"] or ())]
-        if row["fingerprint"] in given or any(covers(domain, names) for domain in live):
+    given = {probe.fingerprint for probe in tls_probes or ()}
+    storages = acme_storage.by(AcmeStorage.resolver)
+    for certificate, end in stored(certificates):
+        names, storage = certificate.domains or (), storages.get(certificate.resolver or "")
+        if certificate.fingerprint in given or any(covers(domain, names) for domain in live):
             continue
-        yield {
-            "certificate": f"{row['domain'] or row['common_name']}@{row['resolver']}",
-            "domains": names,
-            "not_after": row["not_after"],
-            "fingerprint": row["fingerprint"],
-            "wording": {
-                "names": listing(names[:5]) + ("…" if len(names) > 5 else ""),
-                "path": paths.get(row["resolver"]),
-            },
-        }
+        yield Useless(
+            certificate=f"{certificate.domain or certificate.common_name}@{certificate.resolver}",
+            domains=names,
+            not_after=end,
+            fingerprint=certificate.fingerprint,
+            names=listing(names, most=5),
+            path=storage.path if storage else None,
+        )
+
+
+def _takes_any(route: Route) -> bool:
+    """Whether a router in force takes, with TLS, names that its rule does not write."""
+    live = route.tls and route.status != "disabled" and not route.router.endswith("@internal")
+    return bool(live) and exact_domain(route) is None

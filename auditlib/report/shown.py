@@ -159,23 +159,17 @@ def _commands_html(commands: Sequence[str]) -> str:
 
 # Facts of evidence that no table names, and those whose name means something else there.
 _FACTS = {
-    "announced": "Version annoncée",
-    "causes": "Causes",
-    "certificate": "Certificat",
     "compose_file": "Fichier compose",
     "headers": "En-têtes absents",
-    "known": "Résolveurs déclarés",
     "listener": "Socket",
     "others": "Autres routeurs",
     "places": "Joignable par",
-    "predicted": "Routeurs prévus",
     "project": "Projet",
     "proxy": "Proxy",
     "routers": "Routeurs",
     "siblings": "Voisins comparés",
     "strangers": "Conteneurs sans lien",
     "subnet": "Sous-réseau",
-    "urls": "URL",
     "users": "Usagers",
     "variables": "Variables",
 }
