@@ -242,7 +242,8 @@ def test_a_finding_is_about_things_of_known_kinds_that_have_a_name(case: Case) -
 
 @EVERY_FAILURE
 def test_each_fact_of_the_evidence_has_a_french_label(case: Case) -> None:
-    assert {name for finding in _found(case.snapshot, case) for name in finding.evidence} <= fact_labels().keys()
+    for finding in _found(case.snapshot, case):
+        assert finding.evidence.keys() <= fact_labels(finding.fault).keys()
 
 
 @EVERY_FAILURE
