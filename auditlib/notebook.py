@@ -116,13 +116,12 @@ def advise(facts: Facts) -> Shown:
 
 def follow(facts: Facts) -> Shown:
     """A request to each domain and path that is routed: where it arrives, else where it stops."""
-    from auditlib.report import explanation  # noqa: PLC0415 - its findings would make a circle
+    from auditlib.report.explanation import Journey, journeys  # noqa: PLC0415 - its findings would make a circle
 
     try:
-        rows = explanation.journeys(facts.snapshot)
-        return Grid(explanation.Journey.table.rows(rows), explanation.Journey.table, empty="Aucun domaine n’est routé.")
+        return Grid(journeys(facts.snapshot), Journey.table, empty="Aucun domaine n’est routé.")
     except AbsentTable as absent:
-        return Notice(f"{explanation.Journey.table.title} : non évaluable, {absent.reason}.")
+        return Notice(f"{Journey.table.title} : non évaluable, {absent.reason}.")
 
 
 def verdicts(facts: Facts) -> Shown:
