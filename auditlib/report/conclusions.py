@@ -18,7 +18,7 @@ from auditlib.facts.tables.sources import SourceStatus
 from auditlib.facts.tables.traefik import Traefik
 from auditlib.facts.tables.web import AcmeStorage, Certificate, HttpProbe, TlsProbe
 from auditlib.findings.audit import Audit
-from auditlib.findings.check import SEVERITIES_FR, WEIGHTS
+from auditlib.findings.check import SEVERITIES_FR
 from auditlib.findings.problems import Problem
 from auditlib.french import day, listing, number, plural, quoted
 from auditlib.views import graph as topology
@@ -134,12 +134,12 @@ def ports(
 
 def routing(routes: Rows[Route]) -> Iterator[str]:
     """Which domains are served, and by what."""
-    own = [route for route in routes if not route.router.endswith("@internal")]
-    domains = sorted({route.domain for route in own if route.domain})
+    public = [route for route in routes if not route.router.endswith("@internal")]
+    domains = sorted({route.domain for route in public if route.domain})
     yield f"{plural(len(domains), 'domaine')} : {listing(domains)}." if domains else "Aucun domaine."
-    disabled = {route.router for route in own if route.status == "disabled"}
+    disabled = {route.router for route in public if route.status == "disabled"}
     yield from _named(sorted(disabled), "Routeur désactivé", "Routeurs désactivés")
-    served = [(route.domain, route) for route in own if route.domain]
+    served = [(route.domain, route) for route in public if route.domain]
     clear = {domain for domain, route in served if not route.tls and route.protocol == "http"}
     yield from _named(sorted(clear), "Servi aussi, ou seulement, sans TLS", "Servis aussi, ou seulement, sans TLS")
     machine = {f"{domain}{route.path or ''}" for domain, route in served if route.kind == "machine"}
@@ -352,7 +352,9 @@ def _strings(strings: Rows[ConnectionString]) -> str:
 def findings(audit: Audit) -> list[str]:
     """How many findings of each severity, and how far the verdict can be trusted."""
     counts = Counter(finding.severity for finding in audit.live)
-    severities = [f"{counts[one]} de gravité {SEVERITIES_FR[one]}" for one in WEIGHTS if counts[one]]
+    severities = [
+        f"{counts[severity]} de gravité {word}" for severity, word in SEVERITIES_FR.items() if counts[severity]
+    ]
     verdicts = Counter(result.verdict for result in audit.results)
     judged = plural(verdicts["pass"] + verdicts["fail"], "évalué")
     sentences = [
@@ -391,10 +393,14 @@ def _collisions(audit: Audit) -> Iterator[str]:
     """The ports that are fought over now, and those that will be when what is stopped starts."""
     if not any(result.check == "PORT-001" and result.verdict in ("pass", "fail") for result in audit.results):
         return
-    now = dict.fromkeys(dict(one.subjects)["port"] for one in audit.live if one.check == "PORT-001")
-    later = dict.fromkeys(dict(one.subjects)["port"] for one in audit.live if one.check in ("PORT-002", "PORT-003"))
+    now, later = _ports_of(audit, "PORT-001"), _ports_of(audit, "PORT-002", "PORT-003")
     current = f"Ports en collision : {listing(now)}" if now else "Aucune collision de ports en cours"
     yield f"{current}{f' ; collision au prochain démarrage : {listing(later)}' if later else ''}."
+
+
+def _ports_of(audit: Audit, *checks: str) -> list[str]:
+    """The ports that the live findings of some checks are about, each once."""
+    return list(dict.fromkeys(dict(finding.subjects)["port"] for finding in audit.live if finding.check in checks))
 
 
 def _gravest(problems: Sequence[Problem], most: int = 5) -> Iterator[str]:
@@ -406,5 +412,5 @@ def _gravest(problems: Sequence[Problem], most: int = 5) -> Iterator[str]:
 
 
 def _unread(sources: Rows[SourceStatus]) -> Iterator[str]:
-    unread = [f"{one.source} ({(one.reason or '').rstrip('.')})" for one in sources if one.status != "ok"]
+    unread = [f"{source.source} ({(source.reason or '').rstrip('.')})" for source in sources if source.status != "ok"]
     yield from _named(unread, "Non lu, ou en partie")

@@ -16,9 +16,9 @@ from auditlib.version import __version__
 SCHEMA = 1
 
 
-def constats(facts: Facts, made: Plan | None = None) -> str:
+def constats(facts: Facts, plan: Plan | None = None) -> str:
     """The findings as JSON, each with the file of a plan that mends it. `run.duration_s` is the collection’s."""
-    snapshot, audit = facts.snapshot, attached(made, facts.audit) if made else facts.audit
+    snapshot, audit = facts.snapshot, attached(plan, facts.audit) if plan else facts.audit
     document = {
         "schema": SCHEMA,
         "run": {

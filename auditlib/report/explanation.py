@@ -97,13 +97,14 @@ class Explanation:
             for hop in self.hops
         )
         tried = "".join(
-            f"<li><code>{_html(one['router'])}</code> (priorité {one['priority']}) : {_html(_matched(one))}</li>"
-            for one in self.candidates
+            f"<li><code>{_html(router['router'])}</code> (priorité {router['priority']}) : "
+            f"{_html(_matched(router))}</li>"
+            for router in self.candidates
         )
         more = f"<details><summary>Routeurs essayés</summary><ol>{tried}</ol></details>" if tried else ""
         causes = "".join(f"<li><code>{_html(cause)}</code></li>" for cause in self.causes)
-        found = f"<p>Constats :</p><ul>{causes}</ul>" if causes else ""
-        return f'<div class="explanation">{head}<ol class="hops">{hops}</ol>{more}{found}</div>'
+        findings = f"<p>Constats :</p><ul>{causes}</ul>" if causes else ""
+        return f'<div class="explanation">{head}<ol class="hops">{hops}</ol>{more}{findings}</div>'
 
     def __repr__(self) -> str:
         return self.text()
@@ -183,7 +184,7 @@ def of_trace(walked: Trace, facts: Facts) -> Explanation:
         walked.entrypoint,
         walked.router,
         [*walked.ties],
-        [{"router": one.router, "priority": one.priority, "matches": one.matches} for one in walked.candidates],
+        [asdict(candidate) for candidate in walked.candidates],
         [*walked.middlewares],
         walked.service,
         walked.server,
@@ -199,9 +200,11 @@ def _causes(walked: Trace, facts: Facts) -> list[str]:
     """Identities of the findings of the walk's faults: of the same check, about the same thing."""
     if not walked.faults:
         return []
-    wanted = {(check, (kind, name)) for check, kind, name in walked.faults}
+    faults = {(check, (kind, name)) for check, kind, name in walked.faults}
     return [
-        one.identity for one in facts.audit.findings if any((one.check, subject) in wanted for subject in one.subjects)
+        finding.identity
+        for finding in facts.audit.findings
+        if any((finding.check, subject) in faults for subject in finding.subjects)
     ]
 
 

@@ -105,8 +105,8 @@ def stacks_figure(stacks: Rows[Stack]) -> Figure:
         counts = {state: len(stacks.grouped(Stack.state).get(state, ())) for state in PLURALS}
         states = listing(plural(count, state, PLURALS[state]) for state, count in counts.items() if count)
         caption = f"Conteneurs en marche et arrêtés, par ensemble ({states or 'aucun'})."
-        told = listing(f"{visible(bar.stack)} {bar.running} sur {bar.total}" for bar in bars)
-        return _figure(canvas, caption, f"Barres par ensemble : {told or 'aucune'}.")
+        listed = listing(f"{visible(bar.stack)} {bar.running} sur {bar.total}" for bar in bars)
+        return _figure(canvas, caption, f"Barres par ensemble : {listed or 'aucune'}.")
 
 
 # Each exposure from the narrowest; one that is not known counts as the widest.
@@ -158,8 +158,8 @@ def severities_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         axes.tick_params(axis="y", length=0)
         if any(lefts):
             axes.legend(frameon=False, loc="lower right", ncols=5, bbox_to_anchor=(1, 1))
-        said = [f"{family} : {_counted(by)}" for family, by in counts.items()]
-        alt = f"{' ; '.join(said) or 'Aucun contrôle'}."
+        parts = [f"{family} : {_counted(by)}" for family, by in counts.items()]
+        alt = f"{' ; '.join(parts) or 'Aucun contrôle'}."
         return _figure(canvas, "Constats par famille de contrôles et par gravité.", alt)
 
 
@@ -191,8 +191,8 @@ def graph_figure(tree: Graph) -> Figure:
         axes.axis("off")
         for column, title in enumerate(LAYERS.values()):
             axes.text(column * _COLUMN, height + 0.22, title, ha="center", weight="bold", color=MUTED)
-        for one, other, data in tree.edges(data=True):
-            _draw_edge(axes, places[one], places[other], data)
+        for start, end, data in tree.edges(data=True):
+            _draw_edge(axes, places[start], places[end], data)
         for node, place in places.items():
             _draw_node(axes, place, tree.nodes[node])
         _legend(axes)
@@ -257,10 +257,10 @@ def _graph_caption(tree: Graph) -> str:
 
 def _graph_alt(tree: Graph) -> str:
     domains = sorted(node for node in tree if tree.nodes[node]["kind"] == "domain")
-    said = [f"{visible(tree.nodes[domain]['label'])} mène à {_ends(tree, domain)}" for domain in domains]
-    bad = broken(tree)
-    state = f"Rompus : {listing(map(visible, bad))}." if bad else "Aucun chemin rompu."
-    return f"Graphe en cinq colonnes. {' ; '.join(said) or 'Aucun domaine'}. {state}"
+    ways = [f"{visible(tree.nodes[domain]['label'])} mène à {_ends(tree, domain)}" for domain in domains]
+    cut = broken(tree)
+    state = f"Rompus : {listing(map(visible, cut))}." if cut else "Aucun chemin rompu."
+    return f"Graphe en cinq colonnes. {' ; '.join(ways) or 'Aucun domaine'}. {state}"
 
 
 def _ends(tree: Graph, domain: str) -> str:

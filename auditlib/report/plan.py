@@ -124,11 +124,11 @@ def beginning(plan: Plan) -> list[str]:
     return [f"Par où commencer : l’étape 1 du plan, « {first.stack or 'machine'} », {end}."]
 
 
-def _facts(step: Step) -> list[str]:
+def _acts(step: Step) -> list[str]:
     return [*map(describe, step.acts)]
 
 
-def _told(step: Step) -> list[str]:
+def _effects(step: Step) -> list[str]:
     return [*outcome(step), f"{risk(step).capitalize()} : {interruption(step.cut)}.", *step.remarks]
 
 
@@ -142,8 +142,8 @@ def _blocks(step: Step) -> Iterator[tuple[str, Sequence[str]]]:
 
 def _step_html(step: Step) -> str:
     level = "high" if step.risky else "good" if step.safe else "medium"
-    lines = "".join(f"<li>{prose(line)}</li>" for line in _facts(step))
-    told = "".join(f"<li>{prose(line)}</li>" for line in _told(step))
+    lines = "".join(f"<li>{prose(line)}</li>" for line in _acts(step))
+    effects = "".join(f"<li>{prose(line)}</li>" for line in _effects(step))
     blocks = "".join(
         f"<p><strong>{prose(name)}</strong></p><pre><code>{escape(chr(10).join(commands))}</code></pre>"
         for name, commands in _blocks(step)
@@ -156,13 +156,13 @@ def _step_html(step: Step) -> str:
     return (
         f'<article class="finding {level}"><h4><strong>{prose(title(step))}</strong> · '
         f'<span class="badge {level}">{prose(risk(step))}</span></h4>'
-        f"<ul>{lines}</ul><ul>{told}</ul>{blocks}{files}</article>"
+        f"<ul>{lines}</ul><ul>{effects}</ul>{blocks}{files}</article>"
     )
 
 
 def _step_markdown(step: Step) -> str:
     parts = [f"### {markdown_text(plain(title(step)))}"]
-    parts.append("\n".join(f"- {markdown_text(plain(line))}" for line in [*_facts(step), *_told(step)]))
+    parts.append("\n".join(f"- {markdown_text(plain(line))}" for line in [*_acts(step), *_effects(step)]))
     for name, commands in _blocks(step):
         if commands:
             parts += [typography(name), markdown_code("\n".join(commands))]
@@ -174,8 +174,8 @@ def _step_markdown(step: Step) -> str:
 def _left(left: Sequence[Left]) -> list[Shown]:
     """The findings for a person; before them, why a mend that a program could try is in no step."""
     reasons = [
-        f"{one.finding.check} ({', '.join(name for _, name in one.finding.subjects)}) : {one.reason}."
-        for one in left
-        if one.reason
+        f"{kept.finding.check} ({', '.join(name for _, name in kept.finding.subjects)}) : {kept.reason}."
+        for kept in left
+        if kept.reason
     ]
-    return [Sentences([_LEFT, *reasons]), FindingList([one.finding for one in left], brief=True)]
+    return [Sentences([_LEFT, *reasons]), FindingList([kept.finding for kept in left], brief=True)]

@@ -47,12 +47,12 @@ class Done:
 
 def notebooks(folder: Path) -> list[Path]:
     """The numbered notebooks of a folder, in reading order. Raises RunError when there is none."""
-    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not found or not found[0].name.startswith(COLLECTION):
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not paths or not paths[0].name.startswith(COLLECTION):
         raise folders.RunError(
             f"Aucun carnet 00_*.ipynb dans {folder}. Donnez le dossier des carnets avec --notebooks."
         )
-    return found
+    return paths
 
 
 def run(parameters: Parameters, folder: Path, say: Say, *, fast: bool = False) -> Done:
@@ -104,7 +104,7 @@ class _Notebooks:
         self.folder = folder
         self.carnets = folder / folders.NOTEBOOKS
         self.replayed = str(folders.find(parameters.snapshot)) if parameters.snapshot else ""
-        self.given = parameters.model_dump(mode="json")
+        self.values = parameters.model_dump(mode="json")
         self.say = say
         self.engine, self.at_once = (IN_PROCESS, 1) if fast else (ISOLATED, KERNELS)
         self.running: set[Future[_Ended]] = set()
@@ -157,20 +157,20 @@ class _Notebooks:
         started = time.monotonic()
         target = self.carnets / path.name
         log.info("%s starts", path.name)
-        error = self._papermill(path, target, {**self.given, **own})
+        error = self._papermill(path, target, {**self.values, **own})
         _forget_paths(target)
         seconds = time.monotonic() - started
         log.info("%s ends: %.1f s", path.name, seconds)
         return _Ended(path.stem, seconds, error.strip().splitlines()[-1].rstrip(".") if error else None)
 
-    def _papermill(self, path: Path, target: Path, given: Mapping[str, Any]) -> str | None:
+    def _papermill(self, path: Path, target: Path, values: Mapping[str, Any]) -> str | None:
         """Execute one notebook through papermill. Returns why it failed. Raises RunError when the disk refuses."""
         declared = papermill.inspect_notebook(str(path))
         try:
             papermill.execute_notebook(
                 str(path),
                 str(target),
-                parameters={name: value for name, value in given.items() if name in declared},
+                parameters={name: value for name, value in values.items() if name in declared},
                 engine_name=self.engine,
                 kernel_name="python3",
                 progress_bar=False,
@@ -218,9 +218,9 @@ def policy(run_folder: Path) -> Policy:
     """What a run was judged by, from the parameters that papermill wrote into its notebooks."""
     for notebook in sorted((run_folder / folders.NOTEBOOKS).glob("*.ipynb")):
         node = nbformat.read(notebook, as_version=4)
-        given = node.metadata.get("papermill", {}).get("parameters", {})
-        if "severities" in given:
-            return Policy.of(read(None, {name: given[name] for name in NAMES if name in given}))
+        values = node.metadata.get("papermill", {}).get("parameters", {})
+        if "severities" in values:
+            return Policy.of(read(None, {name: values[name] for name in NAMES if name in values}))
     return Policy()
 
 
