@@ -1,7 +1,6 @@
 """What the audit concludes, as HTML and as Markdown: findings, problems and recommendations."""
 
 import datetime as dt
-import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
 from auditlib.findings.audit import Finding
-from auditlib.findings.check import CONFIDENCES_FR, SEVERITIES_FR, Fault
+from auditlib.findings.check import CONFIDENCES_FR, SEVERITIES_FR
 from auditlib.findings.problems import Problem
 from auditlib.recommendations import Recommendation, Section
 from auditlib.report.blocks import (
@@ -158,8 +157,7 @@ def _commands_html(commands: Sequence[str]) -> str:
     return f"<pre><code>{escape(chr(10).join(commands))}</code></pre>" if commands else ""
 
 
-# Facts of evidence that no table names, and those whose name means something else there. One that only one check
-# has is labelled by its fault.
+# Facts of evidence that no table names, and those whose name means something else there.
 _FACTS = {
     "announced": "Version annoncée",
     "base_size": "Taille de base",
@@ -191,6 +189,7 @@ _FACTS = {
     "loopback": "Sur la boucle locale seulement",
     "newer": "Image que désigne l’étiquette",
     "now": "Constaté",
+    "other_subnet": "Autre sous-réseau",
     "others": "Autres routeurs",
     "owners": "Tenu par",
     "places": "Joignable par",
@@ -203,6 +202,7 @@ _FACTS = {
     "proxy": "Proxy",
     "proxy_networks": "Réseaux de Traefik",
     "registries": "Registres",
+    "route": "Route de la machine",
     "routers": "Routeurs",
     "secrets": "Secrets",
     "servers": "Serveurs",
@@ -222,23 +222,16 @@ _FACTS = {
 }
 
 
-def fact_labels(fault: Fault) -> dict[str, str]:
-    """The French label of each fact of a fault's evidence, by its name: its own, else that of a column."""
-    return _column_labels() | _FACTS | fault.labels()
-
-
-@functools.cache
-def _column_labels() -> dict[str, str]:
+def fact_labels() -> dict[str, str]:
+    """The French label of each fact of evidence, by its name."""
     tables = [*TABLES.values(), *(view.table for view in VIEWS.values())]
-    return {column.name: column.label for table in reversed(tables) for column in table.columns}
+    return {column.name: column.label for table in reversed(tables) for column in table.columns} | _FACTS
 
 
 def _evidence_html(finding: Finding) -> str:
-    labels = fact_labels(finding.fault)
-    facts = {name: value for name, value in finding.evidence.items() if value not in (None, "", [])}
-    items = (
-        f"<dt>{prose(labels.get(name, name))}</dt><dd>{breakable(_fact(value))}</dd>" for name, value in facts.items()
-    )
+    labels = fact_labels() | finding.fault.labels()
+    known = {name: value for name, value in finding.evidence.items() if value not in (None, "", [])}
+    items = (f"<dt>{prose(labels.get(n, n))}</dt><dd>{breakable(_fact(value))}</dd>" for n, value in known.items())
     return f"<dl>{''.join(items)}</dl>"
 
 

@@ -243,7 +243,7 @@ def test_a_finding_is_about_things_of_known_kinds_that_have_a_name(case: Case) -
 @EVERY_FAILURE
 def test_each_fact_of_the_evidence_has_a_french_label(case: Case) -> None:
     for finding in _found(case.snapshot, case):
-        assert finding.evidence.keys() <= fact_labels(finding.fault).keys()
+        assert finding.evidence.keys() <= (fact_labels() | finding.fault.labels()).keys()
 
 
 @EVERY_FAILURE
