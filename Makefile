@@ -10,6 +10,8 @@ OWNER := $(shell stat -c %u .)
 HOME_OF_OWNER := $(shell getent passwd $(OWNER) | cut -d: -f6)
 ifeq ($(shell id -u),$(OWNER))
 AS_OWNER :=
+# Compiled modules are kept, whatever the shell asks for: pytest rewrites those of the tests, which takes long.
+unexport PYTHONDONTWRITEBYTECODE
 else
 AS_OWNER := setpriv --reuid=$(OWNER) --regid=$(shell stat -c %g .) --clear-groups env HOME="$(HOME_OF_OWNER)"
 # Compiled modules too: root would leave them in the owner's folder.
@@ -35,9 +37,14 @@ jupyter: .venv/.runtime ## ouvre JupyterLab sur les carnets
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.news_url=None \
 		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks $(ARGS)
 
+# One worker more than there are cores: many tests wait, for a peer that hangs or a kernel that starts.
 .PHONY: test
 test: .venv/.dev ## tests sans Docker ni root
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $$(($$(nproc) + 1)) --dist loadfile $(ARGS)
+
+.PHONY: attendus
+attendus: .venv/.dev ## réécrit les fichiers que les tests attendent, à relire dans « git diff »
+	$(BIN)/python -m tests.expected
 
 .PHONY: test-live
 test-live: .venv/.dev ## tests contre un vrai moteur Docker, privé (root)

@@ -23,17 +23,14 @@ SHEET = {"width": 1031, "height": 703}  # A4 landscape without its margins, at 9
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+def reports(tmp_path_factory: pytest.TempPathFactory, demo_run: str) -> Reports:
     """The page of the reference server, and that of a server whose every name is an attack."""
-    made = {}
-    for name, facts in (("reference", replay("faulty")), ("hostile", hostile_names(replay("faulty")))):
-        folder = tmp_path_factory.mktemp(name)
-        facts.write(folder / "instantane")
-        asked = Parameters(outputs=str(folder / "outputs"), snapshot=str(folder / "instantane"))
-        done = workbook.run(asked, folders.project() / "notebooks", lambda line: None, fast=True)
-        assert done.failed == ()
-        made[name] = done.folder / "rapport.html"
-    return made
+    folder = tmp_path_factory.mktemp("hostile")
+    hostile_names(replay("faulty")).write(folder / "instantane")
+    asked = Parameters(outputs=str(folder / "outputs"), snapshot=str(folder / "instantane"))
+    done = workbook.run(asked, folders.project() / "notebooks", lambda line: None, fast=True)
+    assert done.failed == ()
+    return {"reference": Path(demo_run.splitlines()[0]), "hostile": done.folder / "rapport.html"}
 
 
 @pytest.fixture(scope="module")
@@ -63,30 +60,59 @@ class Opened:
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+class Pages:
+    """The reports, each opened once for a size of window."""
+
+    def __init__(self, browser: Browser, reports: Reports) -> None:
+        self.browser, self.reports = browser, reports
+        self._opened: dict[tuple[str, int], Opened] = {}
+
+    def open(self, name: str, viewport: dict[str, int]) -> Opened:
+        key = name, viewport["width"]
+        if key not in self._opened:
+            self._opened[key] = Opened(self.browser, self.reports[name], viewport)
+        return self._opened[key]
+
+
+@pytest.fixture(scope="module")
+def pages(browser: Browser, reports: Reports) -> Pages:
+    return Pages(browser, reports)
+
+
 @pytest.mark.parametrize("name", ["reference", "hostile"])
-def test_the_page_asks_for_nothing_and_complains_of_nothing(browser: Browser, reports: Reports, name: str) -> None:
-    opened = Opened(browser, reports[name], DESK)
+def test_the_page_asks_for_nothing_and_complains_of_nothing(pages: Pages, name: str) -> None:
+    opened = pages.open(name, DESK)
     opened.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-    assert [url for url in opened.asked if not url.startswith("data:")] == [reports[name].as_uri()]
+    assert [url for url in opened.asked if not url.startswith("data:")] == [pages.reports[name].as_uri()]
     assert opened.said == []
     assert opened.page.evaluate("window.pwned") is None
 
 
-def test_every_link_of_the_contents_leads_to_its_section(browser: Browser, reports: Reports) -> None:
-    page = Opened(browser, reports["reference"], DESK).page
+def test_every_link_of_the_contents_leads_to_its_section(pages: Pages) -> None:
+    page = pages.open("reference", DESK).page
     page.add_style_tag(content="html { scroll-behavior: auto !important }")
-    links = page.locator("nav a").all()
-    assert len(links) > 20
-    for link in links:
-        link.click()
-        place = page.evaluate("document.getElementById(location.hash.slice(1)).getBoundingClientRect().top")
-        bottom = page.evaluate("innerHeight + scrollY >= document.documentElement.scrollHeight - 2")
-        assert -1 <= place < 60 or bottom
+    followed = page.evaluate(
+        """async () => {
+            const places = []
+            for (const link of document.querySelectorAll('nav a')) {
+                link.click()
+                await new Promise(requestAnimationFrame)
+                const bottom = innerHeight + scrollY >= document.documentElement.scrollHeight - 2
+                const top = document.getElementById(decodeURIComponent(link.hash.slice(1))).getBoundingClientRect().top
+                places.push([link.hash, location.hash, -1 <= top && top < 60 || bottom])
+            }
+            return places
+        }"""
+    )
+    assert len(followed) > 20
+    assert [link for link, place, there in followed if place != link or not there] == []
+    page.locator("nav a").first.click()
+    assert page.evaluate("location.hash") == followed[0][0]
     assert page.locator("nav a[aria-current]").count() == 1
 
 
-def test_a_table_is_sorted_by_a_click_and_filtered_by_a_word(browser: Browser, reports: Reports) -> None:
-    page = Opened(browser, reports["reference"], DESK).page
+def test_a_table_is_sorted_by_a_click_and_filtered_by_a_word(pages: Pages) -> None:
+    page = pages.open("reference", DESK).page
     table = page.locator("section#ports table").first
     ports = lambda: [int(cell) for cell in table.locator("tbody tr:visible th").all_inner_texts()]  # noqa: E731
     before = ports()
@@ -101,8 +127,8 @@ def test_a_table_is_sorted_by_a_click_and_filtered_by_a_word(browser: Browser, r
     assert names == ["jsr-dev", "jsr-solutions"]
 
 
-def test_the_heading_of_figures_stands_above_them(browser: Browser, reports: Reports) -> None:
-    page = Opened(browser, reports["reference"], DESK).page
+def test_the_heading_of_figures_stands_above_them(pages: Pages) -> None:
+    page = pages.open("reference", DESK).page
     astray = page.evaluate(
         "[...document.querySelectorAll('tbody tr:first-child > *')].filter((cell) => getComputedStyle(cell).textAlign"
         " !== getComputedStyle(cell.closest('table').tHead.rows[0].cells[cell.cellIndex]).textAlign).length"
@@ -112,8 +138,8 @@ def test_the_heading_of_figures_stands_above_them(browser: Browser, reports: Rep
 
 
 @pytest.mark.parametrize("name", ["reference", "hostile"])
-def test_a_phone_shows_tables_as_cards_and_nothing_overflows(browser: Browser, reports: Reports, name: str) -> None:
-    opened = Opened(browser, reports[name], PHONE)
+def test_a_phone_shows_tables_as_cards_and_nothing_overflows(pages: Pages, name: str) -> None:
+    opened = pages.open(name, PHONE)
     assert opened.overflow() <= 0
     cell = opened.page.locator("section#ports tbody td").first
     assert (
@@ -129,8 +155,8 @@ def test_a_phone_shows_tables_as_cards_and_nothing_overflows(browser: Browser, r
     assert wide == 0
 
 
-def test_on_a_phone_the_contents_open_and_close(browser: Browser, reports: Reports) -> None:
-    page = Opened(browser, reports["reference"], PHONE).page
+def test_on_a_phone_the_contents_open_and_close(pages: Pages) -> None:
+    page = pages.open("reference", PHONE).page
     contents, button = page.locator("#sommaire"), page.locator("#menu")
     assert not contents.is_visible()
     button.click()
@@ -140,8 +166,8 @@ def test_on_a_phone_the_contents_open_and_close(browser: Browser, reports: Repor
 
 
 @pytest.mark.parametrize("name", ["reference", "hostile"])
-def test_printed_nothing_overflows_and_the_contents_are_gone(browser: Browser, reports: Reports, name: str) -> None:
-    opened = Opened(browser, reports[name], SHEET)
+def test_printed_nothing_overflows_and_the_contents_are_gone(pages: Pages, name: str) -> None:
+    opened = pages.open(name, SHEET)
     opened.page.emulate_media(media="print")
     assert opened.overflow() <= 0
     assert not opened.page.locator("nav").is_visible()

@@ -2,14 +2,18 @@
 
 import functools
 import json
+import sys
 from importlib.resources import files
 from typing import Any
 
-from jsonschema import Draft7Validator, ValidationError
-from jsonschema.exceptions import best_match
-from jsonschema.validators import extend
+# jsonschema's optional IRI checker builds 35 parsers when it is imported: two seconds for what no schema here has.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-from auditlib.compose.document import NOWHERE, Invalid, Place, place_of
+from jsonschema import Draft7Validator, ValidationError  # noqa: E402
+from jsonschema.exceptions import best_match  # noqa: E402
+from jsonschema.validators import extend  # noqa: E402
+
+from auditlib.compose.document import NOWHERE, Invalid, Place, place_of  # noqa: E402
 
 
 def _accept(*_: Any) -> None:

@@ -1,7 +1,8 @@
 """Cases of the checks, as data: one file per check, written with ordinary spaces.
 
 `given` holds the tables that every case of the file starts from; a case gives its own instead, or `null` for a table
-that was not read. A table that is nowhere given was not read either.
+that was not read. A table that is nowhere given was not read either. `change` gives fields to every row of a table.
+`shared.yaml` holds the cases that read alike for several checks.
 """
 
 from dataclasses import dataclass
@@ -13,13 +14,16 @@ import yaml
 
 from auditlib import checks, views  # noqa: F401 - imported for what they register
 from auditlib.facts.snapshot import Snapshot
-from auditlib.findings.audit import Finding
+from auditlib.findings.audit import Audit, Finding
 from auditlib.findings.audit import audit as judge
-from auditlib.findings.check import Check
+from auditlib.findings.check import CHECKS
 from auditlib.french import typography
 from tests.conftest import snapshot_of
 
 FOLDER = Path(__file__).parent
+SHARED = "shared"
+# Waivers and expectations are given with the parameters, sources with every snapshot: these checks need no other table.
+GIVEN = {"WAIVER-001", "WAIVER-002", "COLLECT-001", "PORT-008", "EXPECT-001"}
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -39,16 +43,22 @@ class Case:
     def snapshot(self) -> Snapshot:
         return snapshot_of(**self.tables)
 
+    @cached_property
+    def audit(self) -> Audit:
+        """What the check says of it."""
+        return judge(self.snapshot, checks=[CHECKS[self.check]])
+
 
 @cache
 def load() -> list[Case]:
-    """Every case of every file."""
-    return [case for file in sorted(FOLDER.glob("*.yaml")) for case in _read(file)]
-
-
-def _read(file: Path) -> list[Case]:
-    document = yaml.load(file.read_text("utf-8"), yaml.CSafeLoader)
-    return [_case(file.stem, document.get("given", {}), **case) for case in document["cases"]]
+    """Every case of every check, those that it shares with others last."""
+    documents = {file.stem: yaml.load(file.read_text("utf-8"), yaml.CSafeLoader) for file in FOLDER.glob("*.yaml")}
+    shared = [(case.pop("checks"), case) for case in documents.pop(SHARED)["cases"]]
+    return [
+        _case(check, document.get("given", {}), **case)
+        for check, document in sorted(documents.items())
+        for case in [*document["cases"], *(case for sharing, case in shared if check in sharing)]
+    ]
 
 
 def _case(
@@ -57,18 +67,20 @@ def _case(
     name: str,
     verdict: str,
     tables: dict[str, Any] | None = None,
+    change: dict[str, dict[str, Any]] | None = None,
     reason: str | None = None,
     findings: list[dict[str, Any]] | None = None,
 ) -> Case:
     read = {table: rows for table, rows in {**given, **(tables or {})}.items() if rows is not None}
+    for table, fields in (change or {}).items():
+        read[table] = [{**row, **fields} for row in read[table]]
     return Case(check, name, read, verdict, reason, findings or [])
 
 
-def said(check: Check, case: Case) -> tuple[str, str | None, list[dict[str, Any]]]:
-    """Verdict, reason and findings of a check, told with the fields that the case tells."""
-    audit = judge(case.snapshot, checks=[check])
-    result = audit.results[0]
-    told = [_told(finding, _fields(case, finding)) for finding in audit.findings]
+def said(case: Case) -> tuple[str, str | None, list[dict[str, Any]]]:
+    """Verdict, reason and findings of the check of a case, told with the fields that the case tells."""
+    [result] = case.audit.results
+    told = [_told(finding, _fields(case, finding)) for finding in case.audit.findings]
     return result.verdict, result.reason, told
 
 

@@ -73,7 +73,7 @@ def test_a_shell_reads_a_name_back_as_one_word(check: Check) -> None:
     wanted, commands = [], []
     for case in FAILING[check.id]:
         tables, new = _renamed(case, lambda name: HOSTILE + name)
-        plain, hostile = _found(check, case.tables), _found(check, tables)
+        plain, hostile = case.audit.findings, _found(check, tables)
         assert len(hostile) == len(plain)
         wanted += [_words(command, new) for finding in plain for command in _commands(finding)]
         commands += [command for finding in hostile for command in _commands(finding)]
@@ -117,11 +117,12 @@ def test_hidden_characters_are_shown_and_never_in_a_command(check: Check) -> Non
             assert not any(visible(HIDDEN) in command for command in _commands(finding))
 
 
-@pytest.mark.parametrize("hostile", [HOSTILE, HIDDEN, "a|b=c%7C", "\ud800", "é/:@"])
 @EVERY
-def test_an_identity_gives_its_subjects_back(check: Check, hostile: str) -> None:
-    tables, _ = _renamed(FAILING[check.id][0], lambda name: hostile + name)
-    for finding in _found(check, tables):
+def test_an_identity_gives_its_subjects_back(check: Check) -> None:
+    tables, _ = _renamed(FAILING[check.id][0], lambda name: f"{HOSTILE}{HIDDEN}a|b=c%7C\ud800é/:@{name}")
+    found = _found(check, tables)
+    assert found
+    for finding in found:
         first, *parts = finding.identity.split("|")
         pairs = [part.partition("=")[::2] for part in parts]
         subjects = tuple((kind, unquote(name, errors="surrogatepass")) for kind, name in pairs)

@@ -122,12 +122,16 @@ def test_every_source_returning_garbage(every_fetch: Any, tmp_path: Path, garbag
     assert_kept(facts, tmp_path / "instantane")
 
 
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    return {one.name: interpret(one, payload("faulty", one.name)) for one in RECORDED}
+
+
 @pytest.mark.parametrize("source", [source.name for source in RECORDED])
-def test_one_source_fails_and_the_others_go_on(source: str) -> None:
-    outcomes = {one.name: interpret(one, payload("faulty", one.name)) for one in RECORDED}
+def test_one_source_fails_and_the_others_go_on(outcomes: dict[str, Outcome], source: str) -> None:
     broken = outcomes[source].source
-    outcomes[source] = Outcome(broken, "failed", "Elle a échoué.", "La réparer.", duration_s=1.23456)
-    facts = assemble(outcomes, None, MOMENT, duration_s=2, zone="UTC")
+    failed = Outcome(broken, "failed", "Elle a échoué.", "La réparer.", duration_s=1.23456)
+    facts = assemble({**outcomes, source: failed}, None, MOMENT, duration_s=2, zone="UTC")
     assert_absent(facts, {source})
     alone = [name for name in broken.tables if not any(name in one.tables for one in ALL if one is not broken)]
     assert facts.absent == dict.fromkeys(alone, "elle a échoué")
@@ -136,8 +140,7 @@ def test_one_source_fails_and_the_others_go_on(source: str) -> None:
     assert (row["duration_s"], row["rows"]) == (1.235, None)
 
 
-def test_a_source_that_was_read_counts_its_rows() -> None:
-    outcomes = {one.name: interpret(one, payload("faulty", one.name)) for one in RECORDED}
+def test_a_source_that_was_read_counts_its_rows(outcomes: dict[str, Outcome]) -> None:
     facts = assemble(outcomes, None, MOMENT, duration_s=2, zone="UTC")
     for row in records(facts.sources):
         made = sum(len(rows) for rows in outcomes[row["source"]].tables.values())

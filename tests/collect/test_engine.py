@@ -2,11 +2,9 @@
 
 import contextlib
 import copy
-import ctypes
 import os
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 from auditlib.collect import containers, engine
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.parameters import Parameters
+from tests.conftest import unprivileged
 
 from .fake_engine import FakeEngine
 from .servers import GARBAGE, HANG, HTML, SILENT, TRUNCATED, Reply, as_json
@@ -145,7 +144,7 @@ def test_an_engine_that_refuses_its_description_is_named_by_its_address(engine: 
 )
 def test_a_part_that_fails_leaves_the_others(engine: FakeEngine, address: str, reply: Reply, reason: str) -> None:
     engine.replies["/images/json"] = reply
-    outcome = read(address, timeout_s=2)
+    outcome = read(address, timeout_s=1 if reply is HANG else 10)
     assert (outcome.status, outcome.reason, outcome.remedy) == ("partial", reason, "")
     assert "images" not in outcome.tables
     assert outcome.tables["volumes"] == containers.rows(engine.payload).tables["volumes"]
@@ -254,20 +253,6 @@ def test_a_socket_that_does_not_exist_is_an_absent_engine(tmp_path: Path) -> Non
     assert (
         outcome.reason == f"Le moteur Docker à l’adresse unix://{tmp_path}/docker.sock n’existe pas (fichier absent)."
     )
-
-
-@contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
-    """As an ordinary user before files. For root, Linux takes its rights over files from this one thread."""
-    if os.geteuid() != 0:
-        yield
-        return
-    libc = ctypes.CDLL(None)
-    libc.setfsuid(65534)
-    try:
-        yield
-    finally:
-        libc.setfsuid(0)
 
 
 def test_a_socket_that_this_user_may_not_open_is_refused(address: str) -> None:

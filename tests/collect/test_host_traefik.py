@@ -1,7 +1,6 @@
 """A Traefik that runs on the machine itself: how it is found, and what is read of it."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from auditlib.collect import acme, host_traefik, logs, proxy, traefik_api, traefik_files, traefik_static
 from auditlib.collect.source import Unreadable
 from auditlib.parameters import Parameters
-from tests.conftest import payload
+from tests.conftest import payload, unprivileged
 
 PID = "611"
 SERVICE = '[[http.services.s.loadBalancer.servers]]\nurl = "http://127.0.0.1:1"\n'
@@ -128,9 +127,10 @@ def test_a_running_container_counts_first(machine: Machine) -> None:
     assert machine.static()["container"] is None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root sees everything")
-def test_what_another_users_process_hides_is_told(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, ("traefik",))
+def test_what_another_users_process_hides_is_told(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_traefik, "PROC", public / "proc")
+    machine = Machine(public, ("traefik",))
     (machine.process / "environ").chmod(0)
-    reading = traefik_static.rows(machine.static())
-    assert reading.gaps == ["environnement du processus de Traefik illisible sans root"]
+    with unprivileged():
+        reading = traefik_static.rows(machine.static())
+    assert "environnement du processus de Traefik illisible sans root" in reading.gaps

@@ -78,7 +78,7 @@ def test_every_address_comes_back(address: ipaddress.IPv4Address, port: int, ord
     assert (ipaddress.ip_address(found), found_port) == (address, port)
 
 
-@given(st.text(max_size=60))
+@given(st.text(max_size=60) | st.from_regex(r"[0-9A-Fa-f]{8}([0-9A-Fa-f]{24})?:[0-9A-Fa-f]{1,6}", fullmatch=True))
 def test_what_is_no_address_is_refused_as_such(text: str) -> None:
     try:
         address, port = endpoint(text)

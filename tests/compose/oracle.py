@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def program() -> Path | None:
     return Path(spec.origin).parent / "docker-compose" if spec and spec.origin else None
 
 
+@cache
 def cases() -> dict[str, dict[str, str]]:
     """Every case: its files by path, in the texts of `cases/`."""
     found: dict[str, dict[str, str]] = {}

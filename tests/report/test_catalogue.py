@@ -11,7 +11,7 @@ from auditlib import folders
 from auditlib.facts.frames import DTYPES
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
-from auditlib.findings.check import CHECKS, SEVERITIES_FR, Check, family
+from auditlib.findings.check import CHECKS, SEVERITIES_FR, family
 from auditlib.french import typography
 from auditlib.report import catalogue
 from auditlib.report.blocks import Grid
@@ -36,15 +36,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return unescape("".join(shown).replace("<wbr>", ""))
 
 
-@pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
-def test_every_check_is_shown(page: str, check: Check) -> None:
-    row = next(row for row in page.split("<tr>") if f"<div>{check.id}</div>" in row)
-    assert f"<div>{catalogue_prose(check.title)}</div>" in row
-    assert f"<div>{SEVERITIES_FR[check.severity]}</div>" in row
-    assert f"<div>{'oui' if check.extra else 'non'}</div>" in row
-    assert f"<div>{catalogue_prose(check.fix.text.replace('{{', '{').replace('}}', '}'))}</div>" in row
-    for name in (*check.key, *inspect.signature(check.function).parameters):
-        assert f"<span>{name}" in row
+def test_every_check_is_shown(page: str) -> None:
+    rows = page.split("<tr>")
+    for check in CHECKS.values():
+        [row] = [row for row in rows if f"<div>{check.id}</div>" in row]
+        assert f"<div>{catalogue_prose(check.title)}</div>" in row
+        assert f"<div>{SEVERITIES_FR[check.severity]}</div>" in row
+        assert f"<div>{'oui' if check.extra else 'non'}</div>" in row
+        assert f"<div>{catalogue_prose(check.fix.text.replace('{{', '{').replace('}}', '}'))}</div>" in row
+        for name in (*check.key, *inspect.signature(check.function).parameters):
+            assert f"<span>{name}" in row
 
 
 def catalogue_prose(sentence: str) -> str:
@@ -52,17 +53,17 @@ def catalogue_prose(sentence: str) -> str:
     return typography(sentence)
 
 
-@pytest.mark.parametrize("name", [*TABLES, *VIEWS])
-def test_every_table_is_shown_with_its_columns(page: str, name: str) -> None:
-    table = TABLES[name] if name in TABLES else VIEWS[name].table
-    section = page.partition(f"<h3>{catalogue_prose(f'{name} : {table.title}')}</h3>")[2].partition("<h3>")[0]
-    assert catalogue_prose(table.description.rstrip(".")) in section
-    for column in table.columns:
-        row = next(row for row in section.split("<tr>") if f"<div>{column.name}</div>" in row)
-        assert catalogue_prose(column.label) in row
-        assert catalogue_prose(column.description) in row
-    for key in table.key:
-        assert key in section
+def test_every_table_is_shown_with_its_columns(page: str) -> None:
+    for name, table in {**TABLES, **{name: view.table for name, view in VIEWS.items()}}.items():
+        section = page.partition(f"<h3>{catalogue_prose(f'{name} : {table.title}')}</h3>")[2].partition("<h3>")[0]
+        rows = section.split("<tr>")
+        assert catalogue_prose(table.description.rstrip(".")) in section
+        for column in table.columns:
+            row = next(row for row in rows if f"<div>{column.name}</div>" in row)
+            assert catalogue_prose(column.label) in row
+            assert catalogue_prose(column.description) in row
+        for key in table.key:
+            assert key in section
 
 
 def test_checks_are_in_the_order_of_their_numbers() -> None:

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from auditlib.derived import Facts
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows, asdict
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.docker import DockerEngine
 from auditlib.folders import write
 from auditlib.report.check_global import script
-from auditlib.report.markdown import report
 from tests.conftest import MOMENT, snapshot_of
 from tests.hostile import ATTACKS, hostile_names
 
@@ -222,9 +220,8 @@ def test_another_machine_is_not_asked_for_what_this_one_has(faulty: Snapshot) ->
     assert "mode traefik /certs/acme.json ''" in text
 
 
-def test_the_report_shows_the_script(faulty: Snapshot) -> None:
-    text = report(Facts(faulty))
-    chapter = text.split("## 8.")[1].split("\n## ")[0]
+def test_the_report_shows_the_script(faulty: Snapshot, faulty_report: str) -> None:
+    chapter = faulty_report.split("## 8.")[1].split("\n## ")[0]
     assert script(faulty) in chapter
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +11,7 @@ from xml.etree import ElementTree
 import click
 import nbformat
 import networkx as nx
+import papermill
 import pytest
 
 import auditlib
@@ -56,22 +56,13 @@ def done(outputs: Path, said: list[str], demo: Path) -> workbook.Done:
     return workbook.run(asked, NOTEBOOKS, said.append)
 
 
-@pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> workbook.Done:
-    """The same run by the in-process engine."""
-    asked = Parameters(
-        outputs=str(tmp_path_factory.mktemp("fast")), snapshot=str(demo), severities={"COMPOSE-001": "low"}
-    )
-    return workbook.run(asked, NOTEBOOKS, lambda line: None, fast=True)
-
-
-def carnet(done: workbook.Done, name: str) -> nbformat.NotebookNode:
-    return nbformat.read(done.folder / folders.NOTEBOOKS / f"{name}.ipynb", as_version=4)
+def carnet(run: Path, name: str) -> nbformat.NotebookNode:
+    return nbformat.read(run / folders.NOTEBOOKS / f"{name}.ipynb", as_version=4)
 
 
 def shown(done: workbook.Done, name: str, cell: str) -> str:
     """The HTML that a cell shows."""
-    outputs = next(one for one in carnet(done, name).cells if one.id == cell).outputs
+    outputs = next(one for one in carnet(done.folder, name).cells if one.id == cell).outputs
     return "".join(output.data["text/html"] for output in outputs)
 
 
@@ -94,7 +85,7 @@ def test_progress_is_told_for_every_notebook_and_source(done: workbook.Done, sai
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_notebook_ran_to_its_end_on_its_own_parameters(done: workbook.Done, name: str) -> None:
-    notebook = carnet(done, name)
+    notebook = carnet(done.folder, name)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     given = notebook.metadata.papermill.parameters
@@ -104,8 +95,9 @@ def test_every_notebook_ran_to_its_end_on_its_own_parameters(done: workbook.Done
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_engines_give_the_same_outputs(done: workbook.Done, fast: workbook.Done, name: str) -> None:
-    isolated, in_process = held(carnet(done, name)), held(carnet(fast, name))
+def test_both_engines_give_the_same_outputs(done: workbook.Done, demo_run: str, name: str) -> None:
+    """`auditlib run --fast` has the same parameters, those of `done`."""
+    in_process, isolated = held(carnet(Path(demo_run.splitlines()[0]).parent, name)), held(carnet(done.folder, name))
     assert any(isolated)
     assert in_process == isolated
 
@@ -119,9 +111,14 @@ def test_executed_notebooks_tell_nothing_of_where_they_ran(done: workbook.Done) 
 def test_a_run_can_be_moved_and_its_notebooks_run_again(done: workbook.Done, tmp_path: Path) -> None:
     moved = tmp_path / "ailleurs"
     subprocess.run(["cp", "-r", done.folder, moved], check=True)
-    command = [Path(sys.executable).with_name("papermill"), "20_ports.ipynb", "again.ipynb", "--engine", "audit"]
-    subprocess.run(command, cwd=moved / folders.NOTEBOOKS, check=True, capture_output=True)
-    again = nbformat.read(moved / folders.NOTEBOOKS / "again.ipynb", as_version=4)
+    where = {"metadata": {"path": str(moved / folders.NOTEBOOKS)}}
+    again = papermill.execute_notebook(
+        moved / folders.NOTEBOOKS / "20_ports.ipynb",
+        tmp_path / "again.ipynb",
+        engine_name="audit",
+        progress_bar=False,
+        resources=where,
+    )
     cell = next(cell for cell in again.cells if cell.id == "analyse")
     assert "chromadb" in cell.outputs[0].data["text/html"]
 
@@ -302,7 +299,8 @@ def test_a_failing_notebook_is_kept_and_the_others_still_run(small: Path, tmp_pa
     write_notebook(small, "10_casse", "snapshot: str = ''", "1 / 0")
     write_notebook(small, "20_entier", "snapshot: str = ''", "print(snapshot)")
     told: list[str] = []
-    done = workbook.run(Parameters(outputs=str(tmp_path / "o"), snapshot=str(demo)), small, told.append)
+    asked = Parameters(outputs=str(tmp_path / "o"), snapshot=str(demo))
+    done = workbook.run(asked, small, told.append, fast=True)
     assert done.failed == ("10_casse",)
     assert any("10_casse : échec : ZeroDivisionError" in line for line in told)
     kept = (done.folder / folders.NOTEBOOKS / "10_casse.ipynb").read_text("utf-8")
@@ -346,4 +344,4 @@ def test_progress_is_told_between_two_notebooks_of_this_process(small: Path, tmp
     asked = Parameters(outputs=str(tmp_path / "o"), snapshot=str(demo))
     done = workbook.run(asked, small, say, fast=True)
     assert STARTED.is_set()
-    assert [cell.outputs for cell in carnet(done, "20_apres").cells if cell.get("outputs")] == []
+    assert [cell.outputs for cell in carnet(done.folder, "20_apres").cells if cell.get("outputs")] == []

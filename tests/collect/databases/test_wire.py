@@ -90,15 +90,17 @@ def test_every_recording_is_expected() -> None:
     assert set(EXPECTED) == set(RECORDED)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", [name for name in EXPECTED if RECORDED[name]["replies"][-1]])
 def test_answers_that_are_cut_say_no_more_than_the_whole(name: str) -> None:
     """At every length: no crash, and never an authentication that the whole answer does not have."""
     recorded = RECORDED[name]
     last = bytes.fromhex(recorded["replies"][-1])
+    # A server that hangs up over TLS may want a certificate.
+    known = {None, EXPECTED[name].get("authentication"), *(["required"] if recorded["secured"] else [])}
     for length in range(len(last)):
         replies = [*recorded["replies"][:-1], last[:length].hex()]
         cut = understand(recorded["kind"], {**recorded, "replies": replies})
-        assert cut.authentication in (None, EXPECTED[name].get("authentication")) or recorded["secured"]
+        assert cut.authentication in known
 
 
 @pytest.mark.parametrize("kind", ["PostgreSQL", "MySQL", "Redis", "MongoDB", "ChromaDB"])
