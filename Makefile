@@ -68,6 +68,7 @@ check: .venv/.dev ## style et types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	! command -v shellcheck >/dev/null || shellcheck auditlib/report/check_global.sh
 
 .PHONY: pins
 pins: ## recalcule les versions épinglées (demande uv)

@@ -44,9 +44,9 @@ def load(path: str = "", outputs: str = "outputs", **policy: Any) -> Facts:
     Raises SnapshotError or RunError with a French sentence when there is none, or when it cannot be read;
     ParameterError when the policy is wrong.
     """
-    judged_by = Policy.of(read(None, policy))
+    decisions = Policy.of(read(None, policy))
     folder = folders.find(path) if path else folders.last_snapshot(folders.outputs_folder(outputs), platform.node())
-    return Facts(snapshot.read(folder), judged_by)
+    return Facts(snapshot.read(folder), decisions)
 
 
 def record(destination: str = "", **parameters: Any) -> Facts:
@@ -55,16 +55,16 @@ def record(destination: str = "", **parameters: Any) -> Facts:
     `destination` "" means a new run folder under `outputs`. With the parameter `snapshot`, nothing is collected: that
     snapshot is read, and copied. Raises ParameterError, SnapshotError or RunError with a French sentence.
     """
-    wanted = read(None, parameters)
-    if wanted.snapshot:
-        made = load(wanted.snapshot).snapshot
+    settings = read(None, parameters)
+    if settings.snapshot:
+        collected = load(settings.snapshot).snapshot
     else:
         # Only here does anything outside `auditlib.collect` reach the machine.
         from auditlib.collect import collect  # noqa: PLC0415
 
-        made = collect(wanted)
-    folder = Path(destination) if destination else _new_folder(wanted.outputs, made)
-    made.write(folder)
+        collected = collect(settings)
+    folder = Path(destination) if destination else _new_folder(settings.outputs, collected)
+    collected.write(folder)
     folders.owned_by_caller(folder)
     return Facts(snapshot.read(folder))
 
@@ -94,7 +94,7 @@ def judge(facts: Facts, *families: str) -> Shown:
     """The findings of some families of checks (all by default), those that are waived apart, and what is unknown."""
     kept = facts.audit.of_families(families)
     unknown = [result for result in kept.results if result.verdict == "unknown"]
-    notices = [Notice(f"{one.check}, « {one.title} » : non évaluable. {one.reason}") for one in unknown]
+    notices = [Notice(f"{result.check}, « {result.title} » : non évaluable. {result.reason}") for result in unknown]
     nothing = "Aucun constat." if len(unknown) < len(kept.results) else "Aucun contrôle n’a pu être évalué."
     shown: list[Shown] = [] if not kept.live and nothing != "Aucun constat." else [FindingList(kept.live, nothing)]
     if kept.waived:
@@ -116,19 +116,17 @@ def advise(facts: Facts) -> Shown:
 
 def follow(facts: Facts) -> Shown:
     """A request to each domain and path that is routed: where it arrives, else where it stops."""
-    from auditlib.report import explanation  # noqa: PLC0415 - its findings would make a circle
+    from auditlib.report.explanation import Journey, journeys  # noqa: PLC0415 - its findings would make a circle
 
     try:
-        rows = explanation.journeys(facts.snapshot)
-        return Grid(explanation.Journey.table.rows(rows), explanation.Journey.table, empty="Aucun domaine n’est routé.")
+        return Grid(journeys(facts.snapshot), Journey.table, empty="Aucun domaine n’est routé.")
     except AbsentTable as absent:
-        return Notice(f"{explanation.Journey.table.title} : non évaluable, {absent.reason}.")
+        return Notice(f"{Journey.table.title} : non évaluable, {absent.reason}.")
 
 
 def verdicts(facts: Facts) -> Shown:
     """Every check with its verdict."""
-    rows = [dataclasses.asdict(result) for result in facts.audit.results]
-    return Grid(CheckResult.table.rows(rows), CheckResult.table)
+    return Grid(CheckResult.table.rows(map(dataclasses.asdict, facts.audit.results)), CheckResult.table)
 
 
 def mend(facts: Facts) -> Shown:

@@ -56,7 +56,7 @@ class Overlap(Fault):
     subnet: str
     other: str = fact("Autre réseau", default=UNSAID)
     other_subnet: str = fact("Autre sous-réseau", default=UNSAID)
-    route: str = fact("Route", default=UNSAID)
+    route: str = fact("Route de la machine", default=UNSAID)
     interface: str = fact(default=UNSAID)
     gateway: str | None = fact(default=UNSAID)
     overlapped: str = word()

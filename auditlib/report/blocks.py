@@ -11,9 +11,7 @@ from html import escape
 from typing import Any, Protocol
 
 from auditlib import french
-from auditlib.facts.frames import is_unknown
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Column, Table
+from auditlib.facts.table import Column, Row, Rows, Table
 
 
 class Shown(Protocol):
@@ -38,7 +36,7 @@ def prose(sentence: str) -> str:
 
 def cell(value: Any, column: Column, zone: str = "UTC") -> str:
     """One value as plain text, in the words of its column."""
-    if is_unknown(value):
+    if value is None:
         return column.missing
     match column.kind:
         case "flag":
@@ -69,7 +67,7 @@ LAB = (
 class Grid:
     """A table of the audit, with its French headings. Rows that are many can be filtered in the report."""
 
-    rows: Any
+    rows: Rows[Row]
     table: Table
     columns: tuple[str, ...] = ()
     zone: str = "UTC"
@@ -82,30 +80,30 @@ class Grid:
 
     def _repr_html_(self) -> str:
         caption = f"<caption>{prose(self.table.title)}</caption>"
-        if not len(self.rows):
+        if not self.rows:
             return f'<p class="empty"><strong>{prose(self.table.title)}</strong> : {prose(self.empty)}</p>'
         head = "".join(
             f'<th scope="col"{_head_class(column)}{_title(column.description)}>{prose(column.label)}</th>'
             for column in self.shown
         )
-        body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in records(self.rows))
+        body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in self.rows)
         table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f'{LAB}<div class="grid">{table}</div>'
 
-    def _html_row(self, row: Record) -> str:
+    def _html_row(self, row: Row) -> str:
         """Cells that carry their heading, for screens too narrow for columns."""
         return "".join(
             f'<{_tag(i)} class="{_class(column)}" data-label="{escape(french.typography(column.label))}">'
-            f"<div>{_cell_html(row[column.name], column, self.zone)}</div></{_tag(i).split()[0]}>"
+            f"<div>{_cell_html(getattr(row, column.name), column, self.zone)}</div></{_tag(i).split()[0]}>"
             for i, column in enumerate(self.shown)
         )
 
     def markdown(self) -> str:
         """A pipe table; every character that Markdown or a table would read is escaped."""
-        if not len(self.rows):
+        if not self.rows:
             return french.typography(self.empty)
         head = [french.typography(column.label) for column in self.shown]
-        rows = [[cell(row[column.name], column, self.zone) for column in self.shown] for row in records(self.rows)]
+        rows = ([cell(getattr(row, column.name), column, self.zone) for column in self.shown] for row in self.rows)
         lines = [head, ["---"] * len(head), *([markdown_text(text) for text in row] for row in rows)]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -200,14 +198,14 @@ class Sentences:
     sentences: Sequence[str]
 
     def _repr_html_(self) -> str:
-        return f'<ul class="sentences">{"".join(f"<li>{prose(one)}</li>" for one in self.sentences)}</ul>'
+        return f'<ul class="sentences">{"".join(f"<li>{prose(sentence)}</li>" for sentence in self.sentences)}</ul>'
 
     def markdown(self) -> str:
         """A list."""
-        return "\n".join(f"- {prose_markdown(one)}" for one in self.sentences)
+        return "\n".join(f"- {prose_markdown(sentence)}" for sentence in self.sentences)
 
     def __repr__(self) -> str:
-        return "\n".join(plain(one) for one in self.sentences)
+        return "\n".join(plain(sentence) for sentence in self.sentences)
 
 
 @dataclass(frozen=True)

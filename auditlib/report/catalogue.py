@@ -1,10 +1,10 @@
 """All that the audit can say: every check, every table and every view, listed from their declarations."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from auditlib import checks as _checks  # noqa: F401 - registers every check, and every view that they read
 from auditlib import views as _views  # noqa: F401
-from auditlib.facts.legacy import Record
 from auditlib.facts.table import VIEWS, Row, Table, flag, inputs, integer, prose, several, table, text
 from auditlib.facts.tables import TABLES
 from auditlib.findings.check import CHECKS, CONFIDENCES_FR, SEVERITIES_FR, Check, family
@@ -75,72 +75,70 @@ class DeclaredColumn(Row):
 def list_checks() -> Several:
     """Every declared check, family by family."""
     families: dict[str, list[Check]] = {}
-    for one in CHECKS.values():
-        families.setdefault(family(one.id), []).append(one)
+    for check in CHECKS.values():
+        families.setdefault(family(check.id), []).append(check)
     order = [*FAMILIES, *(name for name in families if name not in FAMILIES)]
     return Several([_family(name, families[name]) for name in order if name in families])
 
 
 def _family(name: str, checks: list[Check]) -> Titled:
-    rows = [_check(one) for one in sorted(checks, key=lambda one: _natural(one.id))]
     title = f"{name} : {FAMILIES.get(name, name)}"
+    rows = [_check(rank, check) for rank, check in enumerate(sorted(checks, key=_number))]
     return Titled(title, Sentences([f"{plural(len(rows), 'contrôle')}."]), _grid(DeclaredCheck.table, title, rows))
 
 
-def _natural(id_: str) -> tuple[list[int], str]:
+def _number(check: Check) -> tuple[list[int], str]:
     """CIS-5.2 comes before CIS-5.10."""
-    return [int(number) for number in id_.partition("-")[2].split(".") if number.isdecimal()], id_
+    return [int(number) for number in check.id.partition("-")[2].split(".") if number.isdecimal()], check.id
 
 
-def _check(one: Check) -> Record:
+def _check(rank: int, check: Check) -> DeclaredCheck:
     """A check as a row; templates are shown with the spaces of French, their fields as they are written."""
-    reads = inputs(one.function)
-    return {
-        "check": one.id,
-        "title": one.title,
-        "severity": one.severity,
-        "confidence": one.confidence,
-        "needs": [name for name, optional in reads.items() if not optional],
-        "uses": [name for name, optional in reads.items() if optional],
-        "key": one.key,
-        "fix": one.fix.text.replace("{{", "{").replace("}}", "}"),
-        "extra": one.extra,
-    }
+    tables = inputs(check.function)
+    return DeclaredCheck(
+        rank=rank,
+        check=check.id,
+        title=check.title,
+        severity=check.severity,
+        fix=check.fix.text.replace("{{", "{").replace("}}", "}"),
+        needs=tuple(name for name, optional in tables.items() if not optional),
+        uses=tuple(name for name, optional in tables.items() if optional),
+        key=check.key,
+        confidence=check.confidence,
+        extra=check.extra,
+    )
 
 
 def list_tables() -> Several:
     """Every table of a snapshot by the source that reads it, then every view, each with its columns."""
     sources: dict[str, list[Table]] = {}
-    for one in TABLES.values():
-        sources.setdefault(f"Source {quoted(one.source)}" if one.source else "Sans source", []).append(one)
+    for declared in TABLES.values():
+        source = f"Source {quoted(declared.source)}" if declared.source else "Sans source"
+        sources.setdefault(source, []).append(declared)
     sources["Vues, calculées à partir d’autres tables"] = [view.table for view in VIEWS.values()]
-    return Several([_table(source, one) for source, tables in sources.items() for one in tables])
+    return Several([_table(source, declared) for source, tables in sources.items() for declared in tables])
 
 
-def _table(source: str, shown: Table) -> Titled:
-    said = [f"{shown.description.rstrip('.')}.", f"{source}."]
-    said += [f"Clé : {listing(shown.key)}."] if shown.key else ["Une seule ligne."]
-    if shown.name in VIEWS:
-        said.append(f"Lit {listing(inputs(VIEWS[shown.name].compute))}.")
+def _table(source: str, declared: Table) -> Titled:
+    sentences = [f"{declared.description.rstrip('.')}.", f"{source}."]
+    sentences.append(f"Clé : {listing(declared.key)}." if declared.key else "Une seule ligne.")
+    if declared.name in VIEWS:
+        sentences.append(f"Lit {listing(inputs(VIEWS[declared.name].compute))}.")
     columns = [
-        {
-            "name": column.name,
-            "kind": column.kind,
-            "label": column.label,
-            "description": column.description or None,
-            "words": [f"{code} : {word}" for code, word in column.words.items()],
-        }
-        for column in shown.columns
+        DeclaredColumn(
+            rank=rank,
+            name=column.name,
+            kind=column.kind,
+            label=column.label,
+            description=column.description or None,
+            words=tuple(f"{code} : {word}" for code, word in column.words.items()),
+        )
+        for rank, column in enumerate(declared.columns)
     ]
-    return Titled(
-        f"{shown.name} : {shown.title}",
-        Sentences(said),
-        _grid(DeclaredColumn.table, f"Colonnes de {shown.name}", columns),
-    )
+    grid = _grid(DeclaredColumn.table, f"Colonnes de {declared.name}", columns)
+    return Titled(f"{declared.name} : {declared.title}", Sentences(sentences), grid)
 
 
-def _grid(declared: Table, title: str, rows: list[Record]) -> Grid:
-    """Rows in the order that they are given, under their own title."""
-    titled = dataclasses.replace(declared, title=title)
-    ranked = titled.rows({"rank": rank, **row} for rank, row in enumerate(rows))
-    return Grid(ranked, titled, tuple(declared.names[1:]))
+def _grid(declared: Table, title: str, rows: Sequence[Row]) -> Grid:
+    """Ranked rows under a title of their own, without their rank."""
+    return Grid(declared.rows(rows), dataclasses.replace(declared, title=title), tuple(declared.names[1:]))

@@ -6,8 +6,9 @@ from importlib.metadata import version
 from typing import Any
 
 from auditlib.derived import Facts
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.docker import DockerEngine
+from auditlib.facts.tables.traefik import Traefik
 from auditlib.findings.audit import Finding
 from auditlib.plan import Plan, attached
 from auditlib.version import __version__
@@ -15,9 +16,9 @@ from auditlib.version import __version__
 SCHEMA = 1
 
 
-def constats(facts: Facts, made: Plan | None = None) -> str:
+def constats(facts: Facts, plan: Plan | None = None) -> str:
     """The findings as JSON, each with the file of a plan that mends it. `run.duration_s` is the collection’s."""
-    snapshot, audit = facts.snapshot, attached(made, facts.audit) if made else facts.audit
+    snapshot, audit = facts.snapshot, attached(plan, facts.audit) if plan else facts.audit
     document = {
         "schema": SCHEMA,
         "run": {
@@ -78,11 +79,6 @@ def _versions(snapshot: Snapshot) -> dict[str, str | None]:
         "python": platform.python_version(),
         "pandas": version("pandas"),
         "papermill": version("papermill"),
-        "docker": _one(snapshot, "docker_engine"),
-        "traefik": _one(snapshot, "traefik"),
+        "docker": next((engine.version for engine in snapshot.known(DockerEngine) or ()), None),
+        "traefik": next((traefik.version for traefik in snapshot.known(Traefik) or ()), None),
     }
-
-
-def _one(snapshot: Snapshot, table: str) -> str | None:
-    frame = getattr(snapshot, table, None)
-    return None if frame is None or frame.empty else records(frame)[0]["version"]

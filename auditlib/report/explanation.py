@@ -1,17 +1,17 @@
 """`auditlib.explain`: how a request travels through a snapshot's server, and why it fails, hop by hop."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
 from auditlib.derived import Facts
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, prose, table, text
+from auditlib.facts.table import Row, Rows, prose, table, text
 from auditlib.french import typography, visible
 from auditlib.views.hops import Known, Trace
+from auditlib.views.routes import Route
 from auditlib.views.trace import RequestError, trace
 
 __all__ = ["Explanation", "RequestError", "explain"]
@@ -77,10 +77,11 @@ class Explanation:
         """The explanation as French lines for a terminal."""
         lines = [f"{self.url} : {VERDICTS[self.verdict]}."]
         lines += [f"  {_MARKS[hop['state']]} {_hop(hop)}" for hop in self.hops]
-        answering = [one for one in self.candidates if one["matches"]]
+        answering = [candidate for candidate in self.candidates if candidate["matches"]]
         if len(answering) > 1:
             lines.append("  Routeurs dont la règle répond, dans l’ordre de Traefik :")
-            lines += [f"    {one['router']} (priorité {one['priority']})" for one in answering[:_SHOWN_CANDIDATES]]
+            first = answering[:_SHOWN_CANDIDATES]
+            lines += [f"    {candidate['router']} (priorité {candidate['priority']})" for candidate in first]
         lines += [f"  Constat : {cause}" for cause in self.causes]
         return typography(visible_lines(lines))
 
@@ -96,13 +97,14 @@ class Explanation:
             for hop in self.hops
         )
         tried = "".join(
-            f"<li><code>{_html(one['router'])}</code> (priorité {one['priority']}) : {_html(_matched(one))}</li>"
-            for one in self.candidates
+            f"<li><code>{_html(router['router'])}</code> (priorité {router['priority']}) : "
+            f"{_html(_matched(router))}</li>"
+            for router in self.candidates
         )
         more = f"<details><summary>Routeurs essayés</summary><ol>{tried}</ol></details>" if tried else ""
         causes = "".join(f"<li><code>{_html(cause)}</code></li>" for cause in self.causes)
-        found = f"<p>Constats :</p><ul>{causes}</ul>" if causes else ""
-        return f'<div class="explanation">{head}<ol class="hops">{hops}</ol>{more}{found}</div>'
+        findings = f"<p>Constats :</p><ul>{causes}</ul>" if causes else ""
+        return f'<div class="explanation">{head}<ol class="hops">{hops}</ol>{more}{findings}</div>'
 
     def __repr__(self) -> str:
         return self.text()
@@ -143,25 +145,35 @@ class Journey(Row):
 MAX_JOURNEYS = 500
 
 
-def journeys(snapshot: Snapshot) -> list[Record]:
+def journeys(snapshot: Snapshot) -> Rows[Journey]:
     """A request to each domain and path of the routes. Raises AbsentTable when there is no telling the routes."""
-    known, urls = Known(snapshot), dict[str, None]()
-    for row in records(snapshot.routes):
-        named = row["domain"] and not row["domain"].startswith(("~", "*")) and not str(row["path"]).startswith("~")
-        if named and row["protocol"] == "http":
-            urls[f"{'https' if row['tls'] else 'http'}://{row['domain']}{row['path'] or '/'}"] = None
-    return [made for url in list(urls)[:MAX_JOURNEYS] if (made := _journey(known, url))]
+    known, urls = Known(snapshot), dict.fromkeys(_urls(snapshot.rows(Route)))
+    return Journey.table.rows(journey for url in list(urls)[:MAX_JOURNEYS] if (journey := _journey(known, url)))
 
 
-def _journey(known: Known, url: str) -> Record | None:
+def _urls(routes: Rows[Route]) -> Iterator[str]:
+    """The addresses that routes name: those of regular expressions and wildcards name none."""
+    for route in routes:
+        named = route.domain and not route.domain.startswith(("~", "*")) and not (route.path or "").startswith("~")
+        if named and route.protocol == "http":
+            yield f"{'https' if route.tls else 'http'}://{route.domain}{route.path or '/'}"
+
+
+def _journey(known: Known, url: str) -> Journey | None:
     try:
         walked = trace(known, url)
     except RequestError:
         # A rule may name what no browser can ask.
         return None
     stop = next((hop for hop in walked.hops if hop.state == "broken"), None)
-    kept = {"url": url, "verdict": walked.verdict, "router": walked.router, "container": walked.container}
-    return {**kept, "stop": stop and stop.hop, "reason": stop and stop.reason}
+    return Journey(
+        url=url,
+        verdict=walked.verdict,
+        router=walked.router,
+        container=walked.container,
+        stop=stop.hop if stop else None,
+        reason=stop.reason if stop else None,
+    )
 
 
 def of_trace(walked: Trace, facts: Facts) -> Explanation:
@@ -172,7 +184,7 @@ def of_trace(walked: Trace, facts: Facts) -> Explanation:
         walked.entrypoint,
         walked.router,
         [*walked.ties],
-        [{"router": one.router, "priority": one.priority, "matches": one.matches} for one in walked.candidates],
+        [asdict(candidate) for candidate in walked.candidates],
         [*walked.middlewares],
         walked.service,
         walked.server,
@@ -188,9 +200,11 @@ def _causes(walked: Trace, facts: Facts) -> list[str]:
     """Identities of the findings of the walk's faults: of the same check, about the same thing."""
     if not walked.faults:
         return []
-    wanted = {(check, (kind, name)) for check, kind, name in walked.faults}
+    faults = {(check, (kind, name)) for check, kind, name in walked.faults}
     return [
-        one.identity for one in facts.audit.findings if any((one.check, subject) in wanted for subject in one.subjects)
+        finding.identity
+        for finding in facts.audit.findings
+        if any((finding.check, subject) in faults for subject in finding.subjects)
     ]
 
 

@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch, Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from auditlib.facts.legacy import records
+from auditlib.facts.table import Rows
 from auditlib.french import listing, plural, typography, visible
 from auditlib.views.graph import LAYERS, Graph, broken, layers, reached
-from auditlib.views.inventory import PLURALS
-from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC
+from auditlib.views.inventory import PLURALS, Stack
+from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC, HostPort
 
 # Colours of the report too (style.css): one meaning each, told apart without colour by a word or a stroke.
 INK, MUTED, LINE, PAPER = "#1f2933", "#52606d", "#9aa5b1", "#ffffff"
@@ -76,57 +75,65 @@ def _canvas(width: float, height: float) -> tuple[Canvas, Axes]:
     return canvas, canvas.subplots()
 
 
-def stacks_figure(stacks: pd.DataFrame) -> Figure:
+class _Bar(NamedTuple):
+    """The containers of a stack."""
+
+    stack: str
+    running: int
+    total: int
+
+
+def stacks_figure(stacks: Rows[Stack]) -> Figure:
     """Containers of each stack, running and stopped."""
-    rows = sorted(records(stacks), key=lambda row: (row["total"], row["stack"]))
+    counted = (_Bar(stack.stack, stack.running or 0, stack.total or 0) for stack in stacks)
+    bars = sorted(counted, key=lambda bar: (bar.total, bar.stack))
     with mpl.rc_context(_STYLE):
-        canvas, axes = _canvas(8.5, 0.9 + 0.34 * max(len(rows), 1))
-        names = [_short(row["stack"], 34) for row in rows]
-        running = [row["running"] for row in rows]
-        stopped = [(at, row) for at, row in enumerate(rows) if row["total"] > row["running"]]
-        places = range(len(rows))
-        axes.barh(places, running, color=GOOD, height=0.62, label="en marche")
+        canvas, axes = _canvas(8.5, 0.9 + 0.34 * max(len(bars), 1))
+        places = range(len(bars))
+        axes.barh(places, [bar.running for bar in bars], color=GOOD, height=0.62, label="en marche")
+        stopped = {place: bar.total - bar.running for place, bar in enumerate(bars) if bar.total > bar.running}
         if stopped:
-            at, counts = [place for place, _ in stopped], [row["total"] - row["running"] for _, row in stopped]
-            left = [row["running"] for _, row in stopped]
-            axes.barh(at, counts, left=left, color=PAPER, edgecolor=BAD, hatch="////", height=0.62, label="arrêtés")
-        axes.set_yticks(list(places), names)
+            left = [bars[place].running for place in stopped]
+            hatched: Any = {"color": PAPER, "edgecolor": BAD, "hatch": "////"}
+            axes.barh([*stopped], [*stopped.values()], left=left, height=0.62, label="arrêtés", **hatched)
+        axes.set_yticks(places, [_short(bar.stack, 34) for bar in bars])
         axes.set_xlabel("conteneurs")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.legend(frameon=False, loc="lower right", ncols=2, bbox_to_anchor=(1, 1))
-        states = {state: sum(row["state"] == state for row in rows) for state in PLURALS}
-        said = listing(plural(count, state, PLURALS[state]) for state, count in states.items() if count)
-        bars = [f"{visible(row['stack'])} {row['running']} sur {row['total']}" for row in rows]
-        alt = f"Barres par ensemble : {listing(bars) or 'aucune'}."
-        return _figure(canvas, f"Conteneurs en marche et arrêtés, par ensemble ({said or 'aucun'}).", alt)
+        counts = {state: len(stacks.grouped(Stack.state).get(state, ())) for state in PLURALS}
+        states = listing(plural(count, state, PLURALS[state]) for state, count in counts.items() if count)
+        caption = f"Conteneurs en marche et arrêtés, par ensemble ({states or 'aucun'})."
+        listed = listing(f"{visible(bar.stack)} {bar.running} sur {bar.total}" for bar in bars)
+        return _figure(canvas, caption, f"Barres par ensemble : {listed or 'aucune'}.")
 
 
-def ports_figure(host_ports: pd.DataFrame) -> Figure:
+# Each exposure from the narrowest; one that is not known counts as the widest.
+_EXPOSURES = {LOOPBACK: (0, GOOD), SPECIFIC: (1, INFO), EVERYWHERE: (2, WARN)}
+
+
+def ports_figure(host_ports: Rows[HostPort]) -> Figure:
     """Each port of the machine, at the width of its exposure."""
-    rows = records(host_ports)
-    widths = {LOOPBACK: 0, SPECIFIC: 1, EVERYWHERE: 2}
-    colours = {LOOPBACK: GOOD, SPECIFIC: INFO, EVERYWHERE: WARN}
+    ports = host_ports[::-1]
     with mpl.rc_context(_STYLE):
-        canvas, axes = _canvas(8.5, 0.9 + 0.27 * max(len(rows), 1))
-        for place, row in enumerate(reversed(rows)):
-            width = widths[row["exposure"]]
+        canvas, axes = _canvas(8.5, 0.9 + 0.27 * max(len(ports), 1))
+        for place, port in enumerate(ports):
+            width, colour = _EXPOSURES[port.exposure or EVERYWHERE]
             axes.plot([-0.4, width], [place, place], color=LINE, linewidth=1, zorder=1)
-            shape = "o" if row["kind"] == "conteneur" else "s"
-            axes.scatter([width], [place], color=colours[row["exposure"]], marker=shape, s=42, zorder=2)
-        names = [f"{row['port']}/{row['protocol']}  {_short(row['owner'], 36)}" for row in reversed(rows)]
-        axes.set_yticks(range(len(rows)), names)
-        axes.set_xticks(list(widths.values()), list(widths))
+            shape = "o" if port.kind == "conteneur" else "s"
+            axes.scatter([width], [place], color=colour, marker=shape, s=42, zorder=2)
+        axes.set_yticks(range(len(ports)), [f"{port.port}/{port.protocol}  {_short(port.owner, 36)}" for port in ports])
+        axes.set_xticks(range(len(_EXPOSURES)), list(_EXPOSURES))
         axes.set_xlim(-0.4, 2.4)
-        axes.set_ylim(-0.7, len(rows) - 0.3)
+        axes.set_ylim(-0.7, len(ports) - 0.3)
         axes.xaxis.tick_top()
         axes.spines[["top", "right", "bottom", "left"]].set_visible(False)
         axes.tick_params(length=0)
         handles = [axes.scatter([], [], color=MUTED, marker=m, s=42) for m in ("o", "s")]
         axes.legend(handles, ["conteneur", "machine"], frameon=False, loc="upper right", bbox_to_anchor=(1, 0), ncols=2)
-        wide = [f"{row['port']} ({visible(row['owner'])})" for row in rows if row["exposure"] == EVERYWHERE]
-        alt = f"{plural(len(rows), 'port')}, dont {len(wide)} sur toutes les interfaces : {listing(wide) or 'aucun'}."
+        wide = [f"{port.port} ({visible(port.owner)})" for port in host_ports if port.exposure == EVERYWHERE]
+        alt = f"{plural(len(ports), 'port')}, dont {len(wide)} sur toutes les interfaces : {listing(wide) or 'aucun'}."
         return _figure(canvas, "Qui peut atteindre chaque port de la machine.", alt)
 
 
@@ -151,8 +158,8 @@ def severities_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         axes.tick_params(axis="y", length=0)
         if any(lefts):
             axes.legend(frameon=False, loc="lower right", ncols=5, bbox_to_anchor=(1, 1))
-        said = [f"{family} : {_counted(by)}" for family, by in counts.items()]
-        alt = f"{' ; '.join(said) or 'Aucun contrôle'}."
+        parts = [f"{family} : {_counted(by)}" for family, by in counts.items()]
+        alt = f"{' ; '.join(parts) or 'Aucun contrôle'}."
         return _figure(canvas, "Constats par famille de contrôles et par gravité.", alt)
 
 
@@ -184,8 +191,8 @@ def graph_figure(tree: Graph) -> Figure:
         axes.axis("off")
         for column, title in enumerate(LAYERS.values()):
             axes.text(column * _COLUMN, height + 0.22, title, ha="center", weight="bold", color=MUTED)
-        for one, other, data in tree.edges(data=True):
-            _draw_edge(axes, places[one], places[other], data)
+        for start, end, data in tree.edges(data=True):
+            _draw_edge(axes, places[start], places[end], data)
         for node, place in places.items():
             _draw_node(axes, place, tree.nodes[node])
         _legend(axes)
@@ -250,10 +257,10 @@ def _graph_caption(tree: Graph) -> str:
 
 def _graph_alt(tree: Graph) -> str:
     domains = sorted(node for node in tree if tree.nodes[node]["kind"] == "domain")
-    said = [f"{visible(tree.nodes[domain]['label'])} mène à {_ends(tree, domain)}" for domain in domains]
-    bad = broken(tree)
-    state = f"Rompus : {listing(map(visible, bad))}." if bad else "Aucun chemin rompu."
-    return f"Graphe en cinq colonnes. {' ; '.join(said) or 'Aucun domaine'}. {state}"
+    ways = [f"{visible(tree.nodes[domain]['label'])} mène à {_ends(tree, domain)}" for domain in domains]
+    cut = broken(tree)
+    state = f"Rompus : {listing(map(visible, cut))}." if cut else "Aucun chemin rompu."
+    return f"Graphe en cinq colonnes. {' ; '.join(ways) or 'Aucun domaine'}. {state}"
 
 
 def _ends(tree: Graph, domain: str) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from auditlib.derived import Facts
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.tables import databases
+from auditlib.facts.tables.compose import ComposeProblem, Exclusion
+from auditlib.facts.tables.databases import AUTHENTICATIONS, Database
 from auditlib.findings.audit import Audit
 from auditlib.french import day, instant, typography
 from auditlib.report import conclusions
@@ -13,8 +13,9 @@ from auditlib.report.blocks import Notice, Sentences, markdown_code, markdown_te
 from auditlib.report.check_global import script
 from auditlib.report.plan import PlanShown, beginning, conclusion
 from auditlib.report.shown import Advised, FindingList, ProblemList, show
-from auditlib.views.databases import trial_commands
-from auditlib.views.inventory import PASSIVE
+from auditlib.views.databases import DatabaseReach, trial_commands
+from auditlib.views.declarations import Project
+from auditlib.views.inventory import PASSIVE, Stack
 
 BLOCKING = ("critical", "high")
 
@@ -43,14 +44,15 @@ def _summary(facts: Facts) -> Iterator[str]:
 
 def _inventory(facts: Facts) -> Iterator[str]:
     try:
-        stacks = records(facts.stacks)
+        stacks = facts.snapshot.rows(Stack)
     except AbsentTable as absent:
         yield Notice(f"Ensembles de conteneurs : non évaluable, {absent.reason}.").markdown()
     else:
         yield "### Actif"
-        yield "\n".join(map(_stack, (row for row in stacks if row["state"] != PASSIVE))) or "Aucun conteneur en marche."
+        active = "\n".join(_stack(stack) for stack in stacks if stack.state != PASSIVE)
+        yield active or "Aucun conteneur en marche."
         yield "### Passif"
-        yield "\n".join(map(_stack, (row for row in stacks if row["state"] == PASSIVE))) or "Aucun ensemble arrêté."
+        yield "\n".join(_stack(stack) for stack in stacks if stack.state == PASSIVE) or "Aucun ensemble arrêté."
     yield from _disk(facts)
     yield "### Hors de Docker"
     yield show(facts, "host_services").markdown()
@@ -63,43 +65,41 @@ def _inventory(facts: Facts) -> Iterator[str]:
 def _disk(facts: Facts) -> Iterator[str]:
     """What lies on the disk and does not run, what Compose would refuse, what was left aside."""
     try:
-        passive = [row for row in records(facts.projects) if row["state"] == PASSIVE]
+        passive = facts.snapshot.rows(Project).grouped(Project.state).get(PASSIVE, ())
     except AbsentTable as absent:
         yield Notice(f"Fichiers compose sur le disque : non évaluable, {absent.reason}.").markdown()
         return
     yield "\n".join(map(_idle, passive)) or "Aucun projet passif sur le disque."
-    if problems := _rows(facts, "compose_problems"):
+    if problems := facts.snapshot.known(ComposeProblem):
         yield "### Défauts des fichiers compose"
-        yield Sentences([_problem(row) for row in problems]).markdown()
-    if _rows(facts, "exclusions"):
+        yield Sentences([_problem(problem) for problem in problems]).markdown()
+    if facts.snapshot.known(Exclusion):
         yield "### Laissé de côté : médias, sauvegardes, exports"
         yield show(facts, "exclusions", "folder", "kind", "count", "example").markdown()
 
 
-def _idle(row: Record) -> str:
-    what = "Dockerfile présent" if row["kind"] == "dockerfile" else "compose présent"
-    services = f" ({', '.join(map(markdown_text, row['missing']))})" if row["missing"] else ""
-    return typography(f"- **{markdown_text(row['files'])}** : {what}{services}, aucun conteneur en marche")
+def _idle(project: Project) -> str:
+    what = "Dockerfile présent" if project.kind == "dockerfile" else "compose présent"
+    services = f" ({', '.join(map(markdown_text, project.missing))})" if project.missing else ""
+    return typography(f"- **{markdown_text(project.files)}** : {what}{services}, aucun conteneur en marche")
 
 
-def _problem(row: Record) -> str:
-    place = f"{row['file']}, ligne {row['line']}" if row["line"] else row["file"] or row["files"]
-    return f"{place} : {row['reason']}."
+def _problem(problem: ComposeProblem) -> str:
+    place = f"{problem.file}, ligne {problem.line}" if problem.line else problem.file or problem.files
+    return f"{place} : {problem.reason}."
 
 
-def _stack(row: Record) -> str:
-    facts = [
-        f"Services : {', '.join(map(markdown_text, row['containers']))}",
-        f"Arrêtés : {', '.join(map(markdown_text, row['stopped']))}" if row["stopped"] else "",
-        f"Réseaux : {', '.join(map(markdown_text, row['networks']))}" if row["networks"] else "",
-        f"Ports publiés : {', '.join(row['ports'])}" if row["ports"] else "",
-        f"Dossier : {markdown_text(row['folder'])}" if row["folder"] else "",
-    ]
-    kind = "projet compose" if row["compose"] else "conteneur seul"
-    lines = [
-        f"- **{markdown_text(row['stack'])}** ({kind}, {row['state']})",
-        *(f"  - {fact}" for fact in facts if fact),
-    ]
+def _stack(stack: Stack) -> str:
+    facts = {
+        "Services": ", ".join(map(markdown_text, stack.containers or ())),
+        "Arrêtés": ", ".join(map(markdown_text, stack.stopped or ())),
+        "Réseaux": ", ".join(map(markdown_text, stack.networks or ())),
+        "Ports publiés": ", ".join(stack.ports or ()),
+        "Dossier": markdown_text(stack.folder or ""),
+    }
+    kind = "projet compose" if stack.compose else "conteneur seul"
+    lines = [f"- **{markdown_text(stack.stack)}** ({kind}, {stack.state})"]
+    lines += [f"  - {label} : {value}" for label, value in facts.items() if value]
     return "\n".join(map(typography, lines))
 
 
@@ -146,18 +146,19 @@ def _routing(facts: Facts) -> Iterator[str]:
     yield Sentences(conclusions.conclude(facts.snapshot, conclusions.probes)).markdown()
     yield "### Journaux"
     yield Sentences(conclusions.conclude(facts.snapshot, conclusions.journals)).markdown()
-    told = ("kind", "subject", "named", "cause", "level", "count", "first", "last")
-    yield show(facts, "log_events", *told, empty="Aucun événement.").markdown()
+    event = ("kind", "subject", "named", "cause", "level", "count", "first", "last")
+    yield show(facts, "log_events", *event, empty="Aucun événement.").markdown()
 
 
 def _databases(facts: Facts) -> Iterator[str]:
     try:
-        rows, reach = records(facts.databases), records(facts.database_reach)
+        bases = facts.snapshot.rows(Database)
+        reach = facts.snapshot.rows(DatabaseReach).by(DatabaseReach.database)
     except AbsentTable as absent:
         yield Notice(f"Bases de données : non évaluable, {absent.reason}.").markdown()
     else:
-        places = {row["database"]: row for row in reach}
-        yield "\n\n".join(_database(row, places[row["database"]]) for row in rows) or "Aucune base de données trouvée."
+        shown = "\n\n".join(_database(base, reach[base.database]) for base in bases)
+        yield shown or "Aucune base de données trouvée."
         yield "### Chaînes de connexion"
         yield show(facts, "connection_strings", empty="Aucune.").markdown()
         yield "### Commandes exécutées par l’audit"
@@ -167,75 +168,77 @@ def _databases(facts: Facts) -> Iterator[str]:
     yield from _checked(facts.audit, "PORT-004")
 
 
-def _database(row: Record, place: Record) -> str:
+def _database(base: Database, reach: DatabaseReach) -> str:
     """One database as an operator wants it: where, on which volume, as whom, healthy how, and how to test it."""
-    words = databases.AUTHENTICATIONS
-    method = f" ({markdown_text(row['method'])})" if row["method"] else ""
-    answers = {True: "oui", False: "non", None: "inconnu"}[row["answers"]]
-    asked = (
-        f", interrogée à {row['asked_at']} depuis {row['asked_from']}" if row["asked_at"] and row["asked_from"] else ""
-    )
-    facts = {
-        "Image": row["image"],
-        "Port": f"{row['port']} ({place['exposure'] or 'exposition inconnue'})",
-        "Réseaux": ", ".join(place["networks"] or ()),
-        "Volume": row["volume"] or ("aucun : données perdues avec le conteneur" if row["persistent"] is False else ""),
-        "Utilisateur": row["user"],
-        "Bases": ", ".join(row["names"] or ()),
-        "Contrôle de santé": row["healthcheck"] or ("aucun" if row["container"] else ""),
-        "Rôle": row["role"],
+    lines = [f"- **{markdown_text(base.database)}** ({markdown_text(_title(base))})"]
+    lines += [f"  - {label} : {markdown_text(value)}" for label, value in _setting(base, reach).items() if value]
+    lines += [f"  - Répond : {_answer(base)}", f"  - Authentification : {_authentication(base)}"]
+    lines += [f"  - Remarque : {markdown_text(base.note)}"] if base.note else []
+    if not (commands := trial_commands(base)):
+        return "\n".join(map(typography, lines))
+    lines.append("  - Commandes de test :")
+    block = [f"    {line}" for line in markdown_code("\n".join(commands)).splitlines()]
+    return "\n".join([*map(typography, lines), "", *block])
+
+
+def _title(base: Database) -> str:
+    place = "machine, hors de Docker" if base.place == "host" else "conteneur"
+    return " ".join(filter(None, [base.product or base.kind, base.version])) + f", {place}"
+
+
+def _setting(base: Database, reach: DatabaseReach) -> dict[str, str | None]:
+    """How a database is set up, by French label."""
+    lost = "aucun : données perdues avec le conteneur" if base.persistent is False else None
+    return {
+        "Image": base.image,
+        "Port": f"{base.port} ({reach.exposure or 'exposition inconnue'})",
+        "Réseaux": ", ".join(reach.networks or ()),
+        "Volume": base.volume or lost,
+        "Utilisateur": base.user,
+        "Bases": ", ".join(base.names or ()),
+        "Contrôle de santé": base.healthcheck or ("aucun" if base.container else None),
+        "Rôle": base.role,
     }
-    lines = [f"- **{markdown_text(row['database'])}** ({markdown_text(_title(row))})"]
-    lines += [f"  - {label} : {markdown_text(value)}" for label, value in facts.items() if value]
-    lines.append(f"  - Répond : {answers}{asked}")
-    lines.append(f"  - Authentification : {words.get(row['authentication'] or '', 'inconnue')}{method}")
-    lines += [f"  - Remarque : {markdown_text(row['note'])}"] if row["note"] else []
-    commands = trial_commands(row)
-    lines += ["  - Commandes de test :"] if commands else []
-    block = [f"    {line}" for line in markdown_code("\n".join(commands)).splitlines()] if commands else []
-    return "\n".join([*map(typography, lines), *(["", *block] if block else [])])
 
 
-def _title(row: Record) -> str:
-    place = "machine, hors de Docker" if row["place"] == "host" else "conteneur"
-    return " ".join(filter(None, [row["product"] or row["kind"], row["version"]])) + f", {place}"
+def _answer(base: Database) -> str:
+    asked = f", interrogée à {base.asked_at} depuis {base.asked_from}" if base.asked_at and base.asked_from else ""
+    return {True: "oui", False: "non", None: "inconnu"}[base.answers] + asked
 
 
-def _checked(audit: Audit, *ids: str) -> Iterator[str]:
+def _authentication(base: Database) -> str:
+    method = f" ({markdown_text(base.method)})" if base.method else ""
+    return AUTHENTICATIONS.get(base.authentication or "", "inconnue") + method
+
+
+def _checked(audit: Audit, *checks: str) -> Iterator[str]:
     """The findings of some checks, and a word on those that could not be evaluated."""
-    for result in (result for result in audit.results if result.check in ids and result.verdict == "unknown"):
+    results = [result for result in audit.results if result.check in checks]
+    unknown = [result for result in results if result.verdict == "unknown"]
+    for result in unknown:
         yield Notice(f"{result.check} : non évaluable. {result.reason}").markdown()
-    judged = [result for result in audit.results if result.check in ids and result.verdict != "unknown"]
-    found = [finding for finding in audit.live if finding.check in ids]
-    if judged:
-        yield FindingList(found, "Aucune observée.", brief=True).markdown()
+    if len(unknown) < len(results):
+        findings = [finding for finding in audit.live if finding.check in checks]
+        yield FindingList(findings, "Aucune observée.", brief=True).markdown()
 
 
 def _blocking(facts: Facts) -> Iterator[str]:
-    found = [problem for problem in facts.problems if problem.severity in BLOCKING]
-    yield ProblemList(found, "Aucun problème bloquant observé.").markdown()
-    yield from _unknown(facts.audit)
+    blocking = [problem for problem in facts.problems if problem.severity in BLOCKING]
+    yield ProblemList(blocking, "Aucun problème bloquant observé.").markdown()
+    unknown = [result for result in facts.audit.results if result.verdict == "unknown"]
+    if unknown:
+        yield "### Contrôles non évaluables"
+        yield Sentences([f"{result.check}, « {result.title} » : {result.reason}" for result in unknown]).markdown()
 
 
 def _recommendations(facts: Facts) -> Iterator[str]:
     yield Advised(facts.advice).markdown()
     yield "### Constats de gravité moyenne ou moindre"
-    found = [finding for finding in facts.audit.live if finding.severity not in BLOCKING]
-    yield FindingList(found, "Aucun.").markdown()
-    yield from _waived(facts.audit)
-
-
-def _waived(audit: Audit) -> Iterator[str]:
-    if audit.waived:
+    lesser = [finding for finding in facts.audit.live if finding.severity not in BLOCKING]
+    yield FindingList(lesser, "Aucun.").markdown()
+    if facts.audit.waived:
         yield "### Constats acceptés par dérogation"
-        yield FindingList(audit.waived).markdown()
-
-
-def _unknown(audit: Audit) -> Iterator[str]:
-    unknown = [result for result in audit.results if result.verdict == "unknown"]
-    if unknown:
-        yield "### Contrôles non évaluables"
-        yield Sentences([f"{one.check}, « {one.title} » : {one.reason}" for one in unknown]).markdown()
+        yield FindingList(facts.audit.waived).markdown()
 
 
 def _procedure(facts: Facts) -> Iterator[str]:
@@ -244,11 +247,6 @@ def _procedure(facts: Facts) -> Iterator[str]:
         + typography("Il finit par 0 sans écart, 1 avec un écart, 2 s’il ne peut rien vérifier.")
     )
     yield markdown_code(script(facts.snapshot))
-
-
-def _rows(facts: Facts, name: str) -> list[Record]:
-    frame = getattr(facts, name, None)
-    return [] if frame is None else records(frame)
 
 
 def _plan(facts: Facts) -> Iterator[str]:

@@ -41,17 +41,17 @@ class PlanShown:
 
     @property
     def _overview(self) -> Grid:
-        made = [
-            {
-                "step": step.number,
-                "stack": step.stack or "machine",
-                "resolved": tuple(dict.fromkeys(self.plan.findings[one].check for one in step.claims)),
-                "risk": risk(step),
-                "cut": sentence([interruption(step.cut)]),
-            }
+        steps = [
+            StepOverview(
+                step=step.number,
+                stack=step.stack or "machine",
+                resolved=tuple(dict.fromkeys(self.plan.findings[claim].check for claim in step.claims)),
+                risk=risk(step),
+                cut=sentence([interruption(step.cut)]),
+            )
             for step in self.plan.steps
         ]
-        return Grid(StepOverview.table.rows(made), StepOverview.table)
+        return Grid(StepOverview.table.rows(steps), StepOverview.table)
 
     def _repr_html_(self) -> str:
         if not self.plan.steps and not self.plan.left:
@@ -80,48 +80,55 @@ _NOTHING = "Rien à corriger parmi ce qui a pu être évalué."
 _BY_HAND = "À faire à la main"
 
 
-def conclusion(made: Plan) -> list[str]:
+def conclusion(plan: Plan) -> list[str]:
     """The plan in a few sentences."""
-    if not made.steps and not made.left:
+    if not plan.steps and not plan.left:
         return [_NOTHING]
-    claims = [one for step in made.steps for one in step.claims]
-    found = []
-    if made.steps:
-        solves = "résout" if len(made.steps) == 1 else "résolvent"
-        total = plural(len(made.findings), "constat")
-        found.append(f"{plural(len(made.steps), 'étape')} {solves} {len(claims)} des {total}, selon la simulation.")
-    kinds = {
-        "sans risque": "Sans risque",
-        "interrompt": "Interrompent un service quelques secondes",
-        "risqué": "Risquées",
-    }
-    for kind, words in kinds.items():
-        if numbers := [str(step.number) for step in made.steps if risk(step) == kind]:
-            found.append(f"{words} : {'étape' if len(numbers) == 1 else 'étapes'} {listing(numbers)}.")
-    if made.scores[0] is not None and made.scores[1] is not None and made.steps:
-        found.append(f"La note passerait de {number(made.scores[0])} à {number(made.scores[1])} sur 100.")
-    if made.left:
-        worst = SEVERITIES_FR[made.left[0].finding.severity]
-        word = "reste" if len(made.left) == 1 else "restent"
-        found.append(f"{plural(len(made.left), 'constat')} {word} à traiter à la main, le pire de gravité {worst}.")
-    return found
+    sentences = [*_solved(plan)] if plan.steps else []
+    if plan.left:
+        worst = SEVERITIES_FR[plan.left[0].finding.severity]
+        remain = "reste" if len(plan.left) == 1 else "restent"
+        count = plural(len(plan.left), "constat")
+        sentences.append(f"{count} {remain} à traiter à la main, le pire de gravité {worst}.")
+    return sentences
 
 
-def beginning(made: Plan) -> list[str]:
+# What the steps of each risk are, in a sentence.
+_RISKS = {
+    "sans risque": "Sans risque",
+    "interrompt": "Interrompent un service quelques secondes",
+    "risqué": "Risquées",
+}
+
+
+def _solved(plan: Plan) -> Iterator[str]:
+    """How many findings the steps solve, which steps are risky, and what the score would become."""
+    solve = "résout" if len(plan.steps) == 1 else "résolvent"
+    count, total = sum(len(step.claims) for step in plan.steps), plural(len(plan.findings), "constat")
+    yield f"{plural(len(plan.steps), 'étape')} {solve} {count} des {total}, selon la simulation."
+    for kind, words in _RISKS.items():
+        if numbers := [str(step.number) for step in plan.steps if risk(step) == kind]:
+            yield f"{words} : {'étape' if len(numbers) == 1 else 'étapes'} {listing(numbers)}."
+    before, after = plan.scores
+    if before is not None and after is not None:
+        yield f"La note passerait de {number(before)} à {number(after)} sur 100."
+
+
+def beginning(plan: Plan) -> list[str]:
     """Where to begin, in a sentence."""
-    if not made.steps:
+    if not plan.steps:
         return []
-    first = made.steps[0]
-    solved = listing(dict.fromkeys(made.findings[one].check for one in first.claims))
+    first = plan.steps[0]
+    solved = listing(dict.fromkeys(plan.findings[claim].check for claim in first.claims))
     end = f"résout {solved}" if solved else f"prépare l’étape {first.prepares}"
     return [f"Par où commencer : l’étape 1 du plan, « {first.stack or 'machine'} », {end}."]
 
 
-def _facts(step: Step) -> list[str]:
+def _acts(step: Step) -> list[str]:
     return [*map(describe, step.acts)]
 
 
-def _told(step: Step) -> list[str]:
+def _effects(step: Step) -> list[str]:
     return [*outcome(step), f"{risk(step).capitalize()} : {interruption(step.cut)}.", *step.remarks]
 
 
@@ -135,8 +142,8 @@ def _blocks(step: Step) -> Iterator[tuple[str, Sequence[str]]]:
 
 def _step_html(step: Step) -> str:
     level = "high" if step.risky else "good" if step.safe else "medium"
-    lines = "".join(f"<li>{prose(line)}</li>" for line in _facts(step))
-    told = "".join(f"<li>{prose(line)}</li>" for line in _told(step))
+    lines = "".join(f"<li>{prose(line)}</li>" for line in _acts(step))
+    effects = "".join(f"<li>{prose(line)}</li>" for line in _effects(step))
     blocks = "".join(
         f"<p><strong>{prose(name)}</strong></p><pre><code>{escape(chr(10).join(commands))}</code></pre>"
         for name, commands in _blocks(step)
@@ -149,13 +156,13 @@ def _step_html(step: Step) -> str:
     return (
         f'<article class="finding {level}"><h4><strong>{prose(title(step))}</strong> · '
         f'<span class="badge {level}">{prose(risk(step))}</span></h4>'
-        f"<ul>{lines}</ul><ul>{told}</ul>{blocks}{files}</article>"
+        f"<ul>{lines}</ul><ul>{effects}</ul>{blocks}{files}</article>"
     )
 
 
 def _step_markdown(step: Step) -> str:
     parts = [f"### {markdown_text(plain(title(step)))}"]
-    parts.append("\n".join(f"- {markdown_text(plain(line))}" for line in [*_facts(step), *_told(step)]))
+    parts.append("\n".join(f"- {markdown_text(plain(line))}" for line in [*_acts(step), *_effects(step)]))
     for name, commands in _blocks(step):
         if commands:
             parts += [typography(name), markdown_code("\n".join(commands))]
@@ -167,8 +174,8 @@ def _step_markdown(step: Step) -> str:
 def _left(left: Sequence[Left]) -> list[Shown]:
     """The findings for a person; before them, why a mend that a program could try is in no step."""
     reasons = [
-        f"{one.finding.check} ({', '.join(name for _, name in one.finding.subjects)}) : {one.reason}."
-        for one in left
-        if one.reason
+        f"{kept.finding.check} ({', '.join(name for _, name in kept.finding.subjects)}) : {kept.reason}."
+        for kept in left
+        if kept.reason
     ]
-    return [Sentences([_LEFT, *reasons]), FindingList([one.finding for one in left], brief=True)]
+    return [Sentences([_LEFT, *reasons]), FindingList([kept.finding for kept in left], brief=True)]

@@ -49,7 +49,7 @@ class FindingList:
         if not self.findings:
             return f'<p class="notice good">{prose(self.none)}</p>'
         if self.brief:
-            items = "".join(f"<li>{_label(one)} {prose(one.message)}</li>" for one in self.findings)
+            items = "".join(f"<li>{_label(finding)} {prose(finding.message)}</li>" for finding in self.findings)
             return f'<ul class="evidence">{items}</ul>'
         return "".join(_finding_html(finding) for finding in self.findings)
 
@@ -110,8 +110,8 @@ class ProblemList:
 
     def __repr__(self) -> str:
         lines = (
-            f"[{SEVERITIES_FR[one.severity]}] {one.cause.check} {one.cause.message} {one.explains}".rstrip()
-            for one in self.problems
+            f"[{SEVERITIES_FR[each.severity]}] {each.cause.check} {each.cause.message} {each.explains}".rstrip()
+            for each in self.problems
         )
         return "\n".join(map(plain, lines)) or plain(self.none)
 
@@ -119,8 +119,8 @@ class ProblemList:
 def _problem_html(problem: Problem) -> str:
     cause, count = problem.cause, len(problem.findings)
     items = "".join(
-        f"<li>{_label(one.finding)} {prose(one.finding.message)} <small>{prose(one.why)}</small></li>"
-        for one in problem.evidence
+        f"<li>{_label(symptom.finding)} {prose(symptom.finding.message)} <small>{prose(symptom.why)}</small></li>"
+        for symptom in problem.evidence
     )
     items += "".join(f"<li>{prose(line)}</li>" for line in problem.log)
     return (
@@ -137,20 +137,20 @@ def _problem_markdown(problem: Problem) -> str:
     blocks = [_finding_markdown(problem.cause)]
     if problem.evidence or problem.log:
         blocks.append(f"  - Explique aussi{french.NO_BREAK}:")
-    for one in problem.evidence:
-        grave = one.finding.severity in ("critical", "high")
-        told = _finding_markdown(one.finding, one.why) if grave else _headline(one.finding, one.why)
-        blocks.append("\n".join(f"    {line}" if line else "" for line in told.splitlines()))
+    for symptom in problem.evidence:
+        grave = symptom.finding.severity in ("critical", "high")
+        shown = _finding_markdown(symptom.finding, symptom.why) if grave else _headline(symptom.finding, symptom.why)
+        blocks.append("\n".join(f"    {line}" if line else "" for line in shown.splitlines()))
     blocks += [f"    - {prose_markdown(line)}" for line in problem.log]
     return "\n".join(blocks)
 
 
 def _waiver(finding: Finding) -> str:
     """Who accepted a finding, why, and until when."""
-    told = finding.waived or {}
-    last = told.get("expires")
+    waiver = finding.waived or {}
+    last = waiver.get("expires")
     until = f", jusqu’au {french.day(dt.date.fromisoformat(last))}" if last else ""
-    return f"Accepté par {told.get('author')}{until} : {told.get('reason')}"
+    return f"Accepté par {waiver.get('author')}{until} : {waiver.get('reason')}"
 
 
 def _commands_html(commands: Sequence[str]) -> str:
@@ -245,7 +245,10 @@ class Advised:
         return "\n".join(
             plain(line)
             for section in self.sections
-            for line in [section.heading, *(f"{one.title} : {one.todo}" for one in [*section.advised, *section.kept])]
+            for line in [
+                section.heading,
+                *(f"{each.title} : {each.todo}" for each in (*section.advised, *section.kept)),
+            ]
         )
 
 
@@ -254,15 +257,15 @@ def _items(items: Iterable[str]) -> str:
     return f'<ul class="sentences">{shown}</ul>' if shown else ""
 
 
-def _advice_html(one: Recommendation) -> str:
+def _advice_html(advice: Recommendation) -> str:
     return (
-        f"<strong>{prose(one.title)}.</strong> {prose(one.seen)}<br>{prose(one.why)}"
-        f"<br><strong>Conseil.</strong> {prose(one.todo)} <em>{prose(one.rests)}</em>"
+        f"<strong>{prose(advice.title)}.</strong> {prose(advice.seen)}<br>{prose(advice.why)}"
+        f"<br><strong>Conseil.</strong> {prose(advice.todo)} <em>{prose(advice.rests)}</em>"
     )
 
 
-def _advice_markdown(one: Recommendation) -> str:
-    lines = [f"- **{prose_markdown(one.title)}.** {prose_markdown(one.seen)}"]
-    parts = {"Pourquoi": one.why, "Conseil": one.todo}
-    lines += [f"  - {label}{french.NO_BREAK}: {prose_markdown(said)}" for label, said in parts.items()]
-    return "\n".join([*lines, f"  - *{prose_markdown(one.rests)}*"])
+def _advice_markdown(advice: Recommendation) -> str:
+    lines = [f"- **{prose_markdown(advice.title)}.** {prose_markdown(advice.seen)}"]
+    parts = {"Pourquoi": advice.why, "Conseil": advice.todo}
+    lines += [f"  - {label}{french.NO_BREAK}: {prose_markdown(sentence)}" for label, sentence in parts.items()]
+    return "\n".join([*lines, f"  - *{prose_markdown(advice.rests)}*"])

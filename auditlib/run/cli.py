@@ -42,7 +42,7 @@ class _French:
             formatter.write_dl([(names, help_text.replace("[required]", "[obligatoire]")) for names, help_text in rows])
         if isinstance(self, click.Group):
             with formatter.section("Commandes"):
-                formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in self.commands.items()])
+                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in self.commands.items()])
 
 
 class _Command(_French, click.Command):
@@ -55,8 +55,8 @@ class _Group(_French, click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command that the first word names."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            known = ", ".join(self.commands)
-            raise click.UsageError(f"Commande inconnue : « {args[0]} ». Commandes : {known}.", ctx)
+            names = ", ".join(self.commands)
+            raise click.UsageError(f"Commande inconnue : « {args[0]} ». Commandes : {names}.", ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -70,19 +70,19 @@ def _helped(function: Callable[..., Any]) -> Callable[..., Any]:
 def _parametrised(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that give parameters: a file, then single values."""
     file = click.option("-f", "file", type=Path, metavar="FICHIER", help="Fichier de paramètres (YAML).")
-    one = click.option(
+    value = click.option(
         "-p",
-        "given",
+        "values",
         type=(str, str),
         multiple=True,
         metavar="NOM VALEUR",
         help="Un paramètre ; l’emporte sur le fichier.",
     )
-    return file(one(function))
+    return file(value(function))
 
 
-def _read(file: Path | None, given: Sequence[tuple[str, str]]) -> Parameters:
-    return parameters.read(file, {name: parameters.override(name, value) for name, value in given})
+def _read(file: Path | None, values: Sequence[tuple[str, str]]) -> Parameters:
+    return parameters.read(file, {name: parameters.override(name, value) for name, value in values})
 
 
 @click.group(cls=_Group, epilog=_CODES, context_settings=_SETTINGS, add_help_option=False)
@@ -97,18 +97,17 @@ def cli() -> None:
 @click.option("--notebooks", type=Path, metavar="DOSSIER", help="Dossier des carnets (celui du projet par défaut).")
 @click.option("--fast", is_flag=True, help="Carnets exécutés dans un seul processus : plus vite, sans isolation.")
 @_helped
-def run(file: Path | None, given: Sequence[tuple[str, str]], notebooks: Path | None, *, fast: bool) -> int:
+def run(file: Path | None, values: Sequence[tuple[str, str]], notebooks: Path | None, *, fast: bool) -> int:
     """Tout l’audit : collecte, carnets, rapport."""
     from auditlib.run import workbook  # noqa: PLC0415 - papermill costs every other command half a second
 
-    wanted = _read(file, given)
-    done = workbook.run(wanted, notebooks or folders.project() / "notebooks", _tell, fast=fast)
-    facts = snapshot.read(done.folder)
+    settings = _read(file, values)
+    done = workbook.run(settings, notebooks or folders.project() / "notebooks", _tell, fast=fast)
     for name in ("rapport.html", "rapport.md", "constats.json"):
         click.echo(done.folder / name)
     for name in done.failed:
         _tell(f"Carnet en échec, gardé avec sa trace : {done.folder / folders.NOTEBOOKS / name}.ipynb")
-    return _verdict(done.audit, facts, wanted)
+    return _verdict(done.audit, snapshot.read(done.folder), settings)
 
 
 @cli.command(add_help_option=False)
@@ -117,13 +116,13 @@ def run(file: Path | None, given: Sequence[tuple[str, str]], notebooks: Path | N
     "--output", type=Path, required=True, metavar="DOSSIER", help="Où écrire l’instantané (dossier nouveau ou vide)."
 )
 @_helped
-def collect(file: Path | None, given: Sequence[tuple[str, str]], output: Path) -> int:
+def collect(file: Path | None, values: Sequence[tuple[str, str]], output: Path) -> int:
     """Seulement l’instantané, dans un dossier."""
-    wanted = _read(file, given)
-    facts = record(str(output), **wanted.model_dump(exclude_unset=True))
+    settings = _read(file, values)
+    facts = record(str(output), **settings.model_dump(exclude_unset=True))
     _tell(repr(facts))
     click.echo(output)
-    return _required(facts.snapshot, wanted)
+    return _required(facts.snapshot, settings)
 
 
 @cli.command(add_help_option=False)
@@ -131,14 +130,14 @@ def collect(file: Path | None, given: Sequence[tuple[str, str]], output: Path) -
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="table (défaut) ou json.")
 @_parametrised
 @_helped
-def check(path: str, form: str, file: Path | None, given: Sequence[tuple[str, str]]) -> int:
+def check(path: str, form: str, file: Path | None, values: Sequence[tuple[str, str]]) -> int:
     """Constats d’un instantané, ou du dernier de cette machine."""
     from auditlib.report.constats import constats  # noqa: PLC0415
 
-    wanted = _read(file, given)
-    facts = Facts(load(path or wanted.snapshot, wanted.outputs).snapshot, Policy.of(wanted))
+    settings = _read(file, values)
+    facts = Facts(load(path or settings.snapshot, settings.outputs).snapshot, Policy.of(settings))
     click.echo(constats(facts) if form == "json" else _table(facts.audit), nl=form != "json")
-    return _verdict(facts.audit, facts.snapshot, wanted)
+    return _verdict(facts.audit, facts.snapshot, settings)
 
 
 @cli.command(add_help_option=False)
@@ -220,21 +219,21 @@ def _table(audit: Audit) -> str:
     return "\n".join(visible(line) for line in lines)
 
 
-def _verdict(audit: Audit, facts: snapshot.Snapshot, wanted: Parameters) -> int:
+def _verdict(audit: Audit, collected: snapshot.Snapshot, settings: Parameters) -> int:
     """The exit code of what was found."""
-    if code := _required(facts, wanted):
+    if code := _required(collected, settings):
         return code
-    if wanted.fail_on == "never":
+    if settings.fail_on == "never":
         return DONE
-    found = audit.at_least(wanted.fail_on)
-    if found:
-        level = SEVERITIES_FR[wanted.fail_on]
-        _tell(f"{plural(len(found), 'constat')} de gravité {level} ou au-delà.")
-    return FOUND if found else DONE
+    grave = audit.at_least(settings.fail_on)
+    if grave:
+        level = SEVERITIES_FR[settings.fail_on]
+        _tell(f"{plural(len(grave), 'constat')} de gravité {level} ou au-delà.")
+    return FOUND if grave else DONE
 
 
-def _required(facts: snapshot.Snapshot, wanted: Parameters) -> int:
-    missing = snapshot.unread(facts, wanted.require)
+def _required(collected: snapshot.Snapshot, settings: Parameters) -> int:
+    missing = snapshot.unread(collected, settings.require)
     if missing:
         _tell(f"Audit incomplet : sources exigées et non lues entièrement : {', '.join(missing)}.")
     return NOT_DONE if missing else DONE

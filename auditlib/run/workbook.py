@@ -4,11 +4,11 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 import papermill
@@ -16,8 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from auditlib import folders
 from auditlib.facts import snapshot
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.tables.sources import STATUSES
+from auditlib.facts.tables.sources import STATUSES, SourceStatus
 from auditlib.findings.audit import Audit
 from auditlib.findings.policy import NAMES, Policy
 from auditlib.french import duration, os_error, visible
@@ -35,7 +34,6 @@ COLLECTION = "00"
 _SNAPSHOT = f"../{snapshot.FOLDER}"
 
 Say = Callable[[str], None]
-_Ended = tuple[float, str | None]  # seconds, and why a notebook failed
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,12 @@ class Done:
 
 def notebooks(folder: Path) -> list[Path]:
     """The numbered notebooks of a folder, in reading order. Raises RunError when there is none."""
-    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not found or not found[0].name.startswith(COLLECTION):
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not paths or not paths[0].name.startswith(COLLECTION):
         raise folders.RunError(
             f"Aucun carnet 00_*.ipynb dans {folder}. Donnez le dossier des carnets avec --notebooks."
         )
-    return found
+    return paths
 
 
 def run(parameters: Parameters, folder: Path, say: Say, *, fast: bool = False) -> Done:
@@ -91,6 +89,14 @@ def _report(draft: folders.Draft, parameters: Parameters, say: Say, failed: Sequ
     return Done(home, audit, tuple(failed))
 
 
+class _Ended(NamedTuple):
+    """A notebook that ended: how long it took, and why it failed if it did."""
+
+    name: str
+    seconds: float
+    failure: str | None
+
+
 class _Notebooks:
     """The execution of the notebooks of one run, into its folder."""
 
@@ -98,67 +104,73 @@ class _Notebooks:
         self.folder = folder
         self.carnets = folder / folders.NOTEBOOKS
         self.replayed = str(folders.find(parameters.snapshot)) if parameters.snapshot else ""
-        self.given = parameters.model_dump(mode="json")
+        self.values = parameters.model_dump(mode="json")
         self.say = say
         self.engine, self.at_once = (IN_PROCESS, 1) if fast else (ISOLATED, KERNELS)
+        self.running: set[Future[_Ended]] = set()
+        self.ended: list[_Ended] = []
 
     def execute(self, paths: Sequence[Path]) -> list[str]:
         """Execute the first notebook, then the others a few at once. Returns the names of those that failed."""
         self.carnets.mkdir()
         first, *others = paths
-        failures: dict[str, str] = {}
         with ThreadPoolExecutor(self.at_once) as pool:
-            waiting: dict[Future[_Ended], Path] = {}
             try:
                 self.say("Lecture de l’instantané…" if self.replayed else "Collecte des faits…")
-                waiting = {pool.submit(self._one, first, snapshot=self.replayed, destination=_SNAPSHOT): first}
-                self._follow(waiting, failures, len(paths), done=0)
+                self._follow(pool, [first], len(paths), snapshot=self.replayed, destination=_SNAPSHOT)
                 if not (self.folder / snapshot.FOLDER / snapshot.MANIFEST).is_file():
-                    raise folders.RunError(
-                        f"La collecte n’a pas abouti : {failures.get(first.stem, 'aucun instantané')}."
-                    )
+                    why = self.ended[0].failure or "aucun instantané"
+                    raise folders.RunError(f"La collecte n’a pas abouti : {why}.")
                 for line in _sources(self.folder):
                     self.say(line)
-                waiting = {pool.submit(self._one, path, snapshot=_SNAPSHOT): path for path in others}
-                self._follow(waiting, failures, len(paths), done=1)
+                self._follow(pool, others, len(paths), snapshot=_SNAPSHOT)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 # Leaving the pool waits for what runs in it; a kernel that is just starting is there the next time.
-                while any(future.running() for future in waiting):
+                while any(future.running() for future in self.running):
                     stop_kernels()
                     time.sleep(0.1)
                 raise
+        failures = [ended for ended in self.ended if ended.failure]
         if len(failures) == len(paths):
-            raise folders.RunError(f"Tous les carnets ont échoué ; le premier : {failures[first.stem]}.")
-        return list(failures)
+            raise folders.RunError(f"Tous les carnets ont échoué ; le premier : {self.ended[0].failure}.")
+        return [ended.name for ended in failures]
 
-    def _follow(self, waiting: Mapping[Future[_Ended], Path], failures: dict[str, str], total: int, done: int) -> None:
-        """Tell each notebook as it ends, and note those that failed."""
-        for number, future in enumerate(as_completed(waiting), start=done + 1):
-            name, (seconds, failure) = waiting[future].stem, future.result()
-            if failure:
-                failures[name] = failure
-            self.say(f"[{number}/{total}] {name} : {f'échec : {visible(failure)}' if failure else duration(seconds)}")
+    def _follow(self, pool: ThreadPoolExecutor, paths: Sequence[Path], total: int, **own: str) -> None:
+        """Execute notebooks, with parameters of their own, and tell each as it ends, before another takes its place.
 
-    def _one(self, path: Path, **given: str) -> _Ended:
-        """Execute one notebook. Returns what it took and why it failed; it is kept with its traceback."""
+        What this process prints while it executes a notebook itself would be an output of that notebook.
+        """
+        waiting = [*paths]
+        while waiting or self.running:
+            while waiting and len(self.running) < self.at_once:
+                self.running.add(pool.submit(self._execute, waiting.pop(0), **own))
+            for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+                self.running.remove(future)
+                name, seconds, failure = ended = future.result()
+                self.ended.append(ended)
+                outcome = f"échec : {visible(failure)}" if failure else duration(seconds)
+                self.say(f"[{len(self.ended)}/{total}] {name} : {outcome}")
+
+    def _execute(self, path: Path, **own: str) -> _Ended:
+        """Execute one notebook; if it fails, it is kept with its traceback."""
         started = time.monotonic()
         target = self.carnets / path.name
         log.info("%s starts", path.name)
-        failure = self._papermill(path, target, {**self.given, **given})
+        error = self._papermill(path, target, {**self.values, **own})
         _forget_paths(target)
         seconds = time.monotonic() - started
         log.info("%s ends: %.1f s", path.name, seconds)
-        return seconds, failure.strip().splitlines()[-1].rstrip(".") if failure else None
+        return _Ended(path.stem, seconds, error.strip().splitlines()[-1].rstrip(".") if error else None)
 
-    def _papermill(self, path: Path, target: Path, given: Mapping[str, Any]) -> str | None:
+    def _papermill(self, path: Path, target: Path, values: Mapping[str, Any]) -> str | None:
         """Execute one notebook through papermill. Returns why it failed. Raises RunError when the disk refuses."""
         declared = papermill.inspect_notebook(str(path))
         try:
             papermill.execute_notebook(
                 str(path),
                 str(target),
-                parameters={name: value for name, value in given.items() if name in declared},
+                parameters={name: value for name, value in values.items() if name in declared},
                 engine_name=self.engine,
                 kernel_name="python3",
                 progress_bar=False,
@@ -192,23 +204,23 @@ def _forget_paths(notebook: Path) -> None:
 
 def _sources(run_folder: Path) -> Iterator[str]:
     """One line for each source: read or not, and why."""
-    for row in records(snapshot.read(run_folder).sources):
-        yield f"    {row['source']:<15} {STATUSES[row['status']]}{_detail(row)}"
+    for source in snapshot.read(run_folder).rows(SourceStatus):
+        yield f"    {source.source:<15} {STATUSES.get(source.status or '', 'inconnue')}{_detail(source)}"
 
 
-def _detail(row: Record) -> str:
-    if row["status"] == "ok":
-        return f" en {duration(row['duration_s'])}"
-    return " : " + " ".join(visible(part) for part in (row["reason"], row["remedy"]) if part)
+def _detail(source: SourceStatus) -> str:
+    if source.status == "ok":
+        return f" en {duration(source.duration_s)}" if source.duration_s is not None else ""
+    return " : " + " ".join(visible(part) for part in (source.reason, source.remedy) if part)
 
 
 def policy(run_folder: Path) -> Policy:
     """What a run was judged by, from the parameters that papermill wrote into its notebooks."""
     for notebook in sorted((run_folder / folders.NOTEBOOKS).glob("*.ipynb")):
         node = nbformat.read(notebook, as_version=4)
-        given = node.metadata.get("papermill", {}).get("parameters", {})
-        if "severities" in given:
-            return Policy.of(read(None, {name: given[name] for name in NAMES if name in given}))
+        values = node.metadata.get("papermill", {}).get("parameters", {})
+        if "severities" in values:
+            return Policy.of(read(None, {name: values[name] for name in NAMES if name in values}))
     return Policy()
 
 

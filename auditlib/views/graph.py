@@ -7,10 +7,13 @@ from itertools import pairwise
 from typing import TypeAlias
 
 import networkx as nx
-import pandas as pd
 
 from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import ContainerNetwork
 from auditlib.french import visible
+from auditlib.views.proxy import Proxy, RoutedContainer
+from auditlib.views.routes import Route
 
 Graph: TypeAlias = "nx.DiGraph[str]"
 
@@ -26,10 +29,10 @@ ANY_DOMAIN = "tout domaine"
 
 
 def graph(
-    routes: pd.DataFrame,
-    container_networks: pd.DataFrame | None = None,
-    proxy: pd.DataFrame | None = None,
-    routed: pd.DataFrame | None = None,
+    routes: Rows[Route],
+    container_networks: Rows[ContainerNetwork] | None = None,
+    proxy: Rows[Proxy] | None = None,
+    routed: Rows[RoutedContainer] | None = None,
 ) -> Graph:
     """The graph of `routes`.
 

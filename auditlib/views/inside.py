@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
+from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
 from auditlib.software import is_running
 from auditlib.views.ports import LOOPBACK, exposure
 
@@ -69,7 +69,7 @@ def container_ports(
         }
 
 
-def silent_ports(container_ports: pd.DataFrame) -> list[str]:
+def silent_ports(container_ports: Rows[ContainerPort]) -> list[str]:
     """The published ports that nothing listens on, as people write them: `api 8000/tcp`."""
     return [
         f"{row['container']} {row['port']}/{row['protocol']}"

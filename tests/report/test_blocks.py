@@ -12,10 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from auditlib.facts.legacy import records
 from auditlib.facts.table import Column, Row, integer, prose, several, table, text
 from auditlib.findings.audit import Finding
-from auditlib.findings.check import Fix
+from auditlib.findings.check import Fault, Fix, fact
 from auditlib.findings.problems import Evidence, Problem
 from auditlib.french import visible
 from auditlib.report.blocks import (
@@ -353,8 +352,8 @@ def test_cells(column: Column, value: Any, shown: str) -> None:
 
 
 def test_the_declared_columns_of_a_grid() -> None:
-    frame = TABLE.rows([{"one": "a", "two": ["b"], "three": "c"}])
-    grid = Grid(frame, TABLE, ("three", "one"))
+    rows = TABLE.rows([{"one": "a", "two": ["b"], "three": "c"}])
+    grid = Grid(rows, TABLE, ("three", "one"))
     assert grid.markdown().splitlines() == ["| Trois | Un |", "| --- | --- |", "| c | a |"]
     assert re.findall(r'<th scope="col">(.*?)</th>', grid._repr_html_()) == ["Trois", "Un"]
     assert repr(grid) == "Titre : 1 ligne"
@@ -387,13 +386,20 @@ def test_several_things_one_under_the_other() -> None:
     )
 
 
+class Named(Fault):
+    """A fault whose fact has the name of a column, and a label of its own."""
+
+    container: str = fact("Le sien")
+
+
+def test_a_fact_is_labelled_by_its_fault_else_by_a_column_of_its_name() -> None:
+    finding = _finding("x", evidence="web")
+    labels = [
+        re.findall("<dt>(.*?)</dt>", FindingList([one])._repr_html_())
+        for one in (finding, dataclasses.replace(finding, fault=Named(container="web")))
+    ]
+    assert labels == [["Conteneur"], ["Le sien"]]
+
+
 def test_confidence_is_told_unless_it_is_certain() -> None:
     assert "confiance : probable" in FindingList([_finding("x")])._repr_html_()
-
-
-def test_records_of_a_shown_frame_are_left_alone() -> None:
-    frame = TABLE.rows([{"one": "a", "two": ["b"]}])
-    before = records(frame)
-    grid = Grid(frame, TABLE)
-    grid._repr_html_(), grid.markdown()
-    assert records(frame) == before

@@ -1,5 +1,6 @@
 """The script that checks a server again: what it holds, how it runs, and names that attack it."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -9,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows, asdict
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.docker import DockerEngine
 from auditlib.folders import write
 from auditlib.report.check_global import script
 from tests.conftest import MOMENT, snapshot_of
@@ -100,6 +101,12 @@ def test_names_that_attack_are_only_words(faulty: Snapshot, tmp_path: Path, mach
     assert "$(touch pwned); `touch pwned` && touch pwned #>" in (tmp_path / "asked").read_text("utf-8")
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout
+
+
+def test_a_name_like_a_place_of_the_template_is_only_a_name() -> None:
+    facts = snapshot_of(containers=[])
+    facts.hostname = "@agent@"
+    assert script(facts).startswith("#!/bin/sh\n# Contrôle de @agent@, ")
 
 
 def test_only_fixed_commands_that_read_are_run(faulty: Snapshot, tmp_path: Path, machine: Any) -> None:
@@ -207,7 +214,7 @@ def test_the_engine_is_the_one_audited(endpoint: str, line: str | None) -> None:
 
 
 def test_another_machine_is_not_asked_for_what_this_one_has(faulty: Snapshot) -> None:
-    engine = [{**row, "local": False} for row in records(faulty.docker_engine)]
+    engine = [dataclasses.replace(engine, local=False) for engine in faulty.rows(DockerEngine)]
     text = script(faulty.changed({"docker_engine": engine}))
     assert "domaine http" not in text
     assert "mode traefik /certs/acme.json ''" in text

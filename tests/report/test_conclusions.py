@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from auditlib import checks, views  # noqa: F401 - some for what they register
@@ -15,6 +14,7 @@ from auditlib.findings.check import Fix, Verdict
 from auditlib.parameters import Severity
 from auditlib.report import conclusions
 from auditlib.report.conclusions import Chapter, conclude, executive, verdict
+from auditlib.views.declarations import Project
 from auditlib.views.inventory import ACTIVE, PASSIVE, Stack
 from tests.conftest import derived, snapshot_of
 
@@ -403,9 +403,8 @@ def test_connection_strings_agree_with_their_number(count: int, resolved: str) -
 def test_projects_agree_with_their_number(passive: list[bool], sentence: str) -> None:
     stacks = Stack.table.rows([])
     states = [PASSIVE if one else ACTIVE for one in passive]
-    projects = pd.DataFrame(
-        [{"files": f"r{n}/compose.yml", "state": one, "refused": False} for n, one in enumerate(states)],
-        columns=["files", "state", "refused"],
+    projects = Project.table.rows(
+        Project(root="/srv", files=f"r{n}/compose.yml", state=one, refused=False) for n, one in enumerate(states)
     )
     assert [*conclusions.inventory(stacks, projects=projects)][1] == sentence
 

@@ -384,7 +384,7 @@ def test_the_command_explains(demo: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_all_journeys_of_the_reference_server(faulty: Snapshot) -> None:
-    rows = {row["url"]: row["verdict"] for row in journeys(faulty)}
+    rows = {journey.url: journey.verdict for journey in journeys(faulty)}
     assert {"https://ai.4lb.ca/", "https://ai.4lb.ca/api", "https://files.4lb.ca/", "https://jsr.4lb.ca/"} <= set(rows)
     assert rows["https://ai.4lb.ca/api"] == "ok"
     assert "Trajets" in auditlib.follow(Facts(faulty))._repr_html_()

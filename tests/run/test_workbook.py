@@ -3,10 +3,12 @@
 import json
 import re
 import subprocess
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import click
 import nbformat
 import networkx as nx
 import papermill
@@ -323,3 +325,23 @@ def test_when_every_notebook_fails_there_is_no_run_but_they_are_kept(small: Path
 def test_a_folder_without_notebooks_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(folders.RunError, match=r"^Aucun carnet 00_\*\.ipynb dans .*--notebooks\.$"):
         workbook.run(Parameters(outputs=str(tmp_path)), tmp_path, lambda line: None)
+
+
+STARTED = threading.Event()
+
+
+def test_progress_is_told_between_two_notebooks_of_this_process(small: Path, tmp_path: Path, demo: Path) -> None:
+    """What is printed while a cell runs in this process would be an output of that cell."""
+    write_notebook(small, "10_avant", "snapshot: str = ''")
+    starts = f"import time\nfrom {__name__} import STARTED\nSTARTED.set()\ntime.sleep(0.5)"
+    write_notebook(small, "20_apres", "snapshot: str = ''", starts)
+
+    def say(line: str) -> None:
+        if "10_avant" in line:
+            STARTED.wait(1)  # leaves the next notebook the time to start, if nothing keeps it from it
+        click.echo(line)
+
+    asked = Parameters(outputs=str(tmp_path / "o"), snapshot=str(demo))
+    done = workbook.run(asked, small, say, fast=True)
+    assert STARTED.is_set()
+    assert [cell.outputs for cell in carnet(done.folder, "20_apres").cells if cell.get("outputs")] == []
