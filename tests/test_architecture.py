@@ -37,12 +37,6 @@ MAY: dict[str, set[str]] = {
     "__main__": {"run"},
     "": {"facts", "derived", "notebook", "report", "version"},
 }
-# What points backward still.
-STILL = {
-    "traefik.shadowing": {"facts"},
-    "traefik.muxer": {"facts"},
-    "traefik.routers": {"facts"},
-}
 
 # Libraries that only some rooms or modules may import.
 ONLY = {
@@ -93,13 +87,19 @@ def within(name: str, rooms: Iterable[str]) -> bool:
 @OURS
 def test_a_room_imports_only_what_it_may(name: str) -> None:
     room = name.partition(".")[0]
-    assert MODULES[name][0] - {room} - MAY[room] == STILL.get(name, set())
+    assert MODULES[name][0] - {room} - MAY[room] == set()
 
 
 @OURS
 def test_a_library_is_imported_by_the_stage_that_is_made_for_it(name: str) -> None:
     wrong = {one for one in MODULES[name][1] if not within(name, ONLY.get(one.partition(".")[0], (name,)))}
     assert wrong == set()
+
+
+@OURS
+def test_a_leaf_and_a_language_know_no_frame(name: str) -> None:
+    if within(name, LEAVES | {"compose", "traefik"}):
+        assert "pandas" not in MODULES[name][1]
 
 
 @OURS

@@ -10,14 +10,11 @@ Middlewares are not applied: a parent that rewrites paths decides for its childr
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from auditlib.facts.legacy import records
 from auditlib.traefik.forms import Every, Form, Leaf, form
 from auditlib.traefik.gorilla import Gorilla, refuses_method
 from auditlib.traefik.matchers import Test, UnbuildableError, compiled, named_hosts, reading
 from auditlib.traefik.requests import Handling, Request, Seen, seen
-from auditlib.traefik.routers import EntryPoint, Router, entrypoints, routers
+from auditlib.traefik.routers import EntryPoint, Router
 from auditlib.traefik.rules import RuleError, Syntax, parse
 from auditlib.traefik.tcp import Layer
 from auditlib.traefik.versions import Features, features
@@ -89,12 +86,6 @@ class Muxer:
         self._roots = {where: _Table(several) for where, several in roots.items()}
         self.children = {parent: _Table(several) for parent, several in children.items()}
         self._layers = {name: Layer(self._on(name), self.features) for name in {*self.handling, *(n for n, _ in roots)}}
-
-    @classmethod
-    def of(cls, traefik: pd.DataFrame, traefik_entrypoints: pd.DataFrame, traefik_routers: pd.DataFrame) -> "Muxer":
-        """The muxer of a snapshot."""
-        version = next((row["version"] for row in records(traefik)), None)
-        return cls(version, entrypoints(traefik_entrypoints), routers(traefik_routers))
 
     def _route(self, router: Router, ranks: dict[str, int]) -> Route | None:
         if router.protocol != "http" or not router.serves:

@@ -18,10 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.traefik.constraints import UNSATISFIABLE, Conjunction, Solver, alternatives, of_place
 from auditlib.traefik.forms import Form, negated
 from auditlib.traefik.muxer import Decision, Muxer, Route
@@ -42,59 +38,6 @@ _PATIENCE = 300
 # not looked for; beyond some more, nor is with whom they are tied.
 _EFFORT = 200_000
 _FOR_TIES = 3
-
-VERDICTS = {
-    "wins": "gagne",
-    "shadowed": "masqué en partie",
-    "never": "ne gagne jamais",
-    "tie": "ex æquo",
-    "unknown": "indéterminé",
-}
-RELATIONS = {
-    "narrower": "plus étroit",
-    "wider": "plus large",
-    "crossing": "croisé",
-    "same": "identique",
-    "internal": "interne à Traefik",
-    "unknown": "inconnu",
-}
-
-
-@table(
-    "shadowing",
-    "Masquage des routeurs",
-    "Ce que chaque routeur gagne ou perd, par point d’entrée, avec une requête qui le montre.",
-    key=("router", "entrypoint", "verdict", "other"),
-)
-class Shadowing(Row):
-    """A router that never or only partly answers, and the one that answers instead."""
-
-    router: str = text("Routeur")
-    entrypoint: str = text("Point d’entrée")
-    verdict: str = text("Verdict", words=VERDICTS)
-    other: str | None = text("L’autre routeur", "Celui qui prend la requête, ou qui est à égalité.", missing="aucun")
-    relation: str | None = text("L’autre est", "Par le domaine et le chemin, vu du routeur.", words=RELATIONS)
-    intended: bool | None = flag(
-        "Voulu", "L’autre est plus étroit, ou interne à Traefik : une exception, et non un défaut."
-    )
-    priority: int | None = integer("Priorité")
-    other_priority: int | None = integer("Priorité de l’autre")
-    method: str | None = text("Méthode")
-    url: str | None = text("URL", "Une requête qui le montre.")
-    headers: tuple[str, ...] | None = several("En-têtes", "Ceux de cette requête.")
-    client: str | None = text("Client", "L’adresse d’où elle vient.")
-
-
-@view(Shadowing)
-def shadowing(
-    traefik: pd.DataFrame, traefik_entrypoints: pd.DataFrame, traefik_routers: pd.DataFrame
-) -> Iterator[Record]:
-    """What every HTTP router in force wins and loses on each of its entry points."""
-    muxer = Muxer.of(traefik, traefik_entrypoints, traefik_routers)
-    for entrypoint in sorted({name for one in muxer.routers.values() for name in one.entrypoints}):
-        for tls in (False, True):
-            for found in fates(muxer, entrypoint, tls=tls):
-                yield {"entrypoint": entrypoint, **_row(found)}
 
 
 @dataclass(frozen=True)
@@ -307,27 +250,3 @@ class _Field:
 
     def _denied(self, route: Route) -> list[Conjunction] | None:
         return self._rule(route).denied
-
-
-def _row(fate: Fate) -> Record:
-    request = fate.request
-    shown = (
-        {}
-        if request is None
-        else {
-            "method": request.method,
-            "url": f"{'https' if request.tls else 'http'}://{request.host}{request.target}",
-            "headers": [f"{name}: {value}" for name, value in request.headers],
-            "client": request.client_ip,
-        }
-    )
-    return {
-        "router": fate.router.name,
-        "verdict": fate.verdict,
-        "other": fate.other.name if fate.other else None,
-        "relation": fate.relation,
-        "intended": fate.intended,
-        "priority": fate.router.rank,
-        "other_priority": fate.other.rank if fate.other else None,
-        **shown,
-    }

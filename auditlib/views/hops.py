@@ -10,7 +10,8 @@ import pandas as pd
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.traefik.muxer import Candidate, Muxer
-from auditlib.traefik.routers import Router, entrypoints, routers
+from auditlib.traefik.routers import Router
+from auditlib.views.known import entry_points, routers
 
 State = Literal["ok", "broken", "unknown"]
 Verdict = Literal["ok", "broken", "unrouted", "unknown"]
@@ -88,7 +89,7 @@ class Known:
             return None
         version = next((row["version"] for row in self.rows("traefik") or []), None)
         inner = [] if self.live else list(_internal(records(points)))
-        return Muxer(version, entrypoints(points), [*routers(frame), *inner])
+        return Muxer(version, entry_points(records(points)), [*routers(records(frame)), *inner])
 
     def traefik(self, kind: str) -> list[Record] | None:
         """The routers, services, servers or middlewares of Traefik, else those that it must have."""
