@@ -15,8 +15,7 @@ from typing import Final, Literal
 from urllib.parse import quote_from_bytes
 
 from auditlib.traefik.examples import examples
-from auditlib.traefik.forms import Every, Form, Leaf, Some
-from auditlib.traefik.matchers import Test, named_hosts, reading
+from auditlib.traefik.matchers import Every, Form, Leaf, Some, Test, named_hosts, reading
 from auditlib.traefik.requests import Headers, Request, Seen, client_address, header_name
 from auditlib.traefik.rules import Matcher, Network, Syntax, network
 from auditlib.traefik.versions import Features

@@ -12,8 +12,7 @@ from typing import Literal
 from auditlib.addresses import is_everywhere, joined
 from auditlib.french import plural
 from auditlib.software import is_running, is_up
-from auditlib.traefik import labels as label_decoder
-from auditlib.traefik.decoding import DecodingError, Tree, quoted
+from auditlib.traefik.decoding import DecodingError, DockerOptions, Tree, decode_labels, docker_options, quoted
 from auditlib.traefik.fields import LATEST, Version, structures
 from auditlib.traefik.label_constraints import ConstraintError, matches
 from auditlib.traefik.templates import DEFAULT_RULE, Model, Unsupported, normalize, render
@@ -135,7 +134,7 @@ def _told(built: Built) -> str:
     return f"{routers} et {plural(len(built.services), 'service')}."
 
 
-def _filtered(container: Container, settings: Settings) -> Decision | label_decoder.Options:
+def _filtered(container: Container, settings: Settings) -> Decision | DockerOptions:
     """The decision of a container that is not kept, else what its labels say to the provider (`keepContainer`)."""
 
     def no(outcome: Outcome, step: str, reason: str, log: str = "", level: str = "debug") -> Decision:
@@ -145,7 +144,7 @@ def _filtered(container: Container, settings: Settings) -> Decision | label_deco
     if not whole and not is_up(container.state):
         return no("filtered", "stopped", "Le conteneur ne tourne pas : cette version de Traefik ne le voit pas.")
     try:
-        said = label_decoder.options(container.known_labels, settings.version)
+        said = docker_options(container.known_labels, settings.version)
     except DecodingError as error:
         prefix = "decoding Docker labels: " if settings.version >= (3, 2, 0) else ""
         reason = f"Une étiquette traefik.enable ou traefik.docker est fausse : Traefik écarte le conteneur ({error})."
@@ -179,11 +178,11 @@ def _filtered(container: Container, settings: Settings) -> Decision | label_deco
 
 
 def _build(
-    container: Container, settings: Settings, options: label_decoder.Options, others: Mapping[str, Container]
+    container: Container, settings: Settings, options: DockerOptions, others: Mapping[str, Container]
 ) -> tuple[Built, Said]:
     """What the container declares, and the warning that goes with it. Raises _Dropped."""
     try:
-        tree = label_decoder.dynamic(container.known_labels, settings.version)
+        tree = decode_labels(container.known_labels, settings.version)
     except DecodingError as error:
         reason = f"Une étiquette est fausse : Traefik écarte tout le conteneur ({error})."
         raise _Dropped(Said("labels", reason, str(error), "error")) from error
@@ -215,7 +214,7 @@ class _Place:
 
     container: Container
     settings: Settings
-    options: label_decoder.Options
+    options: DockerOptions
     others: Mapping[str, Container]
 
 
@@ -348,7 +347,7 @@ def _joined(
     if target is None or target.name in seen:
         return [], Said("network", "", said, "warn")
     try:
-        own = label_decoder.options(target.known_labels, place.settings.version)
+        own = docker_options(target.known_labels, place.settings.version)
     except DecodingError:
         return [], Said("network", "", said, "warn")
     wanted = place.settings.network if own.network is None else own.network

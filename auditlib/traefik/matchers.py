@@ -1,18 +1,73 @@
 """The rules of HTTP routers as functions of a request (`pkg/muxer/http/matcher.go`, `matcher_v2.go`).
 
+A rule is read in a form that has its negations at its leaves, as Traefik's parser makes it (`rules.invert`). A chain of
+one operator is one node of it, however long, so that walking a form never goes deeper than a rule's brackets.
+
 Regular expressions are RE2's, as Go's are. A rule whose regular expression or template is refused cannot be built.
 """
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import re2
 
-from auditlib.traefik.forms import Every, Form, Leaf
 from auditlib.traefik.requests import Seen, header_name, template_host
-from auditlib.traefik.rules import Matcher, Syntax, network
+from auditlib.traefik.rules import And, Matcher, Node, Not, Or, Syntax, network
 from auditlib.traefik.versions import Features
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A matcher, or its negation."""
+
+    matcher: Matcher
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Every:
+    """All of the parts hold."""
+
+    parts: tuple["Form", ...]
+
+
+@dataclass(frozen=True)
+class Some:
+    """At least one of the parts holds."""
+
+    parts: tuple["Form", ...]
+
+
+Form = Leaf | Every | Some
+
+
+def form(node: Node, *, positive: bool = True) -> Form:
+    """The form of a tree, or of its negation."""
+    joints: list[And | Or] = []
+    while isinstance(node, And | Or):
+        joints.append(node)
+        node = node.left
+    found: Form = form(node.operand, positive=not positive) if isinstance(node, Not) else Leaf(node, positive)
+    while joints:
+        # De Morgan: a negated || is an &&.
+        kind = Every if isinstance(joints[-1], And) is positive else Some
+        parts: list[Form] = [found]
+        while joints and (Every if isinstance(joints[-1], And) is positive else Some) is kind:
+            parts.append(form(joints.pop().right, positive=positive))
+        flat = (part.parts if isinstance(part, kind) else (part,) for part in parts)
+        found = kind(tuple(one for several in flat for one in several))
+    return found
+
+
+def negated(form: Form) -> Form:
+    """What holds when a form does not."""
+    if isinstance(form, Leaf):
+        return Leaf(form.matcher, not form.positive)
+    kind = Some if isinstance(form, Every) else Every
+    return kind(tuple(map(negated, form.parts)))
+
 
 Test = Callable[[Seen], bool]
 
@@ -236,3 +291,66 @@ def _braces(text: str) -> Iterator[tuple[int, int]]:
 def _quoted(text: str) -> str:
     """Go's regexp.QuoteMeta."""
     return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text)
+
+
+# Version 2 answers 405 instead of 404 to some requests. gorilla/mux remembers that a route failed on its method alone
+# (`mux.Route.Match`), and answers 405 when that memory is still there once every route has failed. Whatever succeeds on
+# the way, even a part of a route, wipes it: so routes and their parts are tried here in gorilla's own order.
+
+# Whether a part matches; the list holds one flag, that a route failed on its method alone.
+_Part = Callable[[Seen, list[bool]], bool]
+# Parts that are nothing but a method are tried on: the rest of their route is looked at all the same.
+_Step = tuple[bool, _Part]
+# Matchers that gorilla puts into a router of their own.
+_SUBROUTED = {"Path", "PathPrefix", "HostRegexp"}
+
+
+class Gorilla:
+    """One rule, as gorilla's route. Raises UnbuildableError."""
+
+    def __init__(self, rule: Form) -> None:
+        self._match = _route(_steps(rule))
+
+    def matches(self, seen: Seen, mismatch: list[bool]) -> bool:
+        """Whether the route matches; `mismatch[0]` becomes what gorilla then remembers."""
+        return self._match(seen, mismatch)
+
+
+def refuses_method(routes: Iterable[Gorilla], seen: Seen) -> bool:
+    """Whether gorilla answers 405 to a request that no route takes."""
+    mismatch = [False]
+    return not any(route.matches(seen, mismatch) for route in routes) and mismatch[0]
+
+
+def _steps(form: Form) -> list[_Step]:
+    """What a form adds to its route."""
+    if isinstance(form, Every):
+        return [step for part in form.parts for step in _steps(part)]
+    if isinstance(form, Some):
+        return [(False, _router([_steps(part) for part in form.parts]))]
+    if not form.positive:
+        inner = _route(_steps(Leaf(form.matcher)))
+        return [(False, lambda seen, mismatch: not inner(seen, mismatch))]
+    test = leaf_v2(form.matcher)
+    if form.matcher.name in _SUBROUTED:
+        return [(False, _router([[(False, lambda seen, _: test(seen))]]))]
+    return [(form.matcher.name == "Method", lambda seen, _: test(seen))]
+
+
+def _router(alternatives: list[list[_Step]]) -> _Part:
+    routes = [_route(steps) for steps in alternatives]
+    return lambda seen, mismatch: any(route(seen, mismatch) for route in routes)
+
+
+def _route(steps: list[_Step]) -> _Part:
+    def match(seen: Seen, mismatch: list[bool]) -> bool:
+        refused = False
+        for on_method, part in steps:
+            if not part(seen, mismatch):
+                if not on_method:
+                    return False
+                refused = True
+        mismatch[0] = refused
+        return not refused
+
+    return match

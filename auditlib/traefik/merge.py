@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from auditlib.traefik.docker_provider import Built, Named, Protocol, Said, Server
+from auditlib.traefik.docker_provider import Built, Container, Decision, Named, Protocol, Said, Server, Settings, decide
 from auditlib.traefik.fields import Version
 
 Name = tuple[Protocol, str]
@@ -40,6 +40,27 @@ class Merged:
     servers: dict[Name, list[Server]] = field(default_factory=dict)
     origins: dict[tuple[str, Name], list[str]] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
+
+
+def load(containers: Iterable[Container], settings: Settings) -> tuple[list[Decision], Merged]:
+    """What the provider makes of each container, and what it gives Traefik of them all."""
+    every = list(containers)
+    others = {container.name: container for container in every} | {container.id: container for container in every}
+    decisions = [decide(container, settings, others) for container in every]
+    merged = merge((decision.built for decision in decisions if decision.built), settings.version)
+    return [_after_merge(decision, merged) for decision in decisions], merged
+
+
+def _after_merge(decision: Decision, merged: Merged) -> Decision:
+    """The decision on a container, once the names that several containers declare otherwise were dropped."""
+    built = decision.built
+    if decision.outcome != "routed" or built is None or not built.routers:
+        return decision
+    conflicts = {conflict.name: conflict for conflict in merged.conflicts if conflict.kind == "router"}
+    lost = [conflicts[name] for name in built.routers if name in conflicts]
+    if len(lost) < len(built.routers):
+        return decision
+    return Decision(decision.container, "dropped", lost[0].said, built)
 
 
 def merge(builts: Iterable[Built], version: Version) -> Merged:

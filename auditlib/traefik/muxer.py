@@ -10,9 +10,19 @@ Middlewares are not applied: a parent that rewrites paths decides for its childr
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from auditlib.traefik.forms import Every, Form, Leaf, form
-from auditlib.traefik.gorilla import Gorilla, refuses_method
-from auditlib.traefik.matchers import Test, UnbuildableError, compiled, named_hosts, reading
+from auditlib.traefik.matchers import (
+    Every,
+    Form,
+    Gorilla,
+    Leaf,
+    Test,
+    UnbuildableError,
+    compiled,
+    form,
+    named_hosts,
+    reading,
+    refuses_method,
+)
 from auditlib.traefik.requests import Handling, Request, Seen, seen
 from auditlib.traefik.routers import EntryPoint, Router
 from auditlib.traefik.rules import RuleError, Syntax, parse

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from auditlib.traefik.constraints import UNSATISFIABLE, Conjunction, Solver, alternatives, of_place
-from auditlib.traefik.forms import Form, negated
+from auditlib.traefik.matchers import Form, negated
 from auditlib.traefik.muxer import Decision, Muxer, Route
 from auditlib.traefik.requests import Request
 from auditlib.traefik.routers import Router

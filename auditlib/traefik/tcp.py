@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from auditlib.traefik.forms import Form, Leaf, form
-from auditlib.traefik.matchers import Test, UnbuildableError, compiled, reading, search
+from auditlib.traefik.matchers import Form, Leaf, Test, UnbuildableError, compiled, form, reading, search
 from auditlib.traefik.requests import Request, Seen, client_address
 from auditlib.traefik.routers import Router
 from auditlib.traefik.rules import Matcher, RuleError, Syntax, parse

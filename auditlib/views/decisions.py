@@ -8,10 +8,10 @@ import pandas as pd
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.table import Row, flag, prose, several, table, text, view
 from auditlib.traefik.decoding import MARK, TRUE, unmarked
-from auditlib.traefik.docker_provider import Container, Decision, Protocol, Said, Settings, decide
+from auditlib.traefik.docker_provider import Container, Decision, Protocol, Said, Settings
 from auditlib.traefik.fields import LATEST, Version
 from auditlib.traefik.fields import version as version_of
-from auditlib.traefik.merge import Conflict, Merged, merge
+from auditlib.traefik.merge import Conflict, Merged, load
 from auditlib.traefik.templates import DEFAULT_RULE
 from auditlib.views.entrypoints import options, true
 
@@ -64,12 +64,10 @@ def predict(
         host_addresses=_host_addresses(traefik_static, containers, networks),
     )
     used = bool(given) or true(static.get("providers.docker"))
-    facts = list(container_facts(containers, container_networks, labels, publications)) if used else []
-    others = {one.name: one for one in facts} | {one.id: one for one in facts}
-    decisions = [decide(one, settings, others) for one in facts]
-    merged = merge([one.built for one in decisions if one.built], settings.version)
+    facts = container_facts(containers, container_networks, labels, publications) if used else ()
+    decisions, merged = load(facts, settings)
     files = any(key == "providers.file" or key.startswith("providers.file.") for key in static)
-    return Prediction(settings, [_after_merge(one, merged) for one in decisions], merged, used, files)
+    return Prediction(settings, decisions, merged, used, files)
 
 
 def _host_addresses(
@@ -120,18 +118,6 @@ def container_facts(
             ports,
             bound.get(row["name"], {}),
         )
-
-
-def _after_merge(decision: Decision, merged: Merged) -> Decision:
-    """The decision, seen after names that several containers declare were dropped."""
-    built = decision.built
-    if decision.outcome != "routed" or built is None or not built.routers:
-        return decision
-    conflicts = {(one.kind, one.name): one for one in merged.conflicts}
-    lost = [conflicts["router", name] for name in built.routers if ("router", name) in conflicts]
-    if len(lost) == len(built.routers):
-        return Decision(decision.container, "dropped", lost[0].said, built)
-    return decision
 
 
 @table(

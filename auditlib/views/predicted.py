@@ -17,7 +17,7 @@ from auditlib.facts.tables.traefik import LOADED
 from auditlib.traefik.decoding import HIDDEN, json_name, quoted, unmarked
 from auditlib.traefik.merge import Merged
 from auditlib.traefik.routers import Router
-from auditlib.traefik.statuses import Asked, Known, qualified, states
+from auditlib.traefik.statuses import Linked, References, qualified, states
 from auditlib.traefik.versions import features
 from auditlib.views.decisions import Prediction, predict
 
@@ -287,10 +287,10 @@ def _modelled(own: str, row: Record, points: list[Record]) -> Iterator[tuple[str
             yield name, {**row, "router": name, "entrypoints": [entrypoint], "middlewares": added, "tls": tls}
 
 
-def _known(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> dict[str, Known]:
+def _known(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> dict[str, References]:
     """What the routers of each protocol may refer to."""
     return {
-        protocol: Known(
+        protocol: References(
             {name for kind, name in loaded.services if kind == protocol},
             {name for kind, name in loaded.middlewares if kind == protocol},
             providers={"docker", "file"} if files_known else {"docker"},
@@ -300,7 +300,7 @@ def _known(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> 
     }
 
 
-def _asked(row: Record, *, named: bool) -> Asked:
+def _asked(row: Record, *, named: bool) -> Linked:
     router = Router(
         row["router"],
         row["rule"] or "",
@@ -313,7 +313,7 @@ def _asked(row: Record, *, named: bool) -> Asked:
         row["protocol"],
     )
     whole = row["rule"] is not None and HIDDEN not in row["rule"]
-    return Asked(router, row["service"], row["middlewares"], named=named, whole=whole)
+    return Linked(router, row["service"], row["middlewares"], named=named, whole=whole)
 
 
 def _faults(servers: Iterable[Record]) -> dict[str, str]:

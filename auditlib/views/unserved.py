@@ -7,9 +7,8 @@ from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.french import listing
 from auditlib.french import quoted as said
-from auditlib.traefik.decoding import DecodingError, unmarked
+from auditlib.traefik.decoding import DecodingError, decode_labels, unmarked
 from auditlib.traefik.fields import LATEST, Version, version
-from auditlib.traefik.labels import dynamic
 from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import Request
 from auditlib.traefik.rules import RuleError, Syntax, parse, places
@@ -125,7 +124,7 @@ def _told(decision: Record) -> str:
 def _declared(labels: dict[str, str], running: Version) -> dict[str, str]:
     """The rules of HTTP routers by name, read leniently: one label may spoil the others for Traefik, not for us."""
     try:
-        routers = dynamic(labels, running)["HTTP"].get("Routers", {})
+        routers = decode_labels(labels, running)["HTTP"].get("Routers", {})
         return {name: unmarked(router.get("Rule", "")) for name, router in routers.items()}
     except DecodingError:
         found = {}

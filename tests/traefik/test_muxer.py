@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib.traefik.forms import form
-from auditlib.traefik.matchers import compiled, reading
+from auditlib.traefik.matchers import compiled, form, reading
 from auditlib.traefik.muxer import Decision, Muxer
 from auditlib.traefik.requests import Handling, Request, Seen, request, seen
 from auditlib.traefik.routers import EntryPoint, Router

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib.facts.legacy import records
-from auditlib.traefik.decoding import DecodingError
+from auditlib.traefik.decoding import DecodingError, decode_labels, docker_options
 from auditlib.traefik.fields import LATEST, version
-from auditlib.traefik.labels import dynamic, options
 from auditlib.traefik.spelling import faults
 from tests.traefik.test_docker_matrix import VERSIONS, facts
 
@@ -47,8 +46,8 @@ def test_what_is_proposed_for_a_label_that_drops_is_taken(labels: dict[str, str 
         if fault.drops and fault.proposal:
             name, _, value = fault.proposal.partition("=")
             text = value or (labels[fault.label] if labels[fault.label] is not None else "[secret retiré]")
-            read = options if name.startswith(("traefik.enable", "traefik.docker.")) else dynamic
+            decode = docker_options if name.startswith(("traefik.enable", "traefik.docker.")) else decode_labels
             try:
-                read({name: text or ""}, LATEST)
+                decode({name: text or ""}, LATEST)
             except DecodingError as error:
                 pytest.fail(f"{fault} : {error}")
