@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Container
+from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import asked, compose
 from auditlib.french import listing, quoted
@@ -288,10 +291,10 @@ def _renaming(row: Record, known: Mapping[str, Record]) -> Record:
     ),
 )
 def understood_labels(
-    containers: pd.DataFrame,
+    containers: Rows[Container],
     labels: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    traefik: pd.DataFrame | None = None,
+    traefik_static: Rows[StaticOption],
+    traefik: Rows[Traefik] | None = None,
 ) -> Iterator[Record]:
     """Labels that look like Traefik's and that it ignores, or that make it drop the container.
 

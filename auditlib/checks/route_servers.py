@@ -7,10 +7,14 @@ import pandas as pd
 from auditlib.addresses import host_and_port, is_address, is_everywhere, is_loopback, joined, parsed
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Network
+from auditlib.facts.tables.machine import Listener
 from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.commands import asked, compose
 from auditlib.french import listing, plural, quoted
 from auditlib.software import is_running
+from auditlib.views.proxy import Proxy
 from auditlib.views.routes import leaves, machine_of, network_of_address, target_of
 
 
@@ -191,10 +195,10 @@ def live_servers(traefik_servers: pd.DataFrame, traefik: pd.DataFrame | None = N
     fix=Fix("{remedy}", (), ("ss -Hltnp sport = :{number}", "ss -Hlunp sport = :{udp}")),
 )
 def answered_addresses(
-    proxy: pd.DataFrame,
-    listeners: pd.DataFrame,
+    proxy: Rows[Proxy],
+    listeners: Rows[Listener],
     publications: pd.DataFrame,
-    networks: pd.DataFrame,
+    networks: Rows[Network],
     containers: pd.DataFrame,
     container_listeners: pd.DataFrame | None = None,
     entrypoints: pd.DataFrame | None = None,
@@ -218,12 +222,12 @@ def answered_addresses(
     for server in _served(traefik_routers, traefik_services, traefik_servers, predicted):
         target = target_of(server, machine)
         host, port = host_and_port(server["url"])
-        here = target["kind"] == "machine" or (target["kind"] == "autre" and host in own)
+        here = target.kind == "machine" or (target.kind == "autre" and host in own)
         if server["container"] or port is None:
             continue
         transport = _transport(server)
         why = remedy = None
-        if target["kind"] == "Traefik":
+        if target.kind == "Traefik":
             if _answers_itself(port, transport, traefik, containers, container_listeners, entrypoints):
                 continue
             why = "vue du conteneur de Traefik, cette adresse est Traefik lui-même, pas la machine"
@@ -272,7 +276,7 @@ _NAME_THE_MACHINE = (
 )
 
 
-def _outside(host: str, port: int, networks: pd.DataFrame, traefik: Record) -> str:
+def _outside(host: str, port: int, networks: Rows[Network], traefik: Record) -> str:
     """How Traefik reaches the machine from its container."""
     mine = [row for row in records(networks) if row["name"] in (traefik["networks"] or ())]
     gateway = next((one for row in mine for one in row["gateways"] or () if ":" not in one), None)

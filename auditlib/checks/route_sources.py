@@ -6,6 +6,9 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Container
+from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, plural, quoted
@@ -196,10 +199,10 @@ _VERSION_REMEDY = (
     fix=Fix("{remedy}", ("{compose} up -d {service}",), ("docker logs --tail 20 {container}", "curl -sS {api}")),
 )
 def engine_answers(
-    traefik_static: pd.DataFrame,
-    containers: pd.DataFrame,
+    traefik_static: Rows[StaticOption],
+    containers: Rows[Container],
     docker_engine: pd.DataFrame | None = None,
-    traefik: pd.DataFrame | None = None,
+    traefik: Rows[Traefik] | None = None,
     traefik_services: pd.DataFrame | None = None,
     predicted_services: pd.DataFrame | None = None,
     log_events: pd.DataFrame | None = None,
