@@ -97,11 +97,7 @@ def provided_containers(
     attached = container_networks.grouped(ContainerNetwork.container)
     published = publications.grouped(Publication.container)
     for container in containers:
-        bindings: dict[str, tuple[str, int]] = {}
-        for publication in published.get(container.name, ()):
-            if publication.live and publication.host_port is not None:
-                port = f"{publication.container_port}/{publication.protocol}"
-                bindings.setdefault(port, (publication.host_ip, publication.host_port))
+        bindings = _bindings(published.get(container.name, ()))
         ports = container.network_ports
         if ports is None:
             ports = tuple(sorted({*(container.exposed_ports or ()), *bindings}))
@@ -116,6 +112,16 @@ def provided_containers(
             ports,
             bindings,
         )
+
+
+def _bindings(publications: Iterable[Publication]) -> dict[str, tuple[str, int]]:
+    """The address and port of the machine by port of the container, « 80/tcp »; the first of several."""
+    bindings: dict[str, tuple[str, int]] = {}
+    for publication in publications:
+        if publication.live and publication.host_port is not None:
+            port = f"{publication.container_port}/{publication.protocol}"
+            bindings.setdefault(port, (publication.host_ip, publication.host_port))
+    return bindings
 
 
 def _value(label: ContainerLabel) -> str | None:

@@ -178,61 +178,60 @@ def _add_files(loaded: _Loaded, tables: _Files) -> None:
     """Add what the files declare: nothing at all when one of them is broken, since Traefik then takes none."""
     if tables.files is None or any(file.status == "broken" for file in tables.files):
         return
-    for router in tables.routers or ():
-        if router.effective:
-            name = f"{router.router}@file"
-            loaded.routers[router.protocol, name] = PredictedRouter(**_shared(router, "router"), router=name)
-    for service in tables.services or ():
-        if service.effective:
-            name = f"{service.service}@file"
-            loaded.services[service.protocol, name] = PredictedService(**_shared(service, "service"), service=name)
-    for middleware in tables.middlewares or ():
-        if middleware.effective:
-            name = f"{middleware.middleware}@file"
-            row = PredictedMiddleware(**_shared(middleware, "middleware"), middleware=name)
-            loaded.middlewares[middleware.protocol, name] = row
-    for server in tables.servers or ():
-        name = f"{server.service}@file"
-        declared = loaded.services.get((server.protocol, name))
-        if declared and declared.file == server.path:
-            at = {"protocol": server.protocol, "service": name, "url": server.url}
-            loaded.servers.append(PredictedServer(**at, certain=True))
+    routers = [PredictedRouter(**_declared(row, "router")) for row in tables.routers or () if row.effective]
+    services = [PredictedService(**_declared(row, "service")) for row in tables.services or () if row.effective]
+    middlewares = [
+        PredictedMiddleware(**_declared(row, "middleware")) for row in tables.middlewares or () if row.effective
+    ]
+    loaded.routers |= {(router.protocol, router.router): router for router in routers}
+    loaded.services |= {(service.protocol, service.service): service for service in services}
+    loaded.middlewares |= {(middleware.protocol, middleware.middleware): middleware for middleware in middlewares}
+    # Of two files that declare a service, the servers are those of the one that counts.
+    effective = {(service.file, service.protocol, service.service) for service in services}
+    for row in tables.servers or ():
+        server = PredictedServer(protocol=row.protocol, service=f"{row.service}@file", url=row.url, certain=True)
+        if (row.path, server.protocol, server.service) in effective:
+            loaded.servers.append(server)
 
 
-def _shared(declared: FileRouter | FileService | FileMiddleware, name: str) -> dict[str, Any]:
-    """What an object of a file is to Traefik too, but for its name."""
-    columns = {column: value for column, value in asdict(declared).items() if column not in (name, "path", "effective")}
-    return {**columns, "file": declared.path}
+def _declared(row: FileRouter | FileService | FileMiddleware, kind: str) -> dict[str, Any]:
+    """The columns of an object of a file, with its full name."""
+    columns = {name: value for name, value in asdict(row).items() if name not in ("path", "effective")}
+    return {**columns, kind: f"{columns[kind]}@file", "file": row.path}
 
 
 def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: tuple[int, int, int], *, files_known: bool) -> None:
     """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object."""
-    named: set[Key] = set()
-    copies: dict[Key, list[str]] = {}
-    split: list[PredictedRouter] = []
-    for key, declared in loaded.routers.items():
-        parts = list(_modelled(_on_default_points(declared, points), points))
-        split += parts
-        copies[key] = [router.router for router in parts]
-        named |= {(router.protocol, router.router) for router in parts if declared.entrypoints}
-    v2 = version < (3, 0, 0)
-    loaded.routers = {(router.protocol, router.router): _complete(router, copies, v2=v2) for router in split}
+    parts = {key: [*_modelled(_on_points(row, points), points)] for key, row in loaded.routers.items()}
+    copies = {key: [router.router for router in routers] for key, routers in parts.items()}
+    named = {(key[0], name) for key, names in copies.items() if loaded.routers[key].entrypoints for name in names}
+    loaded.routers = {
+        (router.protocol, router.router): _complete(router, copies, v2=version < (3, 0, 0))
+        for routers in parts.values()
+        for router in routers
+    }
     faults = _faults(loaded.servers)
-    told = states(
+    judged = states(
         [_linked(router, named=key in named) for key, router in loaded.routers.items()],
         {point.entrypoint for point in points},
         _references(loaded, faults, files_known=files_known),
         features(".".join(map(str, version))),
     )
-    service_users: dict[Key, list[str]] = {}
-    middleware_users: dict[Key, list[str]] = {}
-    for (key, router), state in zip(loaded.routers.items(), told, strict=True):
+    for (key, router), state in zip(loaded.routers.items(), judged, strict=True):
         loaded.routers[key] = replace(router, status=state.status, errors=state.errors)
-        service_users.setdefault((router.protocol, router.service or ""), []).append(router.router)
+    _use(loaded, faults)
+
+
+def _use(loaded: _Loaded, faults: Mapping[str, str]) -> None:
+    """Say which routers use each service and middleware, and which services cannot be built."""
+    services: dict[Key, list[str]] = {}
+    middlewares: dict[Key, list[str]] = {}
+    for router in loaded.routers.values():
+        services.setdefault((router.protocol, router.service or ""), []).append(router.router)
         for name in dict.fromkeys(router.middlewares or ()):
-            middleware_users.setdefault((router.protocol, name), []).append(router.router)
+            middlewares.setdefault((router.protocol, name), []).append(router.router)
     for key, service in loaded.services.items():
-        users = tuple(service_users.get(key, ()))
+        users = tuple(services.get(key, ()))
         # Traefik builds a service for the routers that use it.
         fault = faults.get(service.service) if users and service.protocol == "http" else None
         loaded.services[key] = replace(
@@ -248,7 +247,7 @@ def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: tuple[int, int, 
             middleware,
             provider=_provider(middleware.middleware),
             chain=_qualified(middleware.chain, middleware.middleware),
-            used_by=tuple(middleware_users.get(key, ())),
+            used_by=tuple(middlewares.get(key, ())),
             status="enabled",
             errors=(),
         )
@@ -262,7 +261,7 @@ def _qualified(references: Iterable[str] | None, owner: str) -> tuple[str, ...]:
     return tuple(qualified(reference, owner) for reference in references or ())
 
 
-def _on_default_points(router: PredictedRouter, points: Rows[Entrypoint]) -> PredictedRouter:
+def _on_points(router: PredictedRouter, points: Rows[Entrypoint]) -> PredictedRouter:
     """The router, on the default entry points when it names none (a child and an udp router get none)."""
     if router.entrypoints or router.parents or router.protocol == "udp":
         return router

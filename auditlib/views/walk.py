@@ -255,19 +255,24 @@ def _service(walk: Trace, known: Known, router: TraefikRouter) -> bool:
     if name.endswith("@internal"):
         reason = "Traefik redirige." if name == "noop@internal" else "Traefik répond lui-même."
         return walk.add("service", name, "ok", reason)
-    services = {(row.protocol, row.service): row for row in known.services or ()}
-    service = services.get((protocol, name))
+    service = next((row for row in known.services or () if (row.protocol, row.service) == (protocol, name)), None)
     if service is None or service.status == "disabled":
         errors = (service and service.errors) or ("ce service n’existe pas",)
         fault = Fault("ROUTE-001", "router", router.router)
         return walk.add("service", name, "broken", f"Traefik ne peut le servir : {listing(errors)}.", fault)
-    below = {*leaves(name, protocol, services)}
-    servers = [row for row in known.servers or () if row.protocol == protocol and row.service in below]
+    servers = _servers(known, name, protocol)
     if not servers:
         return walk.add("service", name, "broken", "Il n’a aucun serveur : Traefik répond 503.")
     walk.add("service", name, "ok", f"{plural(len({server.url for server in servers}), 'serveur')}.")
     alive = [server for server in servers if server.status != "DOWN"]
     return _server(walk, known, (alive or servers)[0], several=len(servers) > 1)
+
+
+def _servers(known: Known, service: str, protocol: str) -> list[Server]:
+    """The servers of a service, or of those that it is made of."""
+    services = {(row.protocol, row.service): row for row in known.services or ()}
+    below = {*leaves(service, protocol, services)}
+    return [row for row in known.servers or () if row.protocol == protocol and row.service in below]
 
 
 def _server(walk: Trace, known: Known, server: Server, *, several: bool) -> bool:
@@ -346,8 +351,8 @@ def _network(walk: Trace, known: Known, container: str) -> bool:
         own = listing(map(quoted, proxy.networks or ())) or "aucun"
         reason = f"Traefik n’est pas sur ce réseau (il est sur {own}) : 504."
         return walk.add("network", network, "broken", reason, Fault("NET-002", "container", container))
-    routed = next((row for row in known.snapshot.known(RoutedContainer) or () if row.container == container), None)
-    label = routed.network_label if routed else None
+    labels = {row.container: row.network_label for row in known.snapshot.known(RoutedContainer) or ()}
+    label = labels.get(container)
     designated = proxy.designated if label is None else label
     if designated and designated != network:
         reason = f"Traefik devait prendre {quoted(designated)}, où le conteneur n’est pas : il se rabat sur celui-ci."

@@ -101,20 +101,24 @@ def _containers(known: Known, host: str) -> Iterator[Reason]:
         if not routers or decision is None:
             continue
         lost = sorted(routers & {*(decision.lost or ())})
-        fault = Fault("ROUTE-002", "container", container.name)
         if decision.decision != "routed" or lost:
-            if decision.step == "conflict":
-                fault = Fault("ROUTE-003", *(("router", lost[0]) if lost else ("container", container.name)))
-            yield Reason("container", container.name, _said(decision), (fault,), container.name)
+            yield _left_out(decision, lost)
         elif live and not routers & live:
             text = "Ses étiquettes déclarent ce domaine, et Traefik ne l’a pas chargé : il a manqué un événement."
+            fault = Fault("ROUTE-002", "container", container.name)
             yield Reason("container", container.name, text, (fault,), container.name)
 
 
-def _said(decision: DockerDecision) -> str:
+def _left_out(decision: DockerDecision, lost: list[str]) -> Reason:
+    """A container that the provider leaves out, or of whose routers it drops some."""
     verbs = {"filtered": "le filtre", "dropped": "l’écarte", "unknown": "le traite d’une façon inconnue"}
     verb = verbs.get(decision.decision or "", "abandonne ce routeur")
-    return f"Ses étiquettes déclarent ce domaine, mais Traefik {verb}. {decision.reason}"
+    text = f"Ses étiquettes déclarent ce domaine, mais Traefik {verb}. {decision.reason}"
+    container = decision.container
+    fault = Fault("ROUTE-003" if decision.step == "conflict" else "ROUTE-002", "container", container)
+    if decision.step == "conflict" and lost:
+        fault = Fault("ROUTE-003", "router", lost[0])
+    return Reason("container", container, text, (fault,), container)
 
 
 def _declared_rules(labels: Mapping[str, str], running: Version) -> dict[str, str]:

@@ -4,13 +4,10 @@ from typing import Any
 
 import pytest
 
-from auditlib import views  # noqa: F401 - imported for the views it registers
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.traefik import Traefik, TraefikEntrypoint, TraefikRouter
-from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import request
-from auditlib.views.known import entry_points, routers
+from auditlib.views.known import Known
 from auditlib.views.shadowing import Shadowing
 from tests.conftest import snapshot_of
 
@@ -75,8 +72,8 @@ def test_the_reference_server_has_no_shadow(faulty: Snapshot, healthy: Snapshot)
 
 
 def test_the_muxer_of_the_reference_server(faulty: Snapshot) -> None:
-    (api,) = faulty.rows(Traefik)
-    muxer = Muxer(api.version, entry_points(faulty.rows(TraefikEntrypoint)), routers(faulty.rows(TraefikRouter)))
+    muxer = Known(faulty).muxer
+    assert muxer is not None
     assert muxer.broken == {}
     answers = {
         (url, on): muxer.decide(request(url), on).winners
