@@ -107,7 +107,7 @@ class _Field:
 
     def exhausted(self, efforts: int = 1) -> bool:
         """Whether so much was asked of this entry point that pairs of routers are not compared any more."""
-        return self.solver.asked > efforts * _EFFORT
+        return self.solver.effort > efforts * _EFFORT
 
     def fates(self, route: Route, above: list[Route], beside: list[Route]) -> Iterator[Fate]:
         """The fates of a route among those before it (some of them tied with it) and those tied after it."""
