@@ -7,6 +7,7 @@ Regular expressions are RE2's, as Go's are. A rule whose regular expression or t
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -49,16 +50,16 @@ def form(node: Node, *, positive: bool = True) -> Form:
     while isinstance(node, And | Or):
         joints.append(node)
         node = node.left
-    found: Form = form(node.operand, positive=not positive) if isinstance(node, Not) else Leaf(node, positive)
+    first: Form = form(node.operand, positive=not positive) if isinstance(node, Not) else Leaf(node, positive)
     while joints:
         # De Morgan: a negated || is an &&.
         kind = Every if isinstance(joints[-1], And) is positive else Some
-        parts: list[Form] = [found]
+        parts: list[Form] = [first]
         while joints and (Every if isinstance(joints[-1], And) is positive else Some) is kind:
             parts.append(form(joints.pop().right, positive=positive))
         flat = (part.parts if isinstance(part, kind) else (part,) for part in parts)
-        found = kind(tuple(one for several in flat for one in several))
-    return found
+        first = kind(tuple(itertools.chain.from_iterable(flat)))
+    return first
 
 
 def negated(form: Form) -> Form:
@@ -83,10 +84,10 @@ def compiled(form: Form, leaf: Callable[[Matcher], Test]) -> Test:
         return test if form.positive else lambda seen: not test(seen)
     tests = [compiled(part, leaf) for part in form.parts]
     if len(tests) == 2:
-        one, other = tests
+        first, second = tests
         if isinstance(form, Every):
-            return lambda seen: one(seen) and other(seen)
-        return lambda seen: one(seen) or other(seen)
+            return lambda seen: first(seen) and second(seen)
+        return lambda seen: first(seen) or second(seen)
     if isinstance(form, Every):
         return lambda seen: all(test(seen) for test in tests)
     return lambda seen: any(test(seen) for test in tests)
@@ -109,10 +110,10 @@ def search(expression: str) -> Callable[[str], bool]:
 
     # The same hosts come again and again.
     @functools.lru_cache(maxsize=256)
-    def found(text: str) -> bool:
+    def matches(text: str) -> bool:
         return pattern.search(text if text.isascii() else _LONE.sub("\N{REPLACEMENT CHARACTER}", text)) is not None
 
-    return found
+    return matches
 
 
 # A byte that is no UTF-8: Go's expressions take it for the character that stands for it.
@@ -132,17 +133,17 @@ def _leaf_v3(matcher: Matcher, features: Features) -> Test:
         case "Host":
             return _host(matcher, features)
         case "HostRegexp":
-            found = search(first)
+            matches = search(first)
             # Without CNAME flattening the flattened name is "", which Traefik tries too.
-            empty = found("")
-            return lambda seen: empty or found(seen.host)
+            empty = matches("")
+            return lambda seen: empty or matches(seen.host)
         case "Path":
             return lambda seen: seen.path == first
         case "PathPrefix":
             return lambda seen: seen.path.startswith(first)
         case "PathRegexp":
-            found = search(first)
-            return lambda seen: found(seen.path)
+            matches = search(first)
+            return lambda seen: matches(seen.path)
         case "Method":
             method = first.upper()
             return lambda seen: seen.method == method
@@ -150,14 +151,14 @@ def _leaf_v3(matcher: Matcher, features: Features) -> Test:
             key = header_name(first)
             return lambda seen: last in seen.headers.get(key, ())
         case "HeaderRegexp":
-            key, found = header_name(first), search(last)
-            return lambda seen: any(found(value) for value in seen.headers.get(key, ()))
+            key, matches = header_name(first), search(last)
+            return lambda seen: any(map(matches, seen.headers.get(key, ())))
         case "ClientIP":
             return _client(matcher.args)
     value = last if len(matcher.args) == 2 else ""
     if name == "QueryRegexp" and value:
-        found = search(value)
-        return lambda seen: any(found(one) for one in seen.query.get(first, ()))
+        matches = search(value)
+        return lambda seen: any(map(matches, seen.query.get(first, ())))
     return lambda seen: value in seen.query.get(first, ())
 
 
@@ -183,14 +184,14 @@ def _listed(hosts: frozenset[str]) -> Test:
 
 
 def _host(matcher: Matcher, features: Features) -> Test:
-    wanted = matcher.args[0].lower()
-    if wanted == "*" and features.star:
+    pattern = matcher.args[0].lower()
+    if pattern == "*" and features.star:
         return lambda seen: True
-    if not (wanted.startswith("*") and features.wildcards):
+    if not (pattern.startswith("*") and features.wildcards):
         return _listed(_names(matcher.args))
-    names = {wanted, wanted.removesuffix(".")}
+    names = {pattern, pattern.removesuffix(".")}
     return lambda seen: (
-        bool(seen.host) and (_starred(seen.host) in names or _starred(seen.host.removesuffix(".")) == wanted)
+        bool(seen.host) and (_starred(seen.host) in names or _starred(seen.host.removesuffix(".")) == pattern)
     )
 
 
@@ -201,9 +202,10 @@ def _starred(host: str) -> str:
 
 
 def _client(args: tuple[str, ...]) -> Test:
-    networks = [found for arg in args if (found := network(arg))]
+    networks = [block for arg in args if (block := network(arg))]
     return lambda seen: (
-        seen.client is not None and any(seen.client.version == one.version and seen.client in one for one in networks)
+        seen.client is not None
+        and any(seen.client.version == block.version and seen.client in block for block in networks)
     )
 
 
@@ -215,23 +217,21 @@ def leaf_v2(matcher: Matcher) -> Test:
             return _listed(_names(args))
         case "HostRegexp":
             hosts = [template(arg, "[^.]+", prefix="(?i)") for arg in args]
-            return lambda seen: any(found(template_host(seen.authority)) for found in hosts)
+            return lambda seen: any(matches(template_host(seen.authority)) for matches in hosts)
         case "Path" | "PathPrefix":
             end = "$" if matcher.name == "Path" else ""
             paths = [template(arg, "[^/]+", end=end) for arg in args]
-            return lambda seen: any(found(seen.path) for found in paths)
+            return lambda seen: any(matches(seen.path) for matches in paths)
         case "Method":
             methods = {arg.upper() for arg in args}
             return lambda seen: seen.method in methods
         case "Headers":
             # The last of two values of one name counts.
-            wanted = {header_name(name): value for name, value in zip(args[::2], args[1::2], strict=True)}
-            return lambda seen: all(value in seen.headers.get(name, ()) for name, value in wanted.items())
+            headers = {header_name(name): value for name, value in zip(args[::2], args[1::2], strict=True)}
+            return lambda seen: all(value in seen.headers.get(name, ()) for name, value in headers.items())
         case "HeadersRegexp":
             tests = {header_name(name): search(value) for name, value in zip(args[::2], args[1::2], strict=True)}
-            return lambda seen: all(
-                any(found(value) for value in seen.headers.get(name, ())) for name, found in tests.items()
-            )
+            return lambda seen: all(any(map(matches, seen.headers.get(name, ()))) for name, matches in tests.items())
         case "ClientIP":
             return _client(args)
     return _query_v2(args)
@@ -251,7 +251,7 @@ def _query_v2(args: tuple[str, ...]) -> Test:
         variables |= own
         tests.append((name, template(pair, ".*", more=not value)))
     return lambda seen: all(
-        found(f"{name}={seen.query[name][0]}" if name in seen.query else "") for name, found in tests
+        matches(f"{name}={seen.query[name][0]}" if name in seen.query else "") for name, matches in tests
     )
 
 
