@@ -7,7 +7,7 @@ from auditlib.facts.table import Row, Rows, flag, prose, several, table, text, v
 from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
 from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.traefik.decoding import MARK, TRUE, unmarked
-from auditlib.traefik.docker_provider import Built, Decision, Protocol, Said, Settings
+from auditlib.traefik.docker_provider import Built, Decision, Protocol, Settings, Why
 from auditlib.traefik.docker_provider import Container as Provided
 from auditlib.traefik.fields import LATEST, Version
 from auditlib.traefik.fields import version as version_of
@@ -167,7 +167,7 @@ def docker_decisions(
     """One row per container."""
     prediction = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik)
     if not prediction.used:
-        off = Said("provider", "Traefik n’utilise pas le fournisseur Docker.")
+        off = Why("provider", "Traefik n’utilise pas le fournisseur Docker.")
         for container in containers:
             yield _decision(Decision(container.name, "filtered", off), {})
     conflicts = {conflict.name: conflict for conflict in prediction.merged.conflicts if conflict.kind == "router"}
@@ -177,15 +177,15 @@ def docker_decisions(
 
 def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Conflict]) -> DockerDecision:
     built = decision.built or Built()
-    reasons = {key: conflicts[key].said for key in built.routers if key in conflicts}
-    lost = {f"{name}@docker": said for (_, name), said in [*built.lost.items(), *reasons.items()]}
+    reasons = {key: conflicts[key].why for key in built.routers if key in conflicts}
+    lost = {f"{name}@docker": why for (_, name), why in [*built.lost.items(), *reasons.items()]}
     return DockerDecision(
         container=decision.container,
         decision=decision.outcome,
-        step=decision.said.step,
-        reason=unmarked(decision.said.reason),
-        log=unmarked(decision.said.log) or None,
-        level=decision.said.level or None,
+        step=decision.why.step,
+        reason=unmarked(decision.why.reason),
+        log=unmarked(decision.why.log) or None,
+        level=decision.why.level or None,
         routers=tuple(sorted(f"{key[1]}@docker" for key in built.routers if key not in conflicts)),
         services=tuple(sorted(f"{name}@docker" for _, name in built.services)),
         lost=tuple(sorted(lost)),
