@@ -372,11 +372,11 @@ def understood_labels(
 
     Labels that a constraint or the default rule of this Traefik refers to are somebody's own, and left alone.
     """
-    static = options(traefik_static)  # type: ignore[arg-type]
+    static = options(traefik_static)
     if not reads_docker(static):
         return
     custom = f"{static.get('providers.docker.constraints', '')} {static.get('providers.docker.defaultrule', '')}"
-    version = running_version(traefik, traefik_static, containers) or LATEST  # type: ignore[arg-type]
+    version = running_version(traefik, traefik_static, containers) or LATEST
     for container in containers:
         own = _labels(labels, container.name)
         if own.get("traefik.enable") in FALSE:

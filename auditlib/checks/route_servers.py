@@ -267,7 +267,7 @@ def answered_addresses(
     A publication of Docker answers with or without a listener of its own (userland proxy off).
     """
     live = _Loaded(traefik_routers, traefik_services, traefik_servers)
-    machine = machine_of(networks, listeners, proxy)  # type: ignore[arg-type]
+    machine = machine_of(networks, listeners, proxy)
     own = host_addresses.by(HostAddress.address) if host_addresses else {}
     for server in _served(live, _Loaded(predicted_routers, predicted_services, predicted_servers)):
         host, port = host_and_port(server.url)

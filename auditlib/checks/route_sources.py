@@ -270,14 +270,14 @@ def engine_answers(
     With the API read, what Traefik holds decides: a refusal in the log may be over since. Without it, only a refusal
     later than Traefik's last start counts.
     """
-    if not reads_docker(options(traefik_static)):  # type: ignore[arg-type]
+    if not reads_docker(options(traefik_static)):
         return
     if traefik_services is None and log_events is None:
         raise AbsentTable("traefik_services", "ni l’API de Traefik ni son journal n’ont été lus")
     refusal, predicted = _refusal(log_events or ()), _of_docker(predicted_services)
     if _of_docker(traefik_services) or (refusal is None and (traefik_services is None or not predicted)):
         return
-    version = running_version(traefik, traefik_static, containers)  # type: ignore[arg-type]
+    version = running_version(traefik, traefik_static, containers)
     engine = docker_engine[0].version if docker_engine else None
     outdated = _speaks_too_old(version, engine) or (refusal is not None and refusal.kind == "docker_version")
     cause = refusal.cause if refusal else None

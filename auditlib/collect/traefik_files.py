@@ -27,7 +27,7 @@ from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.traefik.decoding import Tree, json_name
 from auditlib.traefik.fields import LATEST, Version, version
-from auditlib.traefik.files import FileError, read, supported
+from auditlib.traefik.files import FileError, decode_file, supported
 
 MAX_TREE = 20_000_000  # bytes of a directory of configuration files
 MAX_FILES = 2_000
@@ -190,7 +190,7 @@ def _in_order(path: str) -> tuple[str, ...]:
 
 def _decoded(path: str, text: str, running: Version) -> tuple[Record, Tree]:
     try:
-        declared = read(path, text, running)
+        declared = decode_file(path, text, running)
     except FileError as error:
         return {"status": "broken", "error": redact(str(error)), "line": error.line}, {}
     return {"status": "templated" if declared.templated else "read"}, declared.tree

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from auditlib.facts.legacy import Record
+from auditlib.facts.legacy import Record, records
+from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.tables.logs import CAUSES
 from auditlib.findings.audit import Finding
 from auditlib.traefik.rules import RuleError, Syntax, domains, parse
-from auditlib.views.hops import Known
+from auditlib.views.known import Known
 from auditlib.views.routes import leaves
 
 
@@ -22,9 +23,23 @@ class Scene(Known):
     """The tables of a snapshot, and what is behind the routers in them."""
 
     @functools.cached_property
+    def read(self) -> dict[str, list[Record] | None]:
+        """The tables that were asked for already."""
+        return {}
+
+    def rows(self, name: str) -> list[Record] | None:
+        """The rows of a table; None when it was not read."""
+        if name not in self.read:
+            try:
+                self.read[name] = records(self.snapshot.named(name))
+            except AbsentTable:
+                self.read[name] = None
+        return self.read[name]
+
+    @functools.cached_property
     def ways(self) -> dict[str, list[Record]]:
         """The servers behind each router, through services made of others."""
-        services = {(row["protocol"], row["service"]): row for row in self.traefik("services") or []}
+        services = {(row.protocol, row.service): row for row in self.services or ()}
         return {
             name: [
                 server
@@ -32,14 +47,14 @@ class Scene(Known):
                 for server in self.served.get(leaf, [])
                 if server["protocol"] == row["protocol"]
             ]
-            for name, row in self.routers.items()
+            for name, row in self.by_name.items()
         }
 
     @functools.cached_property
     def served(self) -> dict[str, list[Record]]:
         """The servers of each service that has some of its own."""
         found: dict[str, list[Record]] = {}
-        for row in self.traefik("servers") or []:
+        for row in self.servers or ():
             found.setdefault(row["service"], []).append(row)
         return found
 
@@ -58,9 +73,9 @@ class Scene(Known):
         return {row["database"]: row["container"] for row in self.rows("databases") or [] if row["container"]}
 
     @functools.cached_property
-    def routers(self) -> dict[str, Record]:
+    def by_name(self) -> dict[str, Record]:
         """The routers by name."""
-        return {row["router"]: row for row in self.traefik("routers") or []}
+        return {row.router: row for row in self.routers or ()}
 
     @functools.cached_property
     def own(self) -> set[str]:
@@ -194,7 +209,7 @@ def _domains(finding: Finding, known: Scene) -> Iterator[str]:
     yield from (urlsplit(name).hostname or name if "://" in name else name for name in named)
     if not named:
         for router in _of(finding, "router"):
-            yield from _named(known.routers.get(router, {}).get("rule"))
+            yield from _named(known.by_name.get(router, {}).get("rule"))
         for container in [*_of(finding, "container"), *_told(finding, "containers")]:
             yield from known.declared.get(container, ())
 
@@ -242,7 +257,7 @@ def _objects(finding: Finding, known: Scene) -> Iterator[str]:
     """Middlewares and services of Traefik: those it is about, those its router has, those an error misses."""
     kinds = [(kind, name) for kind, name in finding.subjects if kind in ("middleware", "service")]
     for router in _of(finding, "router"):
-        row = known.routers.get(router, {})
+        row = known.by_name.get(router, {})
         kinds += [("middleware", name) for name in row.get("middlewares") or ()]
         kinds += [("service", row["service"])] if row.get("service") else []
     kinds += [match for error in _told(finding, "errors") for match in _MISSING.findall(error)]

@@ -10,9 +10,9 @@ from auditlib.derived import Facts
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Row, Rows, prose, table, text
 from auditlib.french import typography, visible
-from auditlib.views.hops import Known, Trace
+from auditlib.views.known import Known
 from auditlib.views.routes import Route
-from auditlib.views.trace import RequestError, trace
+from auditlib.views.walk import RequestError, Trace, trace
 
 __all__ = ["Explanation", "RequestError", "explain"]
 
@@ -39,6 +39,7 @@ HOPS = {
 STATES = {"ok": "bon", "broken": "rompu", "unknown": "inconnu"}
 _MARKS = {"ok": "✓", "broken": "✗", "unknown": "?"}
 _SHOWN_CANDIDATES = 10
+_OBSERVED = ("status", "latency_ms", "error", "router")  # of the probe that was made of the request
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def of_trace(walked: Trace, facts: Facts) -> Explanation:
         walked.network,
         [asdict(hop) for hop in walked.hops],
         _causes(walked, facts),
-        walked.observed,
+        {name: getattr(walked.observed, name) for name in _OBSERVED} if walked.observed else None,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from auditlib.traefik.routers import EntryPoint, Router
-from auditlib.traefik.statuses import Asked, Known, qualified, states
+from auditlib.traefik.statuses import Linked, References, qualified, states
 from auditlib.traefik.versions import Features, features
 
 
@@ -29,38 +29,33 @@ def configured(
     version: str | None,
     entrypoints: Sequence[EntryPoint],
     routers: Mapping[str, Mapping[str, Any]],
-    known: Known | None = None,
+    references: References | None = None,
     *,
     default_syntax: str | None = None,
 ) -> list[Configured]:
     """The HTTP routers of a configuration, by full name, each as the keys of the file provider say it."""
     what = features(version)
-    names = {one.name: one for one in entrypoints}
-    roots = [one for one in entrypoints if one.default]
+    points = {point.name: point for point in entrypoints}
+    defaults = [point.name for point in entrypoints if point.default]
     effective: list[tuple[Router, Mapping[str, Any]]] = []
     copies: dict[str, list[str]] = {}
     for name, given in routers.items():
-        wanted = list(given.get("entryPoints") or [one.name for one in roots])
-        for router in _split(_router(name, given, default_syntax), wanted, names, what):
+        wanted = list(given.get("entryPoints") or defaults)
+        for router in _split(_router(name, given, default_syntax), wanted, points, what):
             effective.append((router, given))
             copies.setdefault(name, []).append(router.name)
-    # A child of a router that was split is a child of all its parts.
-    effective = [
-        (replace(one, parents=tuple(copy for parent in one.parents for copy in copies.get(parent, [parent]))), given)
-        for one, given in effective
-    ]
-    asked = [
-        Asked(
-            one,
-            qualified(given["service"], one.name) if given.get("service") else None,
-            [qualified(middleware, one.name) for middleware in given.get("middlewares") or []],
-            named=bool(given.get("entryPoints")),
+    links = []
+    for router, given in effective:
+        # A child of a router that was split is a child of all its parts.
+        parents = tuple(copy for parent in router.parents for copy in copies.get(parent, [parent]))
+        service = qualified(given["service"], router.name) if given.get("service") else None
+        middlewares = [qualified(middleware, router.name) for middleware in given.get("middlewares") or []]
+        links.append(
+            Linked(replace(router, parents=parents), service, middlewares, named=bool(given.get("entryPoints")))
         )
-        for one, given in effective
-    ]
     return [
-        Configured(replace(one, entrypoints=state.entrypoints, serves=state.serves), state.status, state.errors)
-        for (one, _), state in zip(effective, states(asked, names, {"http": known or Known()}, what), strict=True)
+        Configured(replace(link.router, entrypoints=state.entrypoints, serves=state.serves), state.status, state.errors)
+        for link, state in zip(links, states(links, points, {"http": references or References()}, what), strict=True)
     ]
 
 
@@ -79,16 +74,16 @@ def _router(name: str, given: Mapping[str, Any], default_syntax: str | None) -> 
     )
 
 
-def _split(router: Router, wanted: list[str], names: Mapping[str, EntryPoint], what: Features) -> Iterator[Router]:
+def _split(router: Router, wanted: list[str], points: Mapping[str, EntryPoint], what: Features) -> Iterator[Router]:
     """The routers that one becomes: a copy of its own for each entry point that has a say in its routers."""
     if router.parents:
         yield router
         return
     modelled = [
-        name for name in wanted if name in names and (what.splits or names[name].tls or names[name].handling.refused)
+        name for name in wanted if name in points and (what.splits or points[name].tls or points[name].handling.refused)
     ]
     for name in modelled:
-        tls = router.tls or names[name].tls
+        tls = router.tls or points[name].tls
         yield replace(
             router, name=f"{name}-{router.name}" if len(wanted) > 1 else router.name, entrypoints=(name,), tls=tls
         )

@@ -15,8 +15,7 @@ from typing import Final, Literal
 from urllib.parse import quote_from_bytes
 
 from auditlib.traefik.examples import examples
-from auditlib.traefik.forms import Every, Form, Leaf, Some
-from auditlib.traefik.matchers import Test, named_hosts, reading
+from auditlib.traefik.matchers import Every, Form, Leaf, Some, Test, named_hosts, reading
 from auditlib.traefik.requests import Headers, Request, Seen, client_address, header_name
 from auditlib.traefik.rules import Matcher, Network, Syntax, network
 from auditlib.traefik.versions import Features
@@ -72,17 +71,16 @@ def alternatives(form: Form, syntax: Syntax, features: Features) -> tuple[list[C
     """The conjunctions of which a form is the disjunction; and whether they are all of them."""
     if isinstance(form, Leaf):
         test = reading(syntax, features)(form.matcher)
-        own = test if form.positive else _negated(test)
-        return [(Condition(form.matcher, form.positive, syntax, own),)], True
+        return [(Condition(form.matcher, form.positive, syntax, test if form.positive else _negated(test)),)], True
     parts = [alternatives(part, syntax, features) for part in form.parts]
     whole = all(complete for _, complete in parts)
     if isinstance(form, Every):
-        found: Iterable[Conjunction] = (
-            tuple(itertools.chain.from_iterable(several)) for several in itertools.product(*(one for one, _ in parts))
+        branches: Iterable[Conjunction] = (
+            tuple(itertools.chain.from_iterable(choice)) for choice in itertools.product(*(below for below, _ in parts))
         )
     else:
-        found = itertools.chain.from_iterable(one for one, _ in parts)
-    kept = list(itertools.islice(found, _MAX_BRANCHES + 1))
+        branches = itertools.chain.from_iterable(below for below, _ in parts)
+    kept = list(itertools.islice(branches, _MAX_BRANCHES + 1))
     return kept[:_MAX_BRANCHES], whole and len(kept) <= _MAX_BRANCHES
 
 
@@ -97,17 +95,17 @@ class Solver:
         self.features = features
         self.see = see
         self.tls = tls
-        self.asked = 0
+        self.effort = 0
 
     def solve(self, conditions: Conjunction) -> Solution:
         """A request that meets all of the conditions."""
-        self.asked += 1
-        kinds = {(one.matcher, one.positive, one.syntax) for one in conditions}
-        if any(one.opposite in kinds for one in conditions if one.positive):
+        self.effort += 1
+        kinds = {(condition.matcher, condition.positive, condition.syntax) for condition in conditions}
+        if any(condition.opposite in kinds for condition in conditions if condition.positive):
             return UNSATISFIABLE
         of: dict[str, list[Condition]] = {}
-        for one in conditions:
-            of.setdefault(one.aspect, []).append(one)
+        for condition in conditions:
+            of.setdefault(condition.aspect, []).append(condition)
         host = self._hosts(of.get(_HOST, []))
         if host == UNSATISFIABLE or (path := self._paths(of.get(_PATH, []))) == UNSATISFIABLE:
             return UNSATISFIABLE
@@ -128,53 +126,72 @@ class Solver:
             target = quote_from_bytes(path.encode("utf-8", "surrogateescape"), safe=f"/!$&'()*+,;=:@~{keep}")
             whole = request._replace(host=authority, sni=sni, target=target + query)
             seen = self.see(whole)
-            if isinstance(seen, Seen) and not seen.refused and all(one.test(seen) for one in conditions):
+            if isinstance(seen, Seen) and not seen.refused and all(condition.test(seen) for condition in conditions):
                 return whole
         return None
 
     def _hosts(self, conditions: list[Condition]) -> str | None:
-        if any(_matches_any(one) for one in conditions if not one.positive):
+        if any(_matches_any(condition) for condition in conditions if not condition.positive):
             return UNSATISFIABLE
-        positive = [one for one in conditions if one.positive and not _matches_any(one)]
-        listed = [named_hosts(one.matcher, one.syntax, self.features) for one in positive]
-        names = [several for several in listed if several is not None]
+        positive = [condition for condition in conditions if condition.positive and not _matches_any(condition)]
+        listed = [named_hosts(condition.matcher, condition.syntax, self.features) for condition in positive]
+        names = [hosts for hosts in listed if hosts is not None]
         if names:
             # All there are: when none passes, none exists.
             every = sorted(filter(_is_host, frozenset.intersection(*names)))
             return next(_passing(every, conditions, _at_host), UNSATISFIABLE)
-        stars = {one.matcher.args[0].lower() for one in positive if one.matcher.name == "Host"}
+        stars = {condition.matcher.args[0].lower() for condition in positive if condition.matcher.name == "Host"}
         if len({star.removesuffix(".") for star in stars}) > 1:
             return UNSATISFIABLE
         labels = ("exemple", "a", "0", "x-1")
         guesses = [label + star[1:] for star in stars for label in labels]
-        guesses += [text.lower() for one in positive for text in _guesses(one)]
+        guesses += [text.lower() for condition in positive for text in _guesses(condition)]
         guesses += [f"{label}.invalid" for label in labels] if not positive else []
         return next(_passing(filter(_is_host, guesses), conditions, _at_host), None)
 
     def _paths(self, conditions: list[Condition]) -> str | None:
-        if any(_matches_any(one) for one in conditions if not one.positive):
+        if any(_matches_any(condition) for condition in conditions if not condition.positive):
             return UNSATISFIABLE
-        positive = [one for one in conditions if one.positive and not _matches_any(one)]
-        exact = [frozenset(one.matcher.args) for one in positive if one.matcher.name == "Path" and _plain(one)]
+        positive = [condition for condition in conditions if condition.positive and not _matches_any(condition)]
+        exact = [
+            frozenset(condition.matcher.args)
+            for condition in positive
+            if condition.matcher.name == "Path" and _plain(condition)
+        ]
         if exact:
             return next(_passing(sorted(frozenset.intersection(*exact)), conditions, _at_path), UNSATISFIABLE)
-        prefixes = [one.matcher.args for one in positive if one.matcher.name == "PathPrefix" and _plain(one)]
-        starting = [_start(one) for one in positive]
-        single = sorted([*(args[0] for args in prefixes if len(args) == 1), *(text for text, _ in starting)], key=len)
-        if any(not single[-1].startswith(one) for one in single):
-            return UNSATISFIABLE
-        start = single[-1] if single else "/"
-        barred = [one.matcher.args for one in conditions if not one.positive and one.matcher.name == "PathPrefix"]
-        plain = [arg for args in barred for arg in args if "{" not in arg]
-        plain += [text for one in conditions if not one.positive for text, whole in [_start(one)] if whole]
-        if any(start.startswith(arg) for arg in plain):
+        prefixes = [
+            condition.matcher.args
+            for condition in positive
+            if condition.matcher.name == "PathPrefix" and _plain(condition)
+        ]
+        start = _common_start(positive, prefixes)
+        if start is None or any(start.startswith(barred) for barred in _barred(conditions)):
             return UNSATISFIABLE
         starts = [start, *(arg for args in prefixes if len(args) > 1 for arg in args)]
         ends = ["", "/", "/exemple", "exemple", *"abcdefghijklmnopqrstuvwxyz0123456789_"]
-        guesses = [text if text.startswith("/") else f"/{text}" for one in positive for text in _guesses(one)]
-        guesses += [one.rstrip("/") + text for one in starts for text in guesses]
-        guesses += [one + end for one in starts for end in ends]
+        guesses = [
+            text if text.startswith("/") else f"/{text}" for condition in positive for text in _guesses(condition)
+        ]
+        guesses += [begin.rstrip("/") + text for begin in starts for text in guesses]
+        guesses += [begin + end for begin in starts for end in ends]
         return next(_passing(guesses, conditions, _at_path), None)
+
+
+def _common_start(positive: list[Condition], prefixes: list[tuple[str, ...]]) -> str | None:
+    """The longest text that all paths must begin with, as plain prefixes and expressions say; None: they disagree."""
+    starts = [args[0] for args in prefixes if len(args) == 1] + [_start(condition)[0] for condition in positive]
+    longest = max(starts, key=len, default="/")
+    return longest if all(map(longest.startswith, starts)) else None
+
+
+def _barred(conditions: list[Condition]) -> Iterator[str]:
+    """The texts that no path may begin with."""
+    for condition in conditions:
+        if not condition.positive and condition.matcher.name == "PathPrefix":
+            yield from (arg for arg in condition.matcher.args if "{" not in arg)
+        elif not condition.positive and _start(condition)[1]:
+            yield _start(condition)[0]
 
 
 def _is_host(text: str) -> bool:
@@ -183,7 +200,7 @@ def _is_host(text: str) -> bool:
 
 
 def _passing(guesses: Iterable[str], conditions: list[Condition], at: Callable[[str], Seen]) -> Iterator[str]:
-    return (guess for guess in guesses if all(one.test(at(guess)) for one in conditions))
+    return (guess for guess in guesses if all(condition.test(at(guess)) for condition in conditions))
 
 
 def _at_host(host: str) -> Seen:
@@ -194,26 +211,28 @@ def _at_path(path: str) -> Seen:
     return Seen("", path=path)
 
 
-def _matches_any(one: Condition) -> bool:
+def _matches_any(condition: Condition) -> bool:
     """Whether a matcher takes whatever has a host, or a path."""
-    name, first = one.matcher.name, one.matcher.args[0]
-    if one.syntax == "v2" and one.aspect in PLACE:
-        return (name == "PathPrefix" and "/" in one.matcher.args) or any(map(_ANY_TEMPLATE.fullmatch, one.matcher.args))
+    name, first = condition.matcher.name, condition.matcher.args[0]
+    if condition.syntax == "v2" and condition.aspect in PLACE:
+        return (name == "PathPrefix" and "/" in condition.matcher.args) or any(
+            map(_ANY_TEMPLATE.fullmatch, condition.matcher.args)
+        )
     if name in ("HostRegexp", "PathRegexp"):
         patterns = (_ANY, _ANY_PATH) if name == "PathRegexp" else (_ANY,)
         return any(pattern.fullmatch(first) for pattern in patterns)
-    tested = one.test(Seen("", path="")) is one.positive
+    tested = condition.test(Seen("", path="")) is condition.positive
     return (name, first) == ("PathPrefix", "/") or (name == "Host" and first == "*" and tested)
 
 
-def _start(one: Condition) -> tuple[str, bool]:
+def _start(condition: Condition) -> tuple[str, bool]:
     """The text that paths of a PathRegexp begin with, and whether that is all that it asks for."""
-    expression = one.matcher.args[0]
-    if one.matcher.name != "PathRegexp" or not expression.startswith("^/") or _alternates(expression):
+    expression = condition.matcher.args[0]
+    if condition.matcher.name != "PathRegexp" or not expression.startswith("^/") or _alternates(expression):
         return "", False
-    found = _LITERAL.match(expression)
-    text = re.sub(r"\\(.)", r"\1", found[1]) if found else ""
-    return text, found is not None and found.end() == len(expression)
+    literal = _LITERAL.match(expression)
+    text = re.sub(r"\\(.)", r"\1", literal[1]) if literal else ""
+    return text, literal is not None and literal.end() == len(expression)
 
 
 # Plain characters that no repetition follows.
@@ -228,49 +247,49 @@ def _alternates(expression: str) -> bool:
     return "|" in bare
 
 
-def _plain(one: Condition) -> bool:
+def _plain(condition: Condition) -> bool:
     """Whether a path is no template."""
-    return one.syntax != "v2" or not any("{" in arg for arg in one.matcher.args)
+    return condition.syntax != "v2" or not any("{" in arg for arg in condition.matcher.args)
 
 
-def _guesses(one: Condition) -> list[str]:
+def _guesses(condition: Condition) -> list[str]:
     """Texts that an expression or a template may match."""
-    if one.matcher.name.endswith("Regexp") and one.syntax != "v2":
-        return [text for arg in one.matcher.args[-1:] for text in examples(arg)]
-    if one.syntax != "v2" or one.aspect not in PLACE:
+    if condition.matcher.name.endswith("Regexp") and condition.syntax != "v2":
+        return [text for arg in condition.matcher.args[-1:] for text in examples(arg)]
+    if condition.syntax != "v2" or condition.aspect not in PLACE:
         return []
-    return [text for arg in one.matcher.args for text in examples(_expression(arg))]
+    return [text for arg in condition.matcher.args for text in examples(_expression(arg))]
 
 
 def _expression(template: str) -> str:
     """A template as one expression, roughly."""
     parts, at = "", 0
-    for found in _TEMPLATE.finditer(template):
-        parts += re.escape(template[at : found.start()]) + f"(?:{found[1] or 'a'})"
-        at = found.end()
+    for variable in _TEMPLATE.finditer(template):
+        parts += re.escape(template[at : variable.start()]) + f"(?:{variable[1] or 'a'})"
+        at = variable.end()
     return parts + re.escape(template[at:])
 
 
 def _methods(conditions: list[Condition]) -> str:
-    wanted = [{arg.upper() for arg in one.matcher.args} for one in conditions if one.positive]
-    known = sorted(set.intersection(*wanted)) if wanted else ["GET", "POST", "PUT", "HEAD", "DELETE", "PATCH"]
-    passing = (method for method in known if all(one.test(Seen("", method=method)) for one in conditions))
+    sets = [{arg.upper() for arg in condition.matcher.args} for condition in conditions if condition.positive]
+    methods = sorted(set.intersection(*sets)) if sets else ["GET", "POST", "PUT", "HEAD", "DELETE", "PATCH"]
+    passing = (method for method in methods if all(condition.test(Seen("", method=method)) for condition in conditions))
     # A method is any word: there is always one more.
-    return next(passing, UNSATISFIABLE if wanted else "AUDIT")
+    return next(passing, UNSATISFIABLE if sets else "AUDIT")
 
 
 def _required(conditions: list[Condition]) -> tuple[list[tuple[str, str]], bool] | None:
     """The names and values that the positive conditions ask for; whether they could be no others. None: unknown."""
     pairs, certain = [], True
-    for one in conditions:
-        if one.positive:
-            if one.syntax == "v2" and one.aspect == _QUERY:
-                args = [part for arg in one.matcher.args for part in arg.partition("=")[::2]]
+    for condition in conditions:
+        if condition.positive:
+            if condition.syntax == "v2" and condition.aspect == _QUERY:
+                args = [part for arg in condition.matcher.args for part in arg.partition("=")[::2]]
                 certain = False
             else:
-                args = [*one.matcher.args, ""] if len(one.matcher.args) % 2 else [*one.matcher.args]
+                args = [*condition.matcher.args, ""] if len(condition.matcher.args) % 2 else [*condition.matcher.args]
             for name, value in zip(args[::2], args[1::2], strict=True):
-                if one.matcher.name.endswith("Regexp") and value:
+                if condition.matcher.name.endswith("Regexp") and value:
                     certain = False
                     if not (guesses := examples(value)):
                         return None
@@ -289,7 +308,7 @@ def _headers(conditions: list[Condition]) -> Headers | Literal["unsatisfiable"] 
     held: dict[str, list[str]] = {}
     for name, value in pairs:
         held.setdefault(header_name(name), []).append(value)
-    if all(one.test(Seen("", read_headers=lambda: held)) for one in conditions):
+    if all(condition.test(Seen("", read_headers=lambda: held)) for condition in conditions):
         return tuple(pairs)
     return UNSATISFIABLE if certain else None
 
@@ -299,10 +318,8 @@ def _queries(conditions: list[Condition]) -> str | None:
     if required is None:
         return None
     pairs, certain = required
-    coded = "&".join(
-        "=".join(quote_from_bytes(text.encode("utf-8", "replace"), safe="") for text in one) for one in pairs
-    )
-    if all(one.test(Seen("", raw_query=coded)) for one in conditions):
+    coded = "&".join(f"{_coded(name)}={_coded(value)}" for name, value in pairs)
+    if all(condition.test(Seen("", raw_query=coded)) for condition in conditions):
         return f"?{coded}" if coded else ""
     return UNSATISFIABLE if certain else None
 
@@ -316,26 +333,27 @@ def _clients(conditions: list[Condition]) -> str | None:
     if not conditions:
         return "127.0.0.1"
     left: list[Network] = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
-    for one in conditions:
-        named = [found for arg in one.matcher.args if (found := network(arg))]
-        left = [part for whole in left for part in (_common(whole, named) if one.positive else _without(whole, named))]
+    for condition in conditions:
+        named = [block for arg in condition.matcher.args if (block := network(arg))]
+        cut = _common if condition.positive else _without
+        left = [part for whole in left for part in cut(whole, named)]
         if len(left) > _MAX_BRANCHES:
             return None
     if not left:
         return UNSATISFIABLE
     local = ipaddress.ip_address("127.0.0.1")
-    usual = any(local.version == one.version and local in one for one in left)
+    usual = any(local.version == block.version and local in block for block in left)
     return str(local if usual else left[0].network_address)
 
 
 def _common(whole: Network, named: list[Network]) -> list[Network]:
-    return [one if one.subnet_of(whole) else whole for one in named if _meet(one, whole)]  # type: ignore[arg-type]
+    return [block if block.subnet_of(whole) else whole for block in named if _meet(block, whole)]  # type: ignore[arg-type]
 
 
 def _without(whole: Network, named: list[Network]) -> list[Network]:
     left = [whole]
-    for one in named:
-        left = [part for rest in left for part in (_cut(rest, one) if _meet(rest, one) else [rest])]
+    for block in named:
+        left = [part for rest in left for part in (_cut(rest, block) if _meet(rest, block) else [rest])]
     return left
 
 
@@ -343,8 +361,8 @@ def _cut(whole: Network, part: Network) -> list[Network]:
     return [] if whole.subnet_of(part) else list(whole.address_exclude(part))  # type: ignore[arg-type]
 
 
-def _meet(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.overlaps(other)
+def _meet(block: Network, other: Network) -> bool:
+    return block.version == other.version and block.overlaps(other)
 
 
 def of_place(form: Form) -> Form:

@@ -1,4 +1,4 @@
-"""Traefik's own decoder of configuration, from a tree of texts to a tree of values (`traefik/paerser`, package parser).
+"""Traefik's own decoder of configuration, from labels or any tree of texts to a tree of values (`traefik/paerser`).
 
 Three stages, in paerser's order, since the first error is the one that Traefik logs: a tree of nodes, then the type
 of each node (`nodes_metadata.go`), then its value (`element_fill.go`). Messages are Traefik's, in English.
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from auditlib.traefik.fields import Field
+from auditlib.traefik.fields import Field, Version, extra, structures
 
 Tree = dict[str, Any]
 Structures = Mapping[str, tuple[Field, ...]]
@@ -283,3 +283,82 @@ def unmarked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: unmarked(one) for key, one in value.items()}
     return [unmarked(one) for one in value] if isinstance(value, list) else value
+
+
+# Labels (`parser/labels_decode.go`): only those under a few prefixes are read, whatever their case; the root must be
+# « traefik » exactly; names compare without case, the first in the order of bytes gives its own, and the last value
+# wins. One bad label, and Traefik drops the whole container.
+_DYNAMIC = ("traefik.http", "traefik.tcp", "traefik.udp", "traefik.tls.stores.default")
+_OPTIONS = ("traefik.docker.", "traefik.enable")
+
+
+@dataclass(frozen=True)
+class DockerOptions:
+    """What labels say to the Docker provider itself; None: nothing."""
+
+    enable: bool | None = None
+    network: str | None = None
+    allow_non_running: bool = False
+
+
+def docker_options(labels: Mapping[str, str], version: Version) -> DockerOptions:
+    """`traefik.enable` and `traefik.docker.*`. Raises DecodingError with the error that Traefik logs."""
+    root = _label_tree(labels, _OPTIONS)
+    if root is None:
+        return DockerOptions()
+    tree = decode(root, "Labels", extra(version.known), "label")
+    docker = tree.get("Docker", {})
+    # A false that is said is dropped by the decoder as a zero; here it is what matters.
+    said = root.child("enable") is not None
+    return DockerOptions(
+        tree.get("Enable", False) if said else None, docker.get("Network"), docker.get("AllowNonRunning", False)
+    )
+
+
+def decode_labels(labels: Mapping[str, str], version: Version) -> Tree:
+    """The dynamic configuration that labels declare: `{"HTTP": {"Routers": {name: {…}}, …}, "TCP": …}`.
+
+    Raises DecodingError with the error that Traefik logs.
+    """
+    root = _label_tree(labels, _DYNAMIC)
+    tree = decode(root, "Configuration", structures(version.known), "label") if root else {}
+    return {protocol: tree.get(protocol, {}) for protocol in ("HTTP", "TCP", "UDP")}
+
+
+def _label_tree(labels: Mapping[str, str], prefixes: tuple[str, ...]) -> Node | None:
+    """The tree of the labels under these prefixes, or None when there is none."""
+    keys = sorted((key for key in labels if key.lower().startswith(prefixes)), key=_bytes)
+    root: Node | None = None
+    for key in keys:
+        parts = _elements(key)
+        node = root = root or Node(parts[0])
+        for part in parts[1:]:
+            found = node.child(part)
+            if found is None:
+                found = Node(part)
+                node.children.append(found)
+            node = found
+        node.value = labels[key]
+    return root
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _elements(key: str) -> list[str]:
+    """The elements of a label's name; an index is an element of its own."""
+    split = key.split(".")
+    if split[0] != "traefik":
+        raise DecodingError(f"invalid label root {split[0]}")
+    parts: list[str] = []
+    for element in split:
+        if not element:
+            raise DecodingError(f"invalid element: {key}")
+        if element.startswith("["):
+            said = "invalid leading character '[' in field name (bracket is a slice delimiter)"
+            raise DecodingError(f"{said}: {element}")
+        left = element.find("[")
+        # paerser itself fails on a « ] » that nothing opens; the field is then unknown.
+        parts += [element[:left], element[left:]] if element.endswith("]") and left > 0 else [element]
+    return parts

@@ -12,8 +12,7 @@ from typing import Literal
 from auditlib.addresses import is_everywhere, joined
 from auditlib.french import plural
 from auditlib.software import is_running, is_up
-from auditlib.traefik import labels as label_decoder
-from auditlib.traefik.decoding import DecodingError, Tree, quoted
+from auditlib.traefik.decoding import DecodingError, DockerOptions, Tree, decode_labels, docker_options, quoted
 from auditlib.traefik.fields import LATEST, Version, structures
 from auditlib.traefik.label_constraints import ConstraintError, matches
 from auditlib.traefik.templates import DEFAULT_RULE, Model, Unsupported, normalize, render
@@ -86,11 +85,11 @@ class Built:
     services: Named = field(default_factory=dict)
     middlewares: Named = field(default_factory=dict)
     servers: dict[tuple[Protocol, str], list[Server]] = field(default_factory=dict)
-    lost: dict[tuple[Protocol, str], "Said"] = field(default_factory=dict)  # routers that Traefik gave up, and why
+    lost: dict[tuple[Protocol, str], "Why"] = field(default_factory=dict)  # routers that Traefik gave up, and why
 
 
 @dataclass(frozen=True)
-class Said:
+class Why:
     """Why, in French, and what Traefik logs of it: a message and its level ("" when it logs nothing)."""
 
     step: str
@@ -105,14 +104,14 @@ class Decision:
 
     container: str
     outcome: Outcome
-    said: Said
+    why: Why
     built: Built | None = None
 
 
 class _Dropped(Exception):  # noqa: N818 - how a step ends the others
-    def __init__(self, said: Said) -> None:
-        super().__init__(said.log)
-        self.said = said
+    def __init__(self, why: Why) -> None:
+        super().__init__(why.log)
+        self.why = why
 
 
 def decide(container: Container, settings: Settings, others: Mapping[str, Container]) -> Decision:
@@ -123,35 +122,35 @@ def decide(container: Container, settings: Settings, others: Mapping[str, Contai
     try:
         built, warning = _build(container, settings, filtered, others)
     except _Dropped as dropped:
-        return Decision(container.name, "dropped", dropped.said)
+        return Decision(container.name, "dropped", dropped.why)
     if not built.routers and built.lost:
         return Decision(container.name, "dropped", next(iter(built.lost.values())), built)
-    routed = Said("routed", "Traefik en tire " + _told(built), warning.log, warning.level)
+    routed = Why("routed", "Traefik en tire " + _count(built), warning.log, warning.level)
     return Decision(container.name, "routed", routed, built)
 
 
-def _told(built: Built) -> str:
+def _count(built: Built) -> str:
     routers = plural(len(built.routers), "routeur") if built.routers else "aucun routeur"
     return f"{routers} et {plural(len(built.services), 'service')}."
 
 
-def _filtered(container: Container, settings: Settings) -> Decision | label_decoder.Options:
+def _filtered(container: Container, settings: Settings) -> Decision | DockerOptions:
     """The decision of a container that is not kept, else what its labels say to the provider (`keepContainer`)."""
 
     def no(outcome: Outcome, step: str, reason: str, log: str = "", level: str = "debug") -> Decision:
-        return Decision(container.name, outcome, Said(step, reason, log, level if log else ""))
+        return Decision(container.name, outcome, Why(step, reason, log, level if log else ""))
 
     whole = settings.version >= (3, 6, 0)
     if not whole and not is_up(container.state):
         return no("filtered", "stopped", "Le conteneur ne tourne pas : cette version de Traefik ne le voit pas.")
     try:
-        said = label_decoder.options(container.known_labels, settings.version)
+        options = docker_options(container.known_labels, settings.version)
     except DecodingError as error:
         prefix = "decoding Docker labels: " if settings.version >= (3, 2, 0) else ""
         reason = f"Une étiquette traefik.enable ou traefik.docker est fausse : Traefik écarte le conteneur ({error})."
         return no("dropped", "options", reason, f"Skip container {container.service_name}: {prefix}{error}", "error")
-    if not (settings.exposed_by_default if said.enable is None else said.enable):
-        if said.enable is False:
+    if not (settings.exposed_by_default if options.enable is None else options.enable):
+        if options.enable is False:
             reason = "L’étiquette traefik.enable vaut faux."
         else:
             reason = "exposedByDefault vaut faux, et le conteneur n’a pas l’étiquette traefik.enable=true."
@@ -167,28 +166,28 @@ def _filtered(container: Container, settings: Settings) -> Decision | label_deco
     if not matched:
         log = f"Container pruned by constraint expression: {quoted(settings.constraints)}"
         return no("filtered", "constraints", f"Il ne satisfait pas la contrainte {settings.constraints}.", log)
-    if said.allow_non_running:
-        return said
+    if options.allow_non_running:
+        return options
     if whole and not is_running(container.state):
         return no("filtered", "stopped", "Le conteneur ne tourne pas.", "Filtering non running container")
     if not settings.allow_empty_services and container.health not in (None, "", "healthy"):
         words = {"starting": "démarre encore", "unhealthy": "est en mauvaise santé"}
         state = words.get(container.health, "est sans contrôle de santé, mais le moteur l’annonce")
         return no("filtered", "health", f"Le conteneur {state}.", "Filtering unhealthy or starting container")
-    return said
+    return options
 
 
 def _build(
-    container: Container, settings: Settings, options: label_decoder.Options, others: Mapping[str, Container]
-) -> tuple[Built, Said]:
+    container: Container, settings: Settings, options: DockerOptions, others: Mapping[str, Container]
+) -> tuple[Built, Why]:
     """What the container declares, and the warning that goes with it. Raises _Dropped."""
     try:
-        tree = label_decoder.dynamic(container.known_labels, settings.version)
+        tree = decode_labels(container.known_labels, settings.version)
     except DecodingError as error:
         reason = f"Une étiquette est fausse : Traefik écarte tout le conteneur ({error})."
-        raise _Dropped(Said("labels", reason, str(error), "error")) from error
+        raise _Dropped(Why("labels", reason, str(error), "error")) from error
     built = Built(container.name, f"{container.service_name}-{container.id}")
-    warning = Said("routed", "")
+    warning = Why("routed", "")
     stream = False
     for protocol in PROTOCOLS:
         part = tree[protocol.upper()]
@@ -199,13 +198,13 @@ def _build(
                 continue
         elif not declared:
             # Middlewares of their own are declared all the same.
-            built.middlewares |= {(protocol, name): one for name, one in part.get("Middlewares", {}).items()}
+            built.middlewares |= {(protocol, name): tree for name, tree in part.get("Middlewares", {}).items()}
             continue
         else:
             stream = True
         warning = _services(built, protocol, part, _Place(container, settings, options, others)) or warning
         _routers(built, protocol, part, container, settings)
-        built.middlewares |= {(protocol, name): one for name, one in part.get("Middlewares", {}).items()}
+        built.middlewares |= {(protocol, name): tree for name, tree in part.get("Middlewares", {}).items()}
     return built, warning
 
 
@@ -215,11 +214,11 @@ class _Place:
 
     container: Container
     settings: Settings
-    options: label_decoder.Options
+    options: DockerOptions
     others: Mapping[str, Container]
 
 
-def _services(built: Built, protocol: Protocol, part: Tree, place: _Place) -> Said | None:
+def _services(built: Built, protocol: Protocol, part: Tree, place: _Place) -> Why | None:
     """Add the services of one protocol and their servers; returns a warning of Traefik's about their network."""
     services = part.get("Services") or {place.container.service_name: {"LoadBalancer": _balancer(protocol, place)}}
     warning = None
@@ -228,7 +227,7 @@ def _services(built: Built, protocol: Protocol, part: Tree, place: _Place) -> Sa
         servers, fault, warned = _servers(protocol, balancer, place)
         if fault:
             reason = f"Service « {name} » : {fault.reason}"
-            raise _Dropped(Said(fault.step, reason, f"service {quoted(name)} error: {fault.log}", "error"))
+            raise _Dropped(Why(fault.step, reason, f"service {quoted(name)} error: {fault.log}", "error"))
         warning = warning or warned
         kept = {key: value for key, value in (balancer or {}).items() if key != "Servers"}
         built.services[protocol, name] = {**services[name], "LoadBalancer": kept}
@@ -238,39 +237,39 @@ def _services(built: Built, protocol: Protocol, part: Tree, place: _Place) -> Sa
 
 def _balancer(protocol: Protocol, place: _Place) -> Tree:
     """The load balancer of a default service."""
-    known = structures(place.settings.version.known)
+    types = structures(place.settings.version.known)
     name = "ServersLoadBalancer" if protocol == "http" else f"{protocol.upper()}ServersLoadBalancer"
     tree: Tree = {}
-    for one in known[name]:
-        if one.default == "SetDefaults":
-            inner = known[one.type.removeprefix("*")]
-            tree[one.name] = {field.name: field.default for field in inner if field.default is not None}
-        elif one.default is not None:
-            tree[one.name] = one.default
+    for option in types[name]:
+        if option.default == "SetDefaults":
+            below = types[option.type.removeprefix("*")]
+            tree[option.name] = {inner.name: inner.default for inner in below if inner.default is not None}
+        elif option.default is not None:
+            tree[option.name] = option.default
     return tree
 
 
-def _servers(protocol: Protocol, balancer: Tree | None, place: _Place) -> tuple[list[Server], Said | None, Said | None]:
+def _servers(protocol: Protocol, balancer: Tree | None, place: _Place) -> tuple[list[Server], Why | None, Why | None]:
     """The servers of one service, else a fault; and a warning."""
     if _empty(place):
         return [], None, None
     if balancer is None:
-        return [], Said("load_balancer", "aucun répartiteur n’est déclaré.", "load-balancer is not defined"), None
+        return [], Why("load_balancer", "aucun répartiteur n’est déclaré.", "load-balancer is not defined"), None
     version = place.settings.version
     server = (balancer.get("Servers") or [{}])[0]
     if protocol == "http" and version >= (3, 4, 0) and server.get("URL"):
         if server.get("Scheme") or server.get("Port"):
-            said = "defining scheme or port is not allowed when URL is defined"
-            return [], Said("url", "une adresse et un port (ou un schéma) sont donnés ensemble.", said), None
+            message = "defining scheme or port is not allowed when URL is defined"
+            return [], Why("url", "une adresse et un port (ou un schéma) sont donnés ensemble.", message), None
         return [Server((server["URL"],), (None,), place.container.name)], None, None
     ends, warning = _ends(place, server.get("Port", ""))
     if not ends:
         # The message names the container with the slash of the engine.
         name = quoted(f"/{place.container.name}")
-        said = f"unable to find the IP address for the container {name}: the server is ignored"
-        return [], Said("address", "aucune adresse : le conteneur n’est sur aucun réseau utilisable.", said), warning
+        message = f"unable to find the IP address for the container {name}: the server is ignored"
+        return [], Why("address", "aucune adresse : le conteneur n’est sur aucun réseau utilisable.", message), warning
     if not ends[0].port:
-        return [], Said("port", "aucun port : ni étiquette de port, ni EXPOSE.", "port is missing"), warning
+        return [], Why("port", "aucun port : ni étiquette de port, ni EXPOSE.", "port is missing"), warning
     scheme = server.get("Scheme", "http" if version < (3, 4, 0) else "") if protocol == "http" else ""
     if protocol == "http" and version >= (3, 4, 0):
         scheme = scheme or "http"
@@ -295,16 +294,16 @@ class _End:
         return joined(self.address, self.port)
 
 
-def _ends(place: _Place, wanted_port: str) -> tuple[list[_End], Said | None]:
+def _ends(place: _Place, labelled: str) -> tuple[list[_End], Why | None]:
     """The possible ends of a container's server (`getIPPort`), and a warning."""
-    port = wanted_port or _lowest(place.container.ports)
+    port = labelled or _lowest(place.container.ports)
     if place.settings.use_bind_port_ip:
         bound = next((place.container.bindings.get(f"{port}/{kind}") for kind in ("tcp", "udp")), None)
         if bound and not is_everywhere(bound[0]):
             return [_End(bound[0], str(bound[1]), None)], None
     network = place.settings.network if place.options.network is None else place.options.network
-    found, warning = _addresses(place.container, network, place, frozenset())
-    return [_End(address, port, on) for address, on in found], warning
+    addresses, warning = _addresses(place.container, network, place, frozenset())
+    return [_End(address, port, on) for address, on in addresses], warning
 
 
 def _lowest(ports: Sequence[str]) -> str:
@@ -315,7 +314,7 @@ def _lowest(ports: Sequence[str]) -> str:
 
 def _addresses(
     container: Container, network: str, place: _Place, seen: frozenset[str]
-) -> tuple[list[tuple[str, str | None]], Said | None]:
+) -> tuple[list[tuple[str, str | None]], Why | None]:
     """The possible addresses of a container, each with its network (`getIPAddress`), and a warning."""
     if network in container.networks:
         address = container.networks[network]
@@ -324,35 +323,35 @@ def _addresses(
         return [(address, None) for address in place.settings.host_addresses], None
     if container.network_mode.startswith("container:"):
         return _joined(container, network, place, seen)
-    found: list[tuple[str, str | None]] = [(end, name) for name, end in sorted(container.networks.items()) if end]
-    return found, _fallback(container, network, found, place.settings.version)
+    others: list[tuple[str, str | None]] = [(end, name) for name, end in sorted(container.networks.items()) if end]
+    return others, _fallback(container, network, others, place.settings.version)
 
 
-def _fallback(container: Container, network: str, others: Sequence[object], version: Version) -> Said | None:
+def _fallback(container: Container, network: str, others: Sequence[object], version: Version) -> Why | None:
     """The warning of a container that is not on the wanted network."""
     if not network or not others:
         return None
     level = "warn" if version >= (3, 0, 0) else "debug"
-    said = f"Could not find network named {quoted(network)} for container {quoted('/' + container.name)}."
+    message = f"Could not find network named {quoted(network)} for container {quoted('/' + container.name)}."
     hint = "Maybe you're missing the project's prefix in the label?"
-    return Said("network", "", f"{said} {hint}", level)
+    return Why("network", "", f"{message} {hint}", level)
 
 
 def _joined(
     container: Container, network: str, place: _Place, seen: frozenset[str]
-) -> tuple[list[tuple[str, str | None]], Said | None]:
+) -> tuple[list[tuple[str, str | None]], Why | None]:
     """The addresses of the container whose network this one joined."""
     identifier = container.network_mode.removeprefix("container:")
     target = place.others.get(identifier)
-    said = f"Unable to get IP address for container /{container.name}: failed to inspect container ID {identifier}"
+    message = f"Unable to get IP address for container /{container.name}: failed to inspect container ID {identifier}"
     if target is None or target.name in seen:
-        return [], Said("network", "", said, "warn")
+        return [], Why("network", "", message, "warn")
     try:
-        own = label_decoder.options(target.known_labels, place.settings.version)
+        options = docker_options(target.known_labels, place.settings.version)
     except DecodingError:
-        return [], Said("network", "", said, "warn")
-    wanted = place.settings.network if own.network is None else own.network
-    return _addresses(target, wanted or network, place, seen | {container.name})
+        return [], Why("network", "", message, "warn")
+    designated = place.settings.network if options.network is None else options.network
+    return _addresses(target, designated or network, place, seen | {container.name})
 
 
 def _routers(built: Built, protocol: Protocol, part: Tree, container: Container, settings: Settings) -> None:
@@ -361,9 +360,9 @@ def _routers(built: Built, protocol: Protocol, part: Tree, container: Container,
     routers: Tree = part.get("Routers") or {}
     if protocol == "http" and not routers:
         if len(services) > 1:
-            said = "Could not create a router for the container: too many services"
+            message = "Could not create a router for the container: too many services"
             reason = "Plusieurs services et aucun routeur : Traefik n’en fait pas un de lui-même."
-            built.lost[protocol, container.service_name] = Said("services", reason, said, "info")
+            built.lost[protocol, container.service_name] = Why("services", reason, message, "info")
             return
         routers = {container.service_name: {}}
     for name in sorted(routers):
@@ -375,33 +374,33 @@ def _routers(built: Built, protocol: Protocol, part: Tree, container: Container,
             built.routers[protocol, name] = router
 
 
-def _rule(router: Tree, name: str, protocol: Protocol, container: Container, settings: Settings) -> Said | None:
+def _rule(router: Tree, name: str, protocol: Protocol, container: Container, settings: Settings) -> Why | None:
     """Give a router its rule; else say why it has none."""
     if router.get("Rule") or protocol == "udp":
         return None
     if protocol == "tcp":
-        return Said("rule", f"Le routeur TCP « {name} » n’a pas de règle.", "Empty rule", "error")
+        return Why("rule", f"Le routeur TCP « {name} » n’a pas de règle.", "Empty rule", "error")
     try:
         rule = render(settings.default_rule, Model(container.service_name, container.name, container.labels))
     except Unsupported:
         router |= {"Rule": None, "DefaultRule": True}
         return None
     if not rule:
-        return Said("rule", f"La règle par défaut du routeur « {name} » est vide.", "Undefined rule", "error")
+        return Why("rule", f"La règle par défaut du routeur « {name} » est vide.", "Undefined rule", "error")
     router |= {"Rule": rule, "DefaultRule": True}
     return None
 
 
-def _link(router: Tree, name: str, services: list[str], version: Version) -> Said | None:
+def _link(router: Tree, name: str, services: list[str], version: Version) -> Why | None:
     """Give a router its service; else say why it has none."""
     if router.get("Service"):
         return None
     if len(services) > 1:
-        said = "Could not define the service name for the router: too many services"
+        message = "Could not define the service name for the router: too many services"
         if version >= (3, 1, 0) or (2, 11, 7) <= version < (3, 0, 0):
             listed = " ".join(quoted(service) for service in services)
-            said = f"Router {name} cannot be linked automatically with multiple Services: [{listed}]"
+            message = f"Router {name} cannot be linked automatically with multiple Services: [{listed}]"
         reason = f"Le routeur « {name} » ne nomme pas son service, et le conteneur en déclare plusieurs."
-        return Said("services", reason, said, "error")
+        return Why("services", reason, message, "error")
     router["Service"] = services[0] if services else ""
     return None

@@ -43,7 +43,7 @@ def supported(path: str) -> bool:
     return posixpath.splitext(path)[1].lower() in EXTENSIONS
 
 
-def read(path: str, text: str, version: Version) -> Declared:
+def decode_file(path: str, text: str, version: Version) -> Declared:
     """What a file declares, as `{"HTTP": {"Routers": …}, …}`. Raises FileError when Traefik refuses it."""
     if "{{" in text:
         return Declared({}, templated=True)

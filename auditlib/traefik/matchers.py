@@ -1,18 +1,74 @@
 """The rules of HTTP routers as functions of a request (`pkg/muxer/http/matcher.go`, `matcher_v2.go`).
 
+A rule is read in a form that has its negations at its leaves, as Traefik's parser makes it (`rules.invert`). A chain of
+one operator is one node of it, however long, so that walking a form never goes deeper than a rule's brackets.
+
 Regular expressions are RE2's, as Go's are. A rule whose regular expression or template is refused cannot be built.
 """
 
 import functools
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import re2
 
-from auditlib.traefik.forms import Every, Form, Leaf
 from auditlib.traefik.requests import Seen, header_name, template_host
-from auditlib.traefik.rules import Matcher, Syntax, network
+from auditlib.traefik.rules import And, Matcher, Node, Not, Or, Syntax, network
 from auditlib.traefik.versions import Features
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A matcher, or its negation."""
+
+    matcher: Matcher
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Every:
+    """All of the parts hold."""
+
+    parts: tuple["Form", ...]
+
+
+@dataclass(frozen=True)
+class Some:
+    """At least one of the parts holds."""
+
+    parts: tuple["Form", ...]
+
+
+Form = Leaf | Every | Some
+
+
+def form(node: Node, *, positive: bool = True) -> Form:
+    """The form of a tree, or of its negation."""
+    joints: list[And | Or] = []
+    while isinstance(node, And | Or):
+        joints.append(node)
+        node = node.left
+    first: Form = form(node.operand, positive=not positive) if isinstance(node, Not) else Leaf(node, positive)
+    while joints:
+        # De Morgan: a negated || is an &&.
+        kind = Every if isinstance(joints[-1], And) is positive else Some
+        parts: list[Form] = [first]
+        while joints and (Every if isinstance(joints[-1], And) is positive else Some) is kind:
+            parts.append(form(joints.pop().right, positive=positive))
+        flat = (part.parts if isinstance(part, kind) else (part,) for part in parts)
+        first = kind(tuple(itertools.chain.from_iterable(flat)))
+    return first
+
+
+def negated(form: Form) -> Form:
+    """What holds when a form does not."""
+    if isinstance(form, Leaf):
+        return Leaf(form.matcher, not form.positive)
+    kind = Some if isinstance(form, Every) else Every
+    return kind(tuple(map(negated, form.parts)))
+
 
 Test = Callable[[Seen], bool]
 
@@ -28,10 +84,10 @@ def compiled(form: Form, leaf: Callable[[Matcher], Test]) -> Test:
         return test if form.positive else lambda seen: not test(seen)
     tests = [compiled(part, leaf) for part in form.parts]
     if len(tests) == 2:
-        one, other = tests
+        first, second = tests
         if isinstance(form, Every):
-            return lambda seen: one(seen) and other(seen)
-        return lambda seen: one(seen) or other(seen)
+            return lambda seen: first(seen) and second(seen)
+        return lambda seen: first(seen) or second(seen)
     if isinstance(form, Every):
         return lambda seen: all(test(seen) for test in tests)
     return lambda seen: any(test(seen) for test in tests)
@@ -54,10 +110,10 @@ def search(expression: str) -> Callable[[str], bool]:
 
     # The same hosts come again and again.
     @functools.lru_cache(maxsize=256)
-    def found(text: str) -> bool:
+    def matches(text: str) -> bool:
         return pattern.search(text if text.isascii() else _LONE.sub("\N{REPLACEMENT CHARACTER}", text)) is not None
 
-    return found
+    return matches
 
 
 # A byte that is no UTF-8: Go's expressions take it for the character that stands for it.
@@ -77,17 +133,17 @@ def _leaf_v3(matcher: Matcher, features: Features) -> Test:
         case "Host":
             return _host(matcher, features)
         case "HostRegexp":
-            found = search(first)
+            matches = search(first)
             # Without CNAME flattening the flattened name is "", which Traefik tries too.
-            empty = found("")
-            return lambda seen: empty or found(seen.host)
+            empty = matches("")
+            return lambda seen: empty or matches(seen.host)
         case "Path":
             return lambda seen: seen.path == first
         case "PathPrefix":
             return lambda seen: seen.path.startswith(first)
         case "PathRegexp":
-            found = search(first)
-            return lambda seen: found(seen.path)
+            matches = search(first)
+            return lambda seen: matches(seen.path)
         case "Method":
             method = first.upper()
             return lambda seen: seen.method == method
@@ -95,14 +151,14 @@ def _leaf_v3(matcher: Matcher, features: Features) -> Test:
             key = header_name(first)
             return lambda seen: last in seen.headers.get(key, ())
         case "HeaderRegexp":
-            key, found = header_name(first), search(last)
-            return lambda seen: any(found(value) for value in seen.headers.get(key, ()))
+            key, matches = header_name(first), search(last)
+            return lambda seen: any(map(matches, seen.headers.get(key, ())))
         case "ClientIP":
             return _client(matcher.args)
     value = last if len(matcher.args) == 2 else ""
     if name == "QueryRegexp" and value:
-        found = search(value)
-        return lambda seen: any(found(one) for one in seen.query.get(first, ()))
+        matches = search(value)
+        return lambda seen: any(map(matches, seen.query.get(first, ())))
     return lambda seen: value in seen.query.get(first, ())
 
 
@@ -128,14 +184,14 @@ def _listed(hosts: frozenset[str]) -> Test:
 
 
 def _host(matcher: Matcher, features: Features) -> Test:
-    wanted = matcher.args[0].lower()
-    if wanted == "*" and features.star:
+    pattern = matcher.args[0].lower()
+    if pattern == "*" and features.star:
         return lambda seen: True
-    if not (wanted.startswith("*") and features.wildcards):
+    if not (pattern.startswith("*") and features.wildcards):
         return _listed(_names(matcher.args))
-    names = {wanted, wanted.removesuffix(".")}
+    names = {pattern, pattern.removesuffix(".")}
     return lambda seen: (
-        bool(seen.host) and (_starred(seen.host) in names or _starred(seen.host.removesuffix(".")) == wanted)
+        bool(seen.host) and (_starred(seen.host) in names or _starred(seen.host.removesuffix(".")) == pattern)
     )
 
 
@@ -146,9 +202,10 @@ def _starred(host: str) -> str:
 
 
 def _client(args: tuple[str, ...]) -> Test:
-    networks = [found for arg in args if (found := network(arg))]
+    networks = [block for arg in args if (block := network(arg))]
     return lambda seen: (
-        seen.client is not None and any(seen.client.version == one.version and seen.client in one for one in networks)
+        seen.client is not None
+        and any(seen.client.version == block.version and seen.client in block for block in networks)
     )
 
 
@@ -160,23 +217,21 @@ def leaf_v2(matcher: Matcher) -> Test:
             return _listed(_names(args))
         case "HostRegexp":
             hosts = [template(arg, "[^.]+", prefix="(?i)") for arg in args]
-            return lambda seen: any(found(template_host(seen.authority)) for found in hosts)
+            return lambda seen: any(matches(template_host(seen.authority)) for matches in hosts)
         case "Path" | "PathPrefix":
             end = "$" if matcher.name == "Path" else ""
             paths = [template(arg, "[^/]+", end=end) for arg in args]
-            return lambda seen: any(found(seen.path) for found in paths)
+            return lambda seen: any(matches(seen.path) for matches in paths)
         case "Method":
             methods = {arg.upper() for arg in args}
             return lambda seen: seen.method in methods
         case "Headers":
             # The last of two values of one name counts.
-            wanted = {header_name(name): value for name, value in zip(args[::2], args[1::2], strict=True)}
-            return lambda seen: all(value in seen.headers.get(name, ()) for name, value in wanted.items())
+            headers = {header_name(name): value for name, value in zip(args[::2], args[1::2], strict=True)}
+            return lambda seen: all(value in seen.headers.get(name, ()) for name, value in headers.items())
         case "HeadersRegexp":
             tests = {header_name(name): search(value) for name, value in zip(args[::2], args[1::2], strict=True)}
-            return lambda seen: all(
-                any(found(value) for value in seen.headers.get(name, ())) for name, found in tests.items()
-            )
+            return lambda seen: all(any(map(matches, seen.headers.get(name, ()))) for name, matches in tests.items())
         case "ClientIP":
             return _client(args)
     return _query_v2(args)
@@ -196,7 +251,7 @@ def _query_v2(args: tuple[str, ...]) -> Test:
         variables |= own
         tests.append((name, template(pair, ".*", more=not value)))
     return lambda seen: all(
-        found(f"{name}={seen.query[name][0]}" if name in seen.query else "") for name, found in tests
+        matches(f"{name}={seen.query[name][0]}" if name in seen.query else "") for name, matches in tests
     )
 
 
@@ -236,3 +291,66 @@ def _braces(text: str) -> Iterator[tuple[int, int]]:
 def _quoted(text: str) -> str:
     """Go's regexp.QuoteMeta."""
     return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text)
+
+
+# Version 2 answers 405 instead of 404 to some requests. gorilla/mux remembers that a route failed on its method alone
+# (`mux.Route.Match`), and answers 405 when that memory is still there once every route has failed. Whatever succeeds on
+# the way, even a part of a route, wipes it: so routes and their parts are tried here in gorilla's own order.
+
+# Whether a part matches; the list holds one flag, that a route failed on its method alone.
+_Part = Callable[[Seen, list[bool]], bool]
+# Parts that are nothing but a method are tried on: the rest of their route is looked at all the same.
+_Step = tuple[bool, _Part]
+# Matchers that gorilla puts into a router of their own.
+_SUBROUTED = {"Path", "PathPrefix", "HostRegexp"}
+
+
+class Gorilla:
+    """One rule, as gorilla's route. Raises UnbuildableError."""
+
+    def __init__(self, rule: Form) -> None:
+        self._match = _route(_steps(rule))
+
+    def matches(self, seen: Seen, mismatch: list[bool]) -> bool:
+        """Whether the route matches; `mismatch[0]` becomes what gorilla then remembers."""
+        return self._match(seen, mismatch)
+
+
+def refuses_method(routes: Iterable[Gorilla], seen: Seen) -> bool:
+    """Whether gorilla answers 405 to a request that no route takes."""
+    mismatch = [False]
+    return not any(route.matches(seen, mismatch) for route in routes) and mismatch[0]
+
+
+def _steps(form: Form) -> list[_Step]:
+    """What a form adds to its route."""
+    if isinstance(form, Every):
+        return [step for part in form.parts for step in _steps(part)]
+    if isinstance(form, Some):
+        return [(False, _router([_steps(part) for part in form.parts]))]
+    if not form.positive:
+        inner = _route(_steps(Leaf(form.matcher)))
+        return [(False, lambda seen, mismatch: not inner(seen, mismatch))]
+    test = leaf_v2(form.matcher)
+    if form.matcher.name in _SUBROUTED:
+        return [(False, _router([[(False, lambda seen, _: test(seen))]]))]
+    return [(form.matcher.name == "Method", lambda seen, _: test(seen))]
+
+
+def _router(alternatives: list[list[_Step]]) -> _Part:
+    routes = [_route(steps) for steps in alternatives]
+    return lambda seen, mismatch: any(route(seen, mismatch) for route in routes)
+
+
+def _route(steps: list[_Step]) -> _Part:
+    def match(seen: Seen, mismatch: list[bool]) -> bool:
+        refused = False
+        for on_method, part in steps:
+            if not part(seen, mismatch):
+                if not on_method:
+                    return False
+                refused = True
+        mismatch[0] = refused
+        return not refused
+
+    return match

@@ -40,10 +40,12 @@ def outdated(rule: str, syntax: str | None, version: str) -> Outdated | None:
             return None
         return Outdated(f"est de la syntaxe de Traefik 2, que Traefik {version} refuse", _modern(rule))
     matchers = list(_matchers(tree))
-    if any(one.name in ("HostRegexp", "Path", "PathPrefix") and _VARIABLE.search(one.args[0]) for one in matchers):
+    templated = (matcher.args[0] for matcher in matchers if matcher.name in ("HostRegexp", "Path", "PathPrefix"))
+    if any(map(_VARIABLE.search, templated)):
         why = f"a une variable de Traefik 2, que Traefik {version} prend à la lettre : rien ne la remplace"
         return Outdated(why, _modern(rule))
-    stars = [one.args[0] for one in matchers if one.name == "Host" and one.args[0].startswith("*")]
+    hosts = [matcher.args[0] for matcher in matchers if matcher.name == "Host"]
+    stars = [host for host in hosts if host.startswith("*")]
     if any(at < ((3, 7, 7) if star == "*" else (3, 7, 0)) for star in stars):
         why = f"a une étoile, que Traefik {version} prend à la lettre : aucun sous-domaine n’y répond"
         return Outdated(why, printed(_changed(tree, _star)))
@@ -51,14 +53,14 @@ def outdated(rule: str, syntax: str | None, version: str) -> Outdated | None:
 
 
 def _matchers(node: Node) -> list[Matcher]:
-    waiting, found = [node], []
+    waiting, matchers = [node], []
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, Matcher):
-            found.append(one)
+        part = waiting.pop()
+        if isinstance(part, Matcher):
+            matchers.append(part)
         else:
-            waiting += [one.operand] if isinstance(one, Not) else [one.left, one.right]
-    return found
+            waiting += [part.operand] if isinstance(part, Not) else [part.left, part.right]
+    return matchers
 
 
 def _changed(node: Node, change: Callable[[Matcher], Node]) -> Node:
@@ -99,11 +101,11 @@ def _matcher(matcher: Matcher) -> Node:
     """One matcher of version 2; several values are alternatives, pairs and queries hold together."""
     name, args = matcher.name, matcher.args
     if name in ("Headers", "HeadersRegexp"):
-        single = "Header" if name == "Headers" else "HeaderRegexp"
-        return _joined(And, [Matcher(single, args[at : at + 2]) for at in range(0, len(args), 2)])
+        header = "Header" if name == "Headers" else "HeaderRegexp"
+        return _joined(And, [Matcher(header, args[at : at + 2]) for at in range(0, len(args), 2)])
     if name == "Query":
         return _joined(And, [_query(arg) for arg in args])
-    return _joined(Or, [_one("Host" if name == "HostHeader" else name, arg) for arg in args])
+    return _joined(Or, [_single("Host" if name == "HostHeader" else name, arg) for arg in args])
 
 
 def _joined(joint: type[And] | type[Or], parts: list[Matcher]) -> Node:
@@ -118,7 +120,7 @@ def _query(arg: str) -> Matcher:
     return Matcher("Query", (name, value)) if value else Matcher("QueryRegexp", (name, ".*"))
 
 
-def _one(name: str, arg: str) -> Matcher:
+def _single(name: str, arg: str) -> Matcher:
     if name == "HostRegexp":
         return Matcher(name, (f"^{_expression(arg, '[^.]+')}$",))
     if name in ("Path", "PathPrefix") and _VARIABLE.search(arg):

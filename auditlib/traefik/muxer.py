@@ -10,14 +10,21 @@ Middlewares are not applied: a parent that rewrites paths decides for its childr
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from auditlib.facts.legacy import records
-from auditlib.traefik.forms import Every, Form, Leaf, form
-from auditlib.traefik.gorilla import Gorilla, refuses_method
-from auditlib.traefik.matchers import Test, UnbuildableError, compiled, named_hosts, reading
+from auditlib.traefik.matchers import (
+    Every,
+    Form,
+    Gorilla,
+    Leaf,
+    Test,
+    UnbuildableError,
+    compiled,
+    form,
+    named_hosts,
+    reading,
+    refuses_method,
+)
 from auditlib.traefik.requests import Handling, Request, Seen, seen
-from auditlib.traefik.routers import EntryPoint, Router, entrypoints, routers
+from auditlib.traefik.routers import EntryPoint, Router
 from auditlib.traefik.rules import RuleError, Syntax, parse
 from auditlib.traefik.tcp import Layer
 from auditlib.traefik.versions import Features, features
@@ -72,12 +79,12 @@ class Muxer:
         precedence: Sequence[str] = (),
     ) -> None:
         self.features: Features = features(version)
-        self.handling = {one.name: one.handling for one in entrypoints}
-        self.routers = {one.name: one for one in routers}
+        self.handling = {point.name: point.handling for point in entrypoints}
+        self.routers = {router.name: router for router in routers}
         self.broken: dict[str, str] = {}
         self.children: dict[str, _Table] = {}
         ranks = {provider: -at for at, provider in enumerate(reversed(precedence))}
-        routes = [route for one in self.routers.values() if (route := self._route(one, ranks))]
+        routes = [route for router in self.routers.values() if (route := self._route(router, ranks))]
         roots: dict[tuple[str, bool], list[Route]] = {}
         children: dict[str, list[Route]] = {}
         for route in routes:
@@ -86,15 +93,9 @@ class Muxer:
                 children.setdefault(parent, []).append(route)
             for name in () if route.router.parents else route.router.entrypoints:
                 roots.setdefault((name, route.router.tls), []).append(route)
-        self._roots = {where: _Table(several) for where, several in roots.items()}
-        self.children = {parent: _Table(several) for parent, several in children.items()}
+        self._roots = {place: _Table(siblings) for place, siblings in roots.items()}
+        self.children = {parent: _Table(siblings) for parent, siblings in children.items()}
         self._layers = {name: Layer(self._on(name), self.features) for name in {*self.handling, *(n for n, _ in roots)}}
-
-    @classmethod
-    def of(cls, traefik: pd.DataFrame, traefik_entrypoints: pd.DataFrame, traefik_routers: pd.DataFrame) -> "Muxer":
-        """The muxer of a snapshot."""
-        version = next((row["version"] for row in records(traefik)), None)
-        return cls(version, entrypoints(traefik_entrypoints), routers(traefik_routers))
 
     def _route(self, router: Router, ranks: dict[str, int]) -> Route | None:
         if router.protocol != "http" or not router.serves:
@@ -110,7 +111,7 @@ class Muxer:
         return Route(router, rule, syntax, test, _hosts(rule, syntax, self.features), order)
 
     def _on(self, entrypoint: str) -> list[Router]:
-        return [one for one in self.routers.values() if entrypoint in one.entrypoints]
+        return [router for router in self.routers.values() if entrypoint in router.entrypoints]
 
     def routes(self, entrypoint: str, *, tls: bool) -> Sequence[Route]:
         """The routes that an entry point tries, in Traefik's order; tied ones by name."""
@@ -126,40 +127,40 @@ class Muxer:
         layer = self._layers.get(entrypoint)
         if layer and not layer.bare and (taken := layer.takes(request)):
             return Decision(None, taken, "tcp")
-        found = self.seen(request, entrypoint)
-        if isinstance(found, int):
-            return Decision(found)
-        if layer and layer.misdirected(request, found.host, None):
+        seen = self.seen(request, entrypoint)
+        if isinstance(seen, int):
+            return Decision(seen)
+        if layer and layer.misdirected(request, seen.host, None):
             return Decision(421)
         table = self._roots.get((entrypoint, request.tls))
-        roots = table.best(found) if table else []
+        roots = table.best(seen) if table else []
         if not roots:
-            return Decision(self._nobody(table, found) if table else 404)
+            return Decision(self._nobody(table, seen) if table else 404)
         winners: list[str] = []
         status = None
         for root in roots:
-            if layer and layer.misdirected(request, found.host, root.router):
+            if layer and layer.misdirected(request, seen.host, root.router):
                 status = 421
-            elif found.refused:
+            elif seen.refused:
                 status = 400
             else:
-                leaves, missed = self._under(root, found)
+                leaves, missed = self._under(root, seen)
                 winners += leaves
                 status = 404 if missed else status
         return Decision(status, tuple(dict.fromkeys(winners)))
 
     def roots(self, request: Request, entrypoint: str) -> list[Route]:
         """The routes of an entry point of which one takes a request: the best that match, whatever comes of it."""
-        found = self.seen(request, entrypoint)
+        seen = self.seen(request, entrypoint)
         table = self._roots.get((entrypoint, request.tls))
-        return table.best(found) if table and not isinstance(found, int) else []
+        return table.best(seen) if table and not isinstance(seen, int) else []
 
-    def _nobody(self, table: "_Table", found: Seen) -> int:
+    def _nobody(self, table: "_Table", seen: Seen) -> int:
         if not self.features.muxer_v2:
             return 404
-        return 405 if refuses_method(table.gorilla, found) else 404
+        return 405 if refuses_method(table.gorilla, seen) else 404
 
-    def _under(self, route: Route, found: Seen) -> tuple[list[str], bool]:
+    def _under(self, route: Route, seen: Seen) -> tuple[list[str], bool]:
         """The routers that may answer below a route, itself when it has no children; whether it may be nobody."""
         winners: list[str] = []
         missed = False
@@ -172,22 +173,22 @@ class Muxer:
             if name not in self.children:
                 winners.append(name)
                 continue
-            below = self.children[name].best(found)
+            below = self.children[name].best(seen)
             missed = missed or not below
             waiting += below
         return winners, missed
 
     def candidates(self, request: Request, entrypoint: str) -> list[Candidate]:
         """Every router that an entry point could try on a request, in Traefik's order. Empty when none is tried."""
-        found = self.seen(request, entrypoint)
-        if isinstance(found, int):
+        seen = self.seen(request, entrypoint)
+        if isinstance(seen, int):
             return []
         tried = self.routes(entrypoint, tls=request.tls)
-        return [Candidate(one.router.name, one.router.rank, one.test(found)) for one in tried]
+        return [Candidate(route.router.name, route.router.rank, route.test(seen)) for route in tried]
 
 
 class _Table:
-    """Siblings, in the order that they are tried, with those that name hosts found by host."""
+    """Siblings, in the order that they are tried, with those that name hosts by host."""
 
     def __init__(self, routes: list[Route]) -> None:
         self.routes = sorted(routes, key=lambda route: (route.order, route.router.name))
@@ -215,20 +216,20 @@ class _Table:
             self._by_host[host] = [self.routes[at] for at in sorted(self._named[host] + self._loose)]
         return self._by_host[host]
 
-    def best(self, found: Seen) -> list[Route]:
+    def best(self, seen: Seen) -> list[Route]:
         """The first that matches, and those tied with it that match too."""
-        tried = iter(self.tried(found.host))
+        tried = iter(self.tried(seen.host))
         for route in tried:
-            if route.test(found):
-                return [route, *_tied(route, tried, found)]
+            if route.test(seen):
+                return [route, *_tied(route, tried, seen)]
         return []
 
 
-def _tied(first: Route, others: Iterator[Route], found: Seen) -> Iterator[Route]:
+def _tied(first: Route, others: Iterator[Route], seen: Seen) -> Iterator[Route]:
     for route in others:
         if route.order != first.order:
             return
-        if route.test(found):
+        if route.test(seen):
             yield route
 
 
@@ -237,7 +238,7 @@ def _hosts(rule: Form, syntax: Syntax, features: Features) -> frozenset[str] | N
     if isinstance(rule, Leaf):
         return named_hosts(rule.matcher, syntax, features) if rule.positive else None
     parts = [_hosts(part, syntax, features) for part in rule.parts]
-    known = [hosts for hosts in parts if hosts is not None]
+    lists = [hosts for hosts in parts if hosts is not None]
     if isinstance(rule, Every):
-        return frozenset.intersection(*known) if known else None
-    return frozenset.union(*known) if len(known) == len(parts) else None
+        return frozenset.intersection(*lists) if lists else None
+    return frozenset.union(*lists) if len(lists) == len(parts) else None

@@ -1,12 +1,11 @@
-"""Entry points and routers as the muxer takes them: from the tables of a snapshot, or written by hand."""
+"""Entry points and routers as the muxer takes them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import pandas as pd
-
-from auditlib.facts.legacy import records
 from auditlib.traefik.requests import Handling
+
+# Traefik says « disabled » of such a parent, and its children are served all the same.
+STILL_SERVES = "router has both a service and is referenced as a parent by other routers"
 
 
 @dataclass(frozen=True)
@@ -51,39 +50,3 @@ class Router:
     def provider(self) -> str:
         """What follows the @ of its name."""
         return self.name.rpartition("@")[2]
-
-
-def entrypoints(traefik_entrypoints: pd.DataFrame) -> Iterator[EntryPoint]:
-    """The entry points of a snapshot."""
-    for row in records(traefik_entrypoints):
-        handling = Handling(
-            row["sanitizes_path"],
-            None if row["refused_characters"] is None else frozenset(row["refused_characters"]),
-            bool(row["encodes_semicolons"]),
-            tuple(row["trusted"] or ()),
-        )
-        yield EntryPoint(row["entrypoint"], handling, bool(row["default"]), bool(row["tls"]))
-
-
-# Traefik says « disabled » of such a parent, and its children are served all the same.
-STILL_SERVES = "router has both a service and is referenced as a parent by other routers"
-
-
-def routers(traefik_routers: pd.DataFrame) -> Iterator[Router]:
-    """The HTTP and TCP routers of a snapshot."""
-    for row in records(traefik_routers):
-        errors = [*(row["errors"] or ())]
-        served = row["status"] != "disabled" or errors == [STILL_SERVES]
-        if row["protocol"] in ("http", "tcp"):
-            yield Router(
-                row["router"],
-                row["rule"] or "",
-                tuple(row["entrypoints"] or ()),
-                bool(row["tls"]),
-                row["priority"],
-                row["rule_syntax"],
-                tuple(row["parents"] or ()),
-                row["tls_options"] or "default",
-                row["protocol"],
-                served,
-            )

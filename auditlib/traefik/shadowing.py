@@ -13,17 +13,14 @@ Every request given was decided by the muxer. «never wins» is proved: each alt
 or is covered by others; where neither a request nor a proof is found, the verdict is unknown.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
 from auditlib.traefik.constraints import UNSATISFIABLE, Conjunction, Solver, alternatives, of_place
-from auditlib.traefik.forms import Form, negated
+from auditlib.traefik.matchers import Form, negated
 from auditlib.traefik.muxer import Decision, Muxer, Route
 from auditlib.traefik.requests import Request
 from auditlib.traefik.routers import Router
@@ -42,59 +39,6 @@ _PATIENCE = 300
 # not looked for; beyond some more, nor is with whom they are tied.
 _EFFORT = 200_000
 _FOR_TIES = 3
-
-VERDICTS = {
-    "wins": "gagne",
-    "shadowed": "masqué en partie",
-    "never": "ne gagne jamais",
-    "tie": "ex æquo",
-    "unknown": "indéterminé",
-}
-RELATIONS = {
-    "narrower": "plus étroit",
-    "wider": "plus large",
-    "crossing": "croisé",
-    "same": "identique",
-    "internal": "interne à Traefik",
-    "unknown": "inconnu",
-}
-
-
-@table(
-    "shadowing",
-    "Masquage des routeurs",
-    "Ce que chaque routeur gagne ou perd, par point d’entrée, avec une requête qui le montre.",
-    key=("router", "entrypoint", "verdict", "other"),
-)
-class Shadowing(Row):
-    """A router that never or only partly answers, and the one that answers instead."""
-
-    router: str = text("Routeur")
-    entrypoint: str = text("Point d’entrée")
-    verdict: str = text("Verdict", words=VERDICTS)
-    other: str | None = text("L’autre routeur", "Celui qui prend la requête, ou qui est à égalité.", missing="aucun")
-    relation: str | None = text("L’autre est", "Par le domaine et le chemin, vu du routeur.", words=RELATIONS)
-    intended: bool | None = flag(
-        "Voulu", "L’autre est plus étroit, ou interne à Traefik : une exception, et non un défaut."
-    )
-    priority: int | None = integer("Priorité")
-    other_priority: int | None = integer("Priorité de l’autre")
-    method: str | None = text("Méthode")
-    url: str | None = text("URL", "Une requête qui le montre.")
-    headers: tuple[str, ...] | None = several("En-têtes", "Ceux de cette requête.")
-    client: str | None = text("Client", "L’adresse d’où elle vient.")
-
-
-@view(Shadowing)
-def shadowing(
-    traefik: pd.DataFrame, traefik_entrypoints: pd.DataFrame, traefik_routers: pd.DataFrame
-) -> Iterator[Record]:
-    """What every HTTP router in force wins and loses on each of its entry points."""
-    muxer = Muxer.of(traefik, traefik_entrypoints, traefik_routers)
-    for entrypoint in sorted({name for one in muxer.routers.values() for name in one.entrypoints}):
-        for tls in (False, True):
-            for found in fates(muxer, entrypoint, tls=tls):
-                yield {"entrypoint": entrypoint, **_row(found)}
 
 
 @dataclass(frozen=True)
@@ -118,23 +62,19 @@ def fates(muxer: Muxer, entrypoint: str, *, tls: bool) -> Iterator[Fate]:
     routes = muxer.routes(entrypoint, tls=tls)
     field = _Field(muxer, entrypoint, tls=tls)
     for at, route in enumerate(routes):
-        yield from field.fates(route, [one for one in routes[:at] if _near(one, route)], _tied(routes, at))
+        yield from field.fates(route, [other for other in routes[:at] if _near(other, route)], _tied(routes, at))
 
 
-def _near(one: Route, other: Route) -> bool:
+def _near(route: Route, other: Route) -> bool:
     """Whether two routes have a host in common, as far as their hosts can be listed."""
-    return one.hosts is None or other.hosts is None or not one.hosts.isdisjoint(other.hosts)
+    return route.hosts is None or other.hosts is None or not route.hosts.isdisjoint(other.hosts)
 
 
 def _tied(routes: Sequence[Route], at: int) -> list[Route]:
     """The routes after one that are tied with it."""
-    found = []
-    for other in routes[at + 1 :]:
-        if other.order != routes[at].order:
-            break
-        if _near(other, routes[at]):
-            found.append(other)
-    return found
+    route = routes[at]
+    equals = itertools.takewhile(lambda other: other.order == route.order, itertools.islice(routes, at + 1, None))
+    return [other for other in equals if _near(other, route)]
 
 
 @dataclass(frozen=True)
@@ -158,28 +98,28 @@ class _Field:
     def __init__(self, muxer: Muxer, entrypoint: str, *, tls: bool) -> None:
         self.muxer = muxer
         self.entrypoint = entrypoint
-        self.routes = {one.router.name: one for one in muxer.routes(entrypoint, tls=tls)}
+        self.routes = {route.router.name: route for route in muxer.routes(entrypoint, tls=tls)}
         self.solver = Solver(muxer.features, lambda request: muxer.seen(request, entrypoint), tls=tls)
         self._rules: dict[tuple[str, bool], _Rule] = {}
 
     def exhausted(self, efforts: int = 1) -> bool:
         """Whether so much was asked of this entry point that pairs of routers are not compared any more."""
-        return self.solver.asked > efforts * _EFFORT
+        return self.solver.effort > efforts * _EFFORT
 
     def fates(self, route: Route, above: list[Route], beside: list[Route]) -> Iterator[Fate]:
         """The fates of a route among those before it (some of them tied with it) and those tied after it."""
-        ties = {one.router.name for one in [*above, *beside] if one.order == route.order}
-        verdict, won, taker = self._wins(route)
-        losses = [fate for one in above if one.router.name not in ties and (fate := self._loss(route, one))]
-        losses += [fate for one in [*above, *beside] if one.router.name in ties and (fate := self._tie(route, one))]
+        tied = [other for other in [*above, *beside] if other.order == route.order]
+        verdict, request, taker = self._wins(route)
+        losses = [fate for other in above if other.order != route.order and (fate := self._loss(route, other))]
+        losses += [fate for other in tied if (fate := self._tie(route, other))]
         if verdict == "wins":
-            yield Fate(route.router, "wins", won)
-        elif verdict == "unknown" or (ties and self.exhausted(_FOR_TIES)):
+            yield Fate(route.router, "wins", request)
+        elif verdict == "unknown" or (tied and self.exhausted(_FOR_TIES)):
             yield Fate(route.router, "unknown")
         elif not any(fate.verdict == "tie" for fate in losses):
             other = self.routes.get(taker or "")
             relation = self._relation(other, route) if other else "wider" if taker else None
-            yield Fate(route.router, "never", won, self.muxer.routers.get(taker or ""), relation)
+            yield Fate(route.router, "never", request, self.muxer.routers.get(taker or ""), relation)
             losses = [fate for fate in losses if fate.other is None or fate.other.name != taker]
         yield from losses
 
@@ -215,7 +155,7 @@ class _Field:
             if denied is None:
                 certain = False
                 continue
-            waiting += [tuple(dict.fromkeys([*conjunction, *one])) for one in reversed(denied)]
+            waiting += [tuple(dict.fromkeys([*conjunction, *more])) for more in reversed(denied)]
         return "never" if certain else "unknown", *lost
 
     def _decided(self, request: Request) -> tuple[Decision, list[str]]:
@@ -223,7 +163,7 @@ class _Field:
         decision = self.muxer.decide(request, self.entrypoint)
         if decision.layer == "tcp":
             return decision, []
-        return decision, [one.router.name for one in self.muxer.roots(request, self.entrypoint)]
+        return decision, [root.router.name for root in self.muxer.roots(request, self.entrypoint)]
 
     def _loss(self, route: Route, other: Route) -> Fate | None:
         """What a route of higher priority takes from another, unless that is meant."""
@@ -250,9 +190,9 @@ class _Field:
     def _common(self, route: Route, other: Route) -> Iterator[Request]:
         """Requests that match both rules, and that no third router takes from both as far as that is easily said."""
         patience = _PATIENCE
-        for one in self._rule(route).met:
-            for two in self._rule(other).met:
-                waiting = [tuple(dict.fromkeys([*one, *two]))]
+        for ours in self._rule(route).met:
+            for theirs in self._rule(other).met:
+                waiting = [tuple(dict.fromkeys([*ours, *theirs]))]
                 while waiting and patience:
                     patience -= 1
                     conjunction = waiting.pop()
@@ -279,12 +219,12 @@ class _Field:
             return "unknown"
         return "narrower" if inside else "wider" if outside else "crossing"
 
-    def _within(self, one: Route, other: Route, *, place: bool) -> bool | None:
-        """Whether each alternative of one that touches the other lies wholly in it; None: unknown.
+    def _within(self, route: Route, other: Route, *, place: bool) -> bool | None:
+        """Whether each alternative of a route that touches the other lies wholly in it; None: unknown.
 
         `place`: by host and path alone.
         """
-        left, right = self._rule(one, place=place), self._rule(other, place=place)
+        left, right = self._rule(route, place=place), self._rule(other, place=place)
         if right.denied is None or not left.whole or not right.whole:
             return None
         certain = True
@@ -307,27 +247,3 @@ class _Field:
 
     def _denied(self, route: Route) -> list[Conjunction] | None:
         return self._rule(route).denied
-
-
-def _row(fate: Fate) -> Record:
-    request = fate.request
-    shown = (
-        {}
-        if request is None
-        else {
-            "method": request.method,
-            "url": f"{'https' if request.tls else 'http'}://{request.host}{request.target}",
-            "headers": [f"{name}: {value}" for name, value in request.headers],
-            "client": request.client_ip,
-        }
-    )
-    return {
-        "router": fate.router.name,
-        "verdict": fate.verdict,
-        "other": fate.other.name if fate.other else None,
-        "relation": fate.relation,
-        "intended": fate.intended,
-        "priority": fate.router.rank,
-        "other_priority": fate.other.rank if fate.other else None,
-        **shown,
-    }

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from auditlib.traefik.decoding import HIDDEN, DecodingError, json_name
+from auditlib.traefik.decoding import HIDDEN, DecodingError, decode_labels, docker_options, json_name
 from auditlib.traefik.fields import Version, extra, structures
-from auditlib.traefik.labels import dynamic, options
 
 _DECODED = ("traefik.http", "traefik.tcp", "traefik.udp", "traefik.tls.stores.default")
 _SECTIONS = ("http", "tcp", "udp", "tls", "docker", "enable")
@@ -47,9 +46,9 @@ def faults(labels: Mapping[str, str | None], version: Version) -> Iterator[Fault
         value = HIDDEN if labels[label] is None else labels[label] or ""
         lower = label.lower()
         if lower.startswith(("traefik.enable", "traefik.docker.")):
-            yield from _decoded(label, value, version, lambda key, text: options({key: text}, version))
+            yield from _decoded(label, value, version, lambda key, text: docker_options({key: text}, version))
         elif lower.startswith(_DECODED):
-            found = list(_decoded(label, value, version, lambda key, text: dynamic({key: text}, version)))
+            found = list(_decoded(label, value, version, lambda key, text: decode_labels({key: text}, version)))
             yield from found or _switch(label, value, labels)
         else:
             yield from _ignored(label, lower)

@@ -4,12 +4,11 @@
 middlewares, rules).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditlib.traefik.decoding import quoted
-from auditlib.traefik.forms import form
-from auditlib.traefik.matchers import UnbuildableError, compiled, reading
+from auditlib.traefik.matchers import UnbuildableError, compiled, form, reading
 from auditlib.traefik.routers import STILL_SERVES, Router
 from auditlib.traefik.rules import RuleError, Syntax, parse
 from auditlib.traefik.versions import Features
@@ -18,7 +17,7 @@ MAX_USER_PRIORITY = 2**63 - 1 - 1000
 
 
 @dataclass(frozen=True)
-class Known:
+class References:
     """The full names that the routers of one protocol may refer to; None: any name is taken to exist.
 
     `providers`: those of which all is known, None for all of them; what another may have is taken to exist. `faults`:
@@ -33,7 +32,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Linked:
     """A router and what it refers to, by full names. `whole`: its rule is known to the last character.
 
     The entry points of `router` are all those that it names or gets by default; `named`: it names them itself.
@@ -63,32 +62,32 @@ def qualified(reference: str, owner: str) -> str:
 
 
 def states(
-    asked: Sequence[Asked], entrypoints: Collection[str], known: Mapping[str, Known], what: Features
+    links: Sequence[Linked], entrypoints: Collection[str], references: Mapping[str, References], what: Features
 ) -> Iterator[State]:
-    """The state of each router, given the entry points that exist and what is known by protocol."""
-    roots = [one.router for one in asked]
-    parents = {(one.protocol, parent) for one in roots for parent in one.parents}
-    reached = _reached(roots)
-    for one in asked:
-        router = one.router
+    """The state of each router, given the entry points that exist and what there is to refer to, by protocol."""
+    routers = [link.router for link in links]
+    parents = {(router.protocol, parent) for router in routers for parent in router.parents}
+    reached = _reached(routers)
+    for link in links:
+        router = link.router
         key = (router.protocol, router.name)
         left = tuple(name for name in router.entrypoints if name in entrypoints)
         warnings = [f"entryPoint {quoted(name)} doesn't exist" for name in router.entrypoints if name not in left]
-        fault = _fault(
-            one, left, known.get(router.protocol) or Known(), what, parent=key in parents, reached=key in reached
-        )
+        names = references.get(router.protocol) or References()
+        fault = _fault(link, left, names, what, parent=key in parents, reached=key in reached)
         status = "disabled" if fault else "warning" if warnings else "enabled"
         serves = not fault or fault == STILL_SERVES
         yield State(status, (*warnings, *([fault] if fault else [])), left, serves)
 
 
-def _reached(routers: Iterable[Router]) -> set[tuple[str, str]]:
+def _reached(routers: Sequence[Router]) -> set[tuple[str, str]]:
     """The routers that are reached from a root, by protocol and name."""
-    every = list(routers)
-    reached = {(one.protocol, one.name) for one in every if not one.parents}
+    reached = {(router.protocol, router.name) for router in routers if not router.parents}
     while (
         more := {
-            (one.protocol, one.name) for one in every if reached & {(one.protocol, parent) for parent in one.parents}
+            (router.protocol, router.name)
+            for router in routers
+            if reached & {(router.protocol, parent) for parent in router.parents}
         }
         - reached
     ):
@@ -97,11 +96,11 @@ def _reached(routers: Iterable[Router]) -> set[tuple[str, str]]:
 
 
 def _fault(
-    one: Asked, left: tuple[str, ...], known: Known, what: Features, *, parent: bool, reached: bool
+    link: Linked, left: tuple[str, ...], names: References, what: Features, *, parent: bool, reached: bool
 ) -> str | None:
     """What disables a router: the first thing that Traefik stumbles on."""
-    router, service = one.router, one.service
-    if router.parents and (router.tls or one.named):
+    router, service = link.router, link.service
+    if router.parents and (router.tls or link.named):
         return f"non-root router cannot have {'TLS' if router.tls else 'Entrypoints'} configuration"
     if not reached:
         return "router is not reachable"
@@ -113,27 +112,27 @@ def _fault(
     # A child may have any priority.
     if not router.parents and router.rank > MAX_USER_PRIORITY and router.provider != "internal":
         return f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
-    if router.tls and router.options != "default" and not _exists(router.options, known.tls_options, known):
+    if router.tls and router.options != "default" and not _exists(router.options, names.tls_options, names):
         return f"building router handler: unknown TLS options: {router.options}"
     if not service and not parent:
         children = what.parents and router.protocol == "http"
         return (
             "router must have either a service or child routers" if children else "the service is missing on the router"
         )
-    if service and not _exists(service, known.services, known):
+    if service and not _exists(service, names.services, names):
         return f"the service {quoted(service)} does not exist"
-    if fault := known.faults.get(service or ""):
+    if fault := names.faults.get(service or ""):
         return fault
     # The chain is built from its end: the last that is missing is the one that is told.
-    for name in reversed(one.middlewares):
-        if not _exists(name, known.middlewares, known):
+    for name in reversed(link.middlewares):
+        if not _exists(name, names.middlewares, names):
             return f"middleware {quoted(name)} does not exist"
-    return _refused(router, what) if one.whole and router.protocol != "udp" else None
+    return _refused(router, what) if link.whole and router.protocol != "udp" else None
 
 
-def _exists(name: str, names: Collection[str] | None, known: Known) -> bool:
-    elsewhere = known.providers is not None and name.rpartition("@")[2] not in known.providers
-    return names is None or name in names or elsewhere
+def _exists(name: str, known: Collection[str] | None, names: References) -> bool:
+    elsewhere = names.providers is not None and name.rpartition("@")[2] not in names.providers
+    return known is None or name in known or elsewhere
 
 
 def _refused(router: Router, what: Features) -> str | None:

@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from auditlib.traefik.forms import Form, Leaf, form
-from auditlib.traefik.matchers import Test, UnbuildableError, compiled, reading, search
+from auditlib.traefik.matchers import Form, Leaf, Test, UnbuildableError, compiled, form, reading, search
 from auditlib.traefik.requests import Request, Seen, client_address
 from auditlib.traefik.routers import Router
 from auditlib.traefik.rules import Matcher, RuleError, Syntax, parse
@@ -36,11 +35,11 @@ class Layer:
     """The TCP layer of one entry point."""
 
     def __init__(self, routers: Iterable[Router], features: Features) -> None:
-        own = list(routers)
-        tcp = [one for one in own if one.protocol == "tcp" and one.serves]
-        self._clear = [route for one in tcp if not one.tls for route in _routes(one, features)]
-        self._tls = [route for one in tcp if one.tls for route in _routes(one, features)]
-        self._https = [one for one in own if one.protocol == "http" and one.tls and not one.parents]
+        every = list(routers)
+        tcp = [router for router in every if router.protocol == "tcp" and router.serves]
+        self._clear = [route for router in tcp if not router.tls for route in _routes(router, features)]
+        self._tls = [route for router in tcp if router.tls for route in _routes(router, features)]
+        self._https = [router for router in every if router.protocol == "http" and router.tls and not router.parents]
         # Since options are the router's, so are disagreements; before, each host has its own.
         self._resolved = _resolved(self._https) if features.options_of_router else {}
         self._options = _options(self._https, self._resolved)
@@ -79,14 +78,14 @@ class Layer:
         if router is not None:
             return self._options.get(self._host(name) or "", _DEFAULT) != self._resolved[router.name]
         # A dot at the end of the host is tolerated, as it is in Host.
-        hosts = [one for one in (host, host[:-1] if host.endswith(".") else f"{host}.") if one in self._options]
-        wanted = self._options[hosts[0]] if hosts else _DEFAULT
-        return host != name.lower() and wanted != self._options.get(name.lower(), _DEFAULT)
+        spellings = (host, host[:-1] if host.endswith(".") else f"{host}.")
+        options = next((self._options[spelling] for spelling in spellings if spelling in self._options), _DEFAULT)
+        return host != name.lower() and options != self._options.get(name.lower(), _DEFAULT)
 
     def _host(self, name: str) -> str | None:
         """The host of an HTTPS router that a server name stands for, the longest if there are several."""
-        found = [host for host, test in self._hosts.items() if host != "*" and test(name)]
-        return max(found, key=len, default="*" if "*" in self._options else None)
+        hosts = [host for host, test in self._hosts.items() if host != "*" and test(name)]
+        return max(hosts, key=len, default="*" if "*" in self._options else None)
 
 
 def _tests(hosts: Iterable[str], features: Features) -> Iterator[tuple[str, Callable[[str], bool]]]:
@@ -131,8 +130,8 @@ def _leaf(matcher: Matcher, features: Features) -> Test:
             tests = [_sni(arg, features) for arg in matcher.args]
             return lambda seen: any(test(seen.host) for test in tests)
         case "HostSNIRegexp":
-            found = [search(arg) for arg in matcher.args]
-            return lambda seen: any(one(seen.host) for one in found)
+            expressions = [search(arg) for arg in matcher.args]
+            return lambda seen: any(matches(seen.host) for matches in expressions)
         case "ALPN":
             offered = bool(_OFFERED & {*matcher.args})
             return lambda seen: offered
@@ -145,10 +144,10 @@ def _sni(host: str, features: Features) -> Callable[[str], bool]:
         return lambda name: True
     if not _HOST_OR_IP.fullmatch(host) or (host.startswith("*") and not features.wildcards):
         raise UnbuildableError(f"nom de domaine mal formé « {host} »")
-    wanted = host.lower().removesuffix(".")
-    if wanted.startswith("*."):
-        return lambda name: bool(name) and "*." + name.lower().partition(".")[2] == wanted
-    return lambda name: name.lower() == wanted
+    domain = host.lower().removesuffix(".")
+    if domain.startswith("*."):
+        return lambda name: bool(name) and "*." + name.lower().partition(".")[2] == domain
+    return lambda name: name.lower() == domain
 
 
 def _domains(router: Router) -> list[str]:
@@ -165,22 +164,23 @@ def _domains(router: Router) -> list[str]:
 
 def _resolved(https: list[Router]) -> dict[str, str]:
     """The TLS options that each router ends up with: the default ones if it disagrees with another about any host."""
-    said: dict[str, set[str]] = {}
+    options: dict[str, set[str]] = {}
+    domains = {router.name: _domains(router) for router in https}
     for router in https:
-        for domain in _domains(router):
-            said.setdefault(domain, set()).add(router.options)
+        for domain in domains[router.name]:
+            options.setdefault(domain, set()).add(router.options)
+    alone = {domain for domain, several in options.items() if len(several) == 1}
     return {
-        router.name: router.options if all(len(said[one]) == 1 for one in named) and named else _DEFAULT
+        router.name: router.options if domains[router.name] and alone.issuperset(domains[router.name]) else _DEFAULT
         for router in https
-        for named in [_domains(router)]
     }
 
 
 def _options(https: list[Router], resolved: dict[str, str]) -> dict[str, str]:
     """The TLS options of each domain. Routers that disagree about one leave it the default ones."""
-    found: dict[str, set[str]] = {}
+    options: dict[str, set[str]] = {}
     for router in https:
         for domain in _domains(router) or ["*"]:
-            own = resolved.get(router.name, router.options)
-            found.setdefault(domain, set()).add(own if domain != "*" else _DEFAULT)
-    return {domain: next(iter(options)) if len(options) == 1 else _DEFAULT for domain, options in found.items()}
+            resolution = resolved.get(router.name, router.options)
+            options.setdefault(domain, set()).add(resolution if domain != "*" else _DEFAULT)
+    return {domain: next(iter(several)) if len(several) == 1 else _DEFAULT for domain, several in options.items()}

@@ -1,17 +1,17 @@
 """The decision of Traefik's Docker provider on each container, from the tables of a snapshot."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Row, flag, prose, several, table, text, view
+from auditlib.facts.table import Row, Rows, flag, prose, several, table, text, view
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
+from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.traefik.decoding import MARK, TRUE, unmarked
-from auditlib.traefik.docker_provider import Container, Decision, Protocol, Said, Settings, decide
+from auditlib.traefik.docker_provider import Built, Decision, Protocol, Settings, Why
+from auditlib.traefik.docker_provider import Container as Provided
 from auditlib.traefik.fields import LATEST, Version
 from auditlib.traefik.fields import version as version_of
-from auditlib.traefik.merge import Conflict, Merged, merge
+from auditlib.traefik.merge import Conflict, Merged, load
 from auditlib.traefik.templates import DEFAULT_RULE
 from auditlib.views.entrypoints import options, true
 
@@ -30,108 +30,103 @@ class Prediction:
 
 
 def running_version(
-    traefik: pd.DataFrame | None, traefik_static: pd.DataFrame, containers: pd.DataFrame
+    traefik: Iterable[Traefik] | None, traefik_static: Iterable[StaticOption], containers: Iterable[Container]
 ) -> Version | None:
     """The version of the running Traefik: as its API says, else as the tag of its image says."""
-    told = [row["version"] for row in records(traefik)] if traefik is not None else []
-    names = {row["container"] for row in records(traefik_static)}
-    images = [row["image"] or "" for row in records(containers) if row["name"] in names]
+    names = {option.container for option in traefik_static}
+    images = [container.image or "" for container in containers if container.name in names]
     tags = [image.partition("@")[0].rpartition(":")[2] for image in images]
-    return next((found for found in map(version_of, [*told, *tags]) if found), None)
+    versions = map(version_of, [*(api.version for api in traefik or ()), *tags])
+    return next((version for version in versions if version), None)
 
 
 def predict(
-    containers: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    labels: pd.DataFrame,
-    publications: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    networks: pd.DataFrame | None,
-    traefik: pd.DataFrame | None,
+    containers: Rows[Container],
+    container_networks: Rows[ContainerNetwork],
+    labels: Rows[ContainerLabel],
+    publications: Rows[Publication],
+    traefik_static: Rows[StaticOption],
+    networks: Rows[Network] | None,
+    traefik: Rows[Traefik] | None,
 ) -> Prediction:
     """The decisions of the Docker provider and what it gives Traefik, as the running version does."""
     static = options(traefik_static)
     prefix = "providers.docker."
-    given = {key.removeprefix(prefix): value for key, value in static.items() if key.startswith(prefix)}
+    docker = {key.removeprefix(prefix): value for key, value in static.items() if key.startswith(prefix)}
     settings = Settings(
         version=running_version(traefik, traefik_static, containers) or LATEST,
-        exposed_by_default=given.get("exposedbydefault", "true") in TRUE,
-        constraints=given.get("constraints", ""),
-        network=given.get("network", ""),
-        allow_empty_services=true(given.get("allowemptyservices")),
-        use_bind_port_ip=true(given.get("usebindportip")),
-        default_rule=given.get("defaultrule") or DEFAULT_RULE,
+        exposed_by_default=docker.get("exposedbydefault", "true") in TRUE,
+        constraints=docker.get("constraints", ""),
+        network=docker.get("network", ""),
+        allow_empty_services=true(docker.get("allowemptyservices")),
+        use_bind_port_ip=true(docker.get("usebindportip")),
+        default_rule=docker.get("defaultrule") or DEFAULT_RULE,
         host_addresses=_host_addresses(traefik_static, containers, networks),
     )
-    used = bool(given) or true(static.get("providers.docker"))
-    facts = list(container_facts(containers, container_networks, labels, publications)) if used else []
-    others = {one.name: one for one in facts} | {one.id: one for one in facts}
-    decisions = [decide(one, settings, others) for one in facts]
-    merged = merge([one.built for one in decisions if one.built], settings.version)
+    used = bool(docker) or true(static.get("providers.docker"))
+    provided = provided_containers(containers, container_networks, labels, publications) if used else ()
+    decisions, merged = load(provided, settings)
     files = any(key == "providers.file" or key.startswith("providers.file.") for key in static)
-    return Prediction(settings, [_after_merge(one, merged) for one in decisions], merged, used, files)
+    return Prediction(settings, decisions, merged, used, files)
 
 
 def _host_addresses(
-    traefik_static: pd.DataFrame, containers: pd.DataFrame, networks: pd.DataFrame | None
+    traefik_static: Rows[StaticOption], containers: Rows[Container], networks: Rows[Network] | None
 ) -> tuple[str, ...]:
     """What Traefik takes for the machine: `host.docker.internal` if it can be resolved, else its own loopback."""
-    names = {row["container"] for row in records(traefik_static)}
-    hosts = [line for row in records(containers) if row["name"] in names for line in row.get("extra_hosts") or ()]
-    known = dict(line.replace("=", ":", 1).partition(":")[::2] for line in hosts)
+    names = {option.container for option in traefik_static}
+    lines = [line for container in containers if container.name in names for line in container.extra_hosts or ()]
+    hosts = dict(line.replace("=", ":", 1).partition(":")[::2] for line in lines)
     for name in ("host.docker.internal", "host.containers.internal"):
-        if address := known.get(name):
+        if address := hosts.get(name):
             if address != "host-gateway":
                 return (address,)
-            bridge = [row for row in records(networks) if row["name"] == "bridge"] if networks is not None else []
-            return tuple(gateway for row in bridge for gateway in row["gateways"] or ()) or ("127.0.0.1",)
+            bridges = [network for network in networks or () if network.name == "bridge"]
+            return tuple(gateway for bridge in bridges for gateway in bridge.gateways or ()) or ("127.0.0.1",)
     return ("127.0.0.1",)
 
 
-def container_facts(
-    containers: pd.DataFrame, container_networks: pd.DataFrame, labels: pd.DataFrame, publications: pd.DataFrame
-) -> Iterator[Container]:
+def provided_containers(
+    containers: Rows[Container],
+    container_networks: Rows[ContainerNetwork],
+    labels: Rows[ContainerLabel],
+    publications: Rows[Publication],
+) -> Iterator[Provided]:
     """The containers as the provider sees them."""
-    named: dict[str, dict[str, str | None]] = {}
-    for row in records(labels):
-        # Two values that were removed are told apart, for the comparison of what two containers declare.
-        hidden = f"{row['value']}{MARK}{row['variant']}" if row["variant"] else row["value"]
-        named.setdefault(row["container"], {})[row["label"]] = hidden
-    attached: dict[str, dict[str, str]] = {}
-    for row in records(container_networks):
-        attached.setdefault(row["container"], {})[row["network"]] = row["ipv4"] or row["ipv6"] or ""
-    bound: dict[str, dict[str, tuple[str, int]]] = {}
-    for row in records(publications):
-        if row["live"] and row["host_port"] is not None:
-            port = f"{row['container_port']}/{row['protocol']}"
-            bound.setdefault(row["container"], {}).setdefault(port, (row["host_ip"], row["host_port"]))
-    for row in records(containers):
-        ports = row["network_ports"]
+    labelled = labels.grouped(ContainerLabel.container)
+    attached = container_networks.grouped(ContainerNetwork.container)
+    published = publications.grouped(Publication.container)
+    for container in containers:
+        bindings = _bindings(published.get(container.name, ()))
+        ports = container.network_ports
         if ports is None:
-            ports = sorted({*(row["exposed_ports"] or ()), *bound.get(row["name"], {})})
-        yield Container(
-            row["name"],
-            row["id"] or row["name"],
-            row["state"] or "",
-            row["health_reported"] or row["health"],
-            row["network_mode"] or "",
-            named.get(row["name"], {}),
-            attached.get(row["name"], {}),
+            ports = tuple(sorted({*(container.exposed_ports or ()), *bindings}))
+        yield Provided(
+            container.name,
+            container.id or container.name,
+            container.state or "",
+            container.health_reported or container.health,
+            container.network_mode or "",
+            {label.label: _value(label) for label in labelled.get(container.name, ())},
+            {end.network: end.ipv4 or end.ipv6 or "" for end in attached.get(container.name, ())},
             ports,
-            bound.get(row["name"], {}),
+            bindings,
         )
 
 
-def _after_merge(decision: Decision, merged: Merged) -> Decision:
-    """The decision, seen after names that several containers declare were dropped."""
-    built = decision.built
-    if decision.outcome != "routed" or built is None or not built.routers:
-        return decision
-    conflicts = {(one.kind, one.name): one for one in merged.conflicts}
-    lost = [conflicts["router", name] for name in built.routers if ("router", name) in conflicts]
-    if len(lost) == len(built.routers):
-        return Decision(decision.container, "dropped", lost[0].said, built)
-    return decision
+def _bindings(publications: Iterable[Publication]) -> dict[str, tuple[str, int]]:
+    """The address and port of the machine by port of the container, « 80/tcp »; the first of several."""
+    bindings: dict[str, tuple[str, int]] = {}
+    for publication in publications:
+        if publication.live and publication.host_port is not None:
+            port = f"{publication.container_port}/{publication.protocol}"
+            bindings.setdefault(port, (publication.host_ip, publication.host_port))
+    return bindings
+
+
+def _value(label: ContainerLabel) -> str | None:
+    """The value of a label. Two values that a secret was taken out of are told apart, to be compared."""
+    return f"{label.value}{MARK}{label.variant}" if label.variant else label.value
 
 
 @table(
@@ -161,47 +156,41 @@ class DockerDecision(Row):
 
 @view(DockerDecision)
 def docker_decisions(
-    containers: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    labels: pd.DataFrame,
-    publications: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    networks: pd.DataFrame | None = None,
-    traefik: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    container_networks: Rows[ContainerNetwork],
+    labels: Rows[ContainerLabel],
+    publications: Rows[Publication],
+    traefik_static: Rows[StaticOption],
+    networks: Rows[Network] | None = None,
+    traefik: Rows[Traefik] | None = None,
+) -> Iterator[DockerDecision]:
     """One row per container."""
-    found = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik)
-    if not found.used:
-        off = Said("provider", "Traefik n’utilise pas le fournisseur Docker.")
-        for row in records(containers):
-            yield _decision(Decision(row["name"], "filtered", off), {})
-    conflicts = {one.name: one for one in found.merged.conflicts if one.kind == "router"}
-    for decision in found.decisions:
+    prediction = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik)
+    if not prediction.used:
+        off = Why("provider", "Traefik n’utilise pas le fournisseur Docker.")
+        for container in containers:
+            yield _decision(Decision(container.name, "filtered", off), {})
+    conflicts = {conflict.name: conflict for conflict in prediction.merged.conflicts if conflict.kind == "router"}
+    for decision in prediction.decisions:
         yield _decision(decision, conflicts)
 
 
-def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Conflict]) -> Record:
-    built = decision.built
-    routers = list(built.routers) if built else []
-    lost = {
-        f"{name}@docker": said
-        for (_, name), said in [
-            *(built.lost.items() if built else ()),
-            *((key, conflicts[key].said) for key in routers if key in conflicts),
-        ]
-    }
-    return {
-        "container": decision.container,
-        "decision": decision.outcome,
-        "step": decision.said.step,
-        "reason": unmarked(decision.said.reason),
-        "log": unmarked(decision.said.log) or None,
-        "level": decision.said.level or None,
-        "routers": sorted(f"{key[1]}@docker" for key in routers if key not in conflicts),
-        "services": sorted(f"{name}@docker" for _, name in built.services) if built else [],
-        "lost": sorted(lost),
-        "losses": [unmarked(lost[name].reason) for name in sorted(lost)],
-    }
+def _decision(decision: Decision, conflicts: Mapping[tuple[Protocol, str], Conflict]) -> DockerDecision:
+    built = decision.built or Built()
+    reasons = {key: conflicts[key].why for key in built.routers if key in conflicts}
+    lost = {f"{name}@docker": why for (_, name), why in [*built.lost.items(), *reasons.items()]}
+    return DockerDecision(
+        container=decision.container,
+        decision=decision.outcome,
+        step=decision.why.step,
+        reason=unmarked(decision.why.reason),
+        log=unmarked(decision.why.log) or None,
+        level=decision.why.level or None,
+        routers=tuple(sorted(f"{key[1]}@docker" for key in built.routers if key not in conflicts)),
+        services=tuple(sorted(f"{name}@docker" for _, name in built.services)),
+        lost=tuple(sorted(lost)),
+        losses=tuple(unmarked(lost[name].reason) for name in sorted(lost)),
+    )
 
 
 @table(
@@ -222,19 +211,24 @@ class DockerName(Row):
 
 @view(DockerName)
 def docker_names(
-    containers: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    labels: pd.DataFrame,
-    publications: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    networks: pd.DataFrame | None = None,
-    traefik: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    container_networks: Rows[ContainerNetwork],
+    labels: Rows[ContainerLabel],
+    publications: Rows[Publication],
+    traefik_static: Rows[StaticOption],
+    networks: Rows[Network] | None = None,
+    traefik: Rows[Traefik] | None = None,
+) -> Iterator[DockerName]:
     """One row per name that two containers at least give Traefik."""
     merged = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik).merged
-    dropped = {(one.kind, one.name) for one in merged.conflicts}
-    for (kind, (protocol, own)), origins in merged.origins.items():
-        sharing = sorted(set(origins))
+    dropped = {(conflict.kind, conflict.name) for conflict in merged.conflicts}
+    for (kind, name), origins in merged.origins.items():
+        sharing = tuple(sorted(set(origins)))
         if len(sharing) > 1:
-            row = {"kind": kind, "protocol": protocol, "name": f"{own}@docker", "containers": sharing}
-            yield row | {"dropped": (kind, (protocol, own)) in dropped}
+            yield DockerName(
+                kind=kind,
+                protocol=name[0],
+                name=f"{name[1]}@docker",
+                containers=sharing,
+                dropped=(kind, name) in dropped,
+            )

@@ -1,14 +1,12 @@
 """Traefik's effective static options and its entry points, with or without its API."""
 
 import re
-from collections.abc import Iterator, Mapping
-
-import pandas as pd
+from collections.abc import Iterable, Iterator, Mapping
 
 from auditlib.addresses import host_and_port
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
+from auditlib.facts.table import Row, Rows, asdict, flag, integer, several, table, text, view
+from auditlib.facts.tables.traefik import StaticOption, TraefikEntrypoint
 from auditlib.traefik.decoding import TRUE
 
 
@@ -43,26 +41,28 @@ class Entrypoint(Row):
 
 @view(Entrypoint)
 def entrypoints(
-    traefik_static: pd.DataFrame | None = None, traefik_entrypoints: pd.DataFrame | None = None
-) -> Iterator[Record]:
+    traefik_static: Rows[StaticOption] | None = None, traefik_entrypoints: Rows[TraefikEntrypoint] | None = None
+) -> Iterator[Entrypoint]:
     """Entry points, from the API when it was read. Raises AbsentTable when neither tells them."""
     static = options(traefik_static) if traefik_static is not None else {}
     if traefik_entrypoints is not None:
-        for row in records(traefik_entrypoints):
-            kept = {name: row[name] for name in Entrypoint.table.names if name in row}
-            yield kept | {"model": _modelled(row["entrypoint"], row, static)}
-        return
-    if traefik_static is None:
+        for point in traefik_entrypoints:
+            shared = {name: value for name, value in asdict(point).items() if name != "address"}
+            model = bool(point.tls or point.middlewares) or _has_model(point.entrypoint, static)
+            yield Entrypoint(**shared, model=model)
+    elif traefik_static is not None:
+        yield from _static(static)
+    else:
         raise AbsentTable("traefik_static", "la configuration statique de Traefik n’a pas été lue")
-    yield from _static(static)
 
 
-def _modelled(name: str, row: Record, static: Mapping[str, str]) -> bool:
+def _has_model(name: str, static: Mapping[str, str]) -> bool:
+    """Whether the static options alone, TLS and middlewares aside, make an entry point change its routers."""
     own = (f"entrypoints.{name}.observability", f"entrypoints.{name}.http.encodedcharacters", "core.defaultrulesyntax")
-    return bool(row["tls"] or row["middlewares"] or any(key.startswith(own) for key in static))
+    return any(key.startswith(own) for key in static)
 
 
-def _static(static: Mapping[str, str]) -> Iterator[Record]:
+def _static(static: Mapping[str, str]) -> Iterator[Entrypoint]:
     """Entry points of the static configuration; without any, one named « http »; `api.insecure` makes its own."""
     addresses = {key.split(".")[1]: "" for key in static if re.match(r"entrypoints\.[^.]+(?:\.|$)", key)}
     addresses |= {
@@ -73,19 +73,8 @@ def _static(static: Mapping[str, str]) -> Iterator[Record]:
         addresses["traefik"] = ":8080"
     marked = {name for name in addresses if true(static.get(f"entrypoints.{name}.asdefault"))}
     for name, address in addresses.items():
-        prefix = f"entrypoints.{name}.http"
-        _, _, protocol = address.partition("/")
-        listed = [value for key, value in static.items() if re.fullmatch(rf"{re.escape(prefix)}\.middlewares.*", key)]
-        row: Record = {
-            "entrypoint": name,
-            "protocol": protocol or "tcp",
-            "port": host_and_port(address)[1],
-            "default": name in marked if marked else name != "traefik",
-            "tls": any(key == f"{prefix}.tls" or key.startswith(f"{prefix}.tls.") for key in static),
-            "redirect_to": static.get(f"{prefix}.redirections.entrypoint.to") or None,
-            "middlewares": [one.strip() for value in listed for one in value.split(",") if one.strip()],
-        }
-        yield row | _handling(f"entrypoints.{name}", static) | {"model": _modelled(name, row, static)}
+        default = name in marked if marked else name != "traefik"
+        yield _point(name, address, static, default=default)
 
 
 _ENCODED = {
@@ -99,20 +88,36 @@ _ENCODED = {
 }
 
 
-def _handling(prefix: str, static: Mapping[str, str]) -> Record:
-    """How an entry point handles requests before any rule; unknown: as its version does."""
-    sanitizes = static.get(f"{prefix}.http.sanitizepath")
-    allowed = f"{prefix}.http.encodedcharacters"
-    said = any(key.startswith(allowed) for key in static)
-    refused = [code for word, code in _ENCODED.items() if not true(static.get(f"{allowed}.allowencoded{word}"))]
-    forwarded = f"{prefix}.forwardedheaders"
-    trusted = [one.strip() for one in static.get(f"{forwarded}.trustedips", "").split(",") if one.strip()]
-    return {
-        "sanitizes_path": None if sanitizes is None else true(sanitizes),
-        "refused_characters": refused if said else None,
-        "encodes_semicolons": true(static.get(f"{prefix}.http.encodequerysemicolons")),
-        "trusted": ["0.0.0.0/0", "::/0"] if true(static.get(f"{forwarded}.insecure")) else trusted,
-    }
+def _point(name: str, address: str, static: Mapping[str, str], *, default: bool) -> Entrypoint:
+    """One entry point of the static configuration. How it handles requests, unknown: as its version does."""
+    http = f"entrypoints.{name}.http"
+    forwarded = f"entrypoints.{name}.forwardedheaders"
+    tls = any(key == f"{http}.tls" or key.startswith(f"{http}.tls.") for key in static)
+    lists = [value for key, value in static.items() if key.startswith(f"{http}.middlewares")]
+    middlewares = tuple(middleware for value in lists for middleware in _list(value))
+    sanitizes = static.get(f"{http}.sanitizepath")
+    allowed = f"{http}.encodedcharacters"
+    refused = tuple(code for word, code in _ENCODED.items() if not true(static.get(f"{allowed}.allowencoded{word}")))
+    insecure = true(static.get(f"{forwarded}.insecure"))
+    return Entrypoint(
+        entrypoint=name,
+        protocol=address.partition("/")[2] or "tcp",
+        port=host_and_port(address)[1],
+        default=default,
+        tls=tls,
+        redirect_to=static.get(f"{http}.redirections.entrypoint.to") or None,
+        middlewares=middlewares,
+        sanitizes_path=None if sanitizes is None else true(sanitizes),
+        refused_characters=refused if any(key.startswith(allowed) for key in static) else None,
+        encodes_semicolons=true(static.get(f"{http}.encodequerysemicolons")),
+        trusted=("0.0.0.0/0", "::/0") if insecure else _list(static.get(f"{forwarded}.trustedips", "")),
+        model=bool(tls or middlewares) or _has_model(name, static),
+    )
+
+
+def _list(value: str) -> tuple[str, ...]:
+    """The items of a comma-separated option."""
+    return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
 def true(value: str | None) -> bool:
@@ -120,9 +125,9 @@ def true(value: str | None) -> bool:
     return value in TRUE
 
 
-def options(traefik_static: pd.DataFrame) -> dict[str, str]:
+def options(traefik_static: Iterable[StaticOption]) -> dict[str, str]:
     """The effective static options. Raises AbsentTable when they are not known."""
-    rows = records(traefik_static)
-    if any(row["effective"] is None for row in rows):
+    rows = list(traefik_static)
+    if any(option.effective is None for option in rows):
         raise AbsentTable("traefik_static", "la configuration statique en vigueur n’est pas connue avec certitude")
-    return {row["key"]: row["value"] or "" for row in rows if row["effective"]}
+    return {option.key: option.value or "" for option in rows if option.effective}

@@ -7,19 +7,28 @@ stands where Traefik's API does not answer, and is compared with it where it doe
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
-from auditlib.facts.tables.traefik import LOADED
+from auditlib.facts.table import Row, Rows, asdict, flag, several, table, text, view
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
+from auditlib.facts.tables.traefik import (
+    LOADED,
+    StaticOption,
+    Traefik,
+    TraefikMiddleware,
+    TraefikRouter,
+    TraefikServer,
+    TraefikService,
+)
+from auditlib.facts.tables.traefik_files import FileMiddleware, FileRouter, FileServer, FileService, TraefikFile
 from auditlib.traefik.decoding import HIDDEN, json_name, quoted, unmarked
 from auditlib.traefik.merge import Merged
 from auditlib.traefik.routers import Router
-from auditlib.traefik.statuses import Asked, Known, qualified, states
+from auditlib.traefik.statuses import Linked, References, qualified, states
 from auditlib.traefik.versions import features
-from auditlib.views.decisions import Prediction, predict
+from auditlib.views.decisions import predict
+from auditlib.views.entrypoints import Entrypoint
 
 
 @table(
@@ -28,22 +37,12 @@ from auditlib.views.decisions import Prediction, predict
     "Les routeurs que Traefik doit avoir chargés, selon les étiquettes et les fichiers.",
     key=("protocol", "router"),
 )
-class PredictedRouter(Row):
+class PredictedRouter(TraefikRouter):
     """A router that Traefik must have loaded."""
 
-    router: str = text("Routeur")
-    provider: str | None = text("Fournisseur")
-    protocol: str = text("Protocole", "http, tcp ou udp.")
     rule: str | None = text("Règle", "Inconnue si elle vient d’un gabarit que l’audit n’évalue pas.")
-    rule_syntax: str | None = text("Syntaxe")
-    priority: int | None = integer("Priorité")
     entrypoints: tuple[str, ...] | None = several("Points d’entrée")
-    tls: bool | None = flag("TLS")
-    cert_resolver: str | None = text("Résolveur ACME")
-    tls_options: str | None = text("Options TLS")
     parents: tuple[str, ...] | None = several("Routeurs parents")
-    service: str | None = text("Service")
-    middlewares: tuple[str, ...] | None = several("Middlewares")
     status: str | None = text("État", "Prévu.", words=LOADED)
     errors: tuple[str, ...] | None = several("Erreurs", "Celles que l’API doit dire.")
     containers: tuple[str, ...] | None = several("Conteneurs", "Ceux dont les étiquettes le déclarent.")
@@ -53,16 +52,10 @@ class PredictedRouter(Row):
 @table(
     "predicted_services", "Services prévus", "Les services que Traefik doit avoir chargés.", key=("protocol", "service")
 )
-class PredictedService(Row):
+class PredictedService(TraefikService):
     """A service that Traefik must have loaded."""
 
-    service: str = text("Service")
-    provider: str | None = text("Fournisseur")
-    protocol: str = text("Protocole")
-    type: str | None = text("Type")
-    health_check: bool | None = flag("Contrôle de santé")
     children: tuple[str, ...] | None = several("Services composés")
-    used_by: tuple[str, ...] | None = several("Utilisé par")
     status: str | None = text("État", "Prévu.", words=LOADED)
     errors: tuple[str, ...] | None = several("Erreurs", "Celles que l’API doit dire.")
     containers: tuple[str, ...] | None = several("Conteneurs", "Ceux dont les étiquettes le déclarent.")
@@ -87,171 +80,237 @@ class PredictedServer(Row):
     status: str | None = text("État", "Inconnu : seul Traefik le sait.")
 
 
+# Of the API, or predicted.
+Server = TraefikServer | PredictedServer
+
+
 @table(
     "predicted_middlewares",
     "Middlewares prévus",
     "Les middlewares que Traefik doit avoir chargés.",
     key=("protocol", "middleware"),
 )
-class PredictedMiddleware(Row):
+class PredictedMiddleware(TraefikMiddleware):
     """A middleware that Traefik must have loaded."""
 
-    middleware: str = text("Middleware")
-    provider: str | None = text("Fournisseur")
-    protocol: str = text("Protocole")
-    type: str | None = text("Type")
     chain: tuple[str, ...] | None = several("Chaîne")
-    used_by: tuple[str, ...] | None = several("Utilisé par")
     status: str | None = text("État", "Prévu.", words=LOADED)
     errors: tuple[str, ...] | None = several("Erreurs", "Celles que l’API doit dire.")
     containers: tuple[str, ...] | None = several("Conteneurs", "Ceux dont les étiquettes le déclarent.")
     file: str | None = text("Fichier", "Celui qui le déclare.")
 
 
+Key = tuple[str, str]  # protocol and full name
+
+
 @dataclass
 class _Loaded:
-    """All that Traefik must have, before it checks references: rows by protocol and qualified name."""
+    """What Traefik must have, by protocol and full name."""
 
-    routers: dict[tuple[str, str], Record]
-    services: dict[tuple[str, str], Record]
-    servers: list[Record]
-    middlewares: dict[tuple[str, str], Record]
-
-
-def _loaded(found: Prediction, files: Mapping[str, pd.DataFrame | None]) -> _Loaded:
-    loaded = _Loaded({}, {}, [], {})
-    _from_labels(loaded, found.merged)
-    if files["traefik_files"] is not None:
-        _from_files(loaded, {name: records(frame) for name, frame in files.items() if frame is not None})
-    return loaded
+    routers: dict[Key, PredictedRouter] = field(default_factory=dict)
+    services: dict[Key, PredictedService] = field(default_factory=dict)
+    servers: list[PredictedServer] = field(default_factory=list)
+    middlewares: dict[Key, PredictedMiddleware] = field(default_factory=dict)
 
 
-def _from_labels(loaded: _Loaded, merged: Merged) -> None:
+class _Files(NamedTuple):
+    """The tables of the file provider. None: not read."""
+
+    files: Rows[TraefikFile] | None
+    routers: Rows[FileRouter] | None
+    services: Rows[FileService] | None
+    servers: Rows[FileServer] | None
+    middlewares: Rows[FileMiddleware] | None
+
+
+def _add_labels(loaded: _Loaded, merged: Merged) -> None:
+    """Add what labels declare, with references as they are written."""
     for (protocol, own), marked in merged.routers.items():
-        name, tree = _qualified(own, "docker"), unmarked(marked)
-        loaded.routers[protocol, name] = {
-            "protocol": protocol,
-            "router": name,
-            "rule": tree.get("Rule"),
-            "rule_syntax": tree.get("RuleSyntax"),
-            "priority": tree.get("Priority"),
-            "entrypoints": list(tree.get("EntryPoints") or []),
-            "tls": "TLS" in tree,
-            "cert_resolver": (tree.get("TLS") or {}).get("CertResolver"),
-            "tls_options": (tree.get("TLS") or {}).get("Options"),
-            "parents": [],
-            "service": tree.get("Service") or None,
-            "middlewares": tree.get("Middlewares") or [],
-            "containers": sorted(set(merged.origins["router", (protocol, own)])),
-        }
+        tree = unmarked(marked)
+        tls = tree.get("TLS") or {}
+        loaded.routers[protocol, f"{own}@docker"] = PredictedRouter(
+            protocol=protocol,
+            router=f"{own}@docker",
+            rule=tree.get("Rule"),
+            rule_syntax=tree.get("RuleSyntax"),
+            priority=tree.get("Priority"),
+            entrypoints=tuple(tree.get("EntryPoints") or ()),
+            tls="TLS" in tree,
+            cert_resolver=tls.get("CertResolver"),
+            tls_options=tls.get("Options"),
+            parents=(),
+            service=tree.get("Service"),
+            middlewares=tuple(tree.get("Middlewares") or ()),
+            containers=tuple(sorted(set(merged.origins["router", (protocol, own)]))),
+        )
     for (protocol, own), tree in merged.services.items():
-        name = _qualified(own, "docker")
-        loaded.services[protocol, name] = {
-            "protocol": protocol,
-            "service": name,
-            "type": "loadBalancer",
-            "health_check": "HealthCheck" in (tree.get("LoadBalancer") or {}),
-            "children": [],
-            "containers": sorted(set(merged.origins["service", (protocol, own)])),
-        }
-        for server in merged.servers[protocol, own]:
-            loaded.servers += [
-                {
-                    "protocol": protocol,
-                    "service": name,
-                    "url": unmarked(url),
-                    "container": server.container,
-                    "network": network,
-                    "certain": len(set(server.urls)) == 1,
-                }
-                for url, network in zip(server.urls, server.networks, strict=True)
-            ]
+        loaded.services[protocol, f"{own}@docker"] = PredictedService(
+            protocol=protocol,
+            service=f"{own}@docker",
+            type="loadBalancer",
+            health_check="HealthCheck" in (tree.get("LoadBalancer") or {}),
+            containers=tuple(sorted(set(merged.origins["service", (protocol, own)]))),
+        )
+        loaded.servers += [
+            PredictedServer(
+                protocol=protocol,
+                service=f"{own}@docker",
+                url=unmarked(url),
+                container=server.container,
+                network=network,
+                certain=len(set(server.urls)) == 1,
+            )
+            for server in merged.servers[protocol, own]
+            for url, network in zip(server.urls, server.networks, strict=True)
+        ]
     for (protocol, own), marked in merged.middlewares.items():
         tree = unmarked(marked)
-        loaded.middlewares[protocol, _qualified(own, "docker")] = {
-            "protocol": protocol,
-            "middleware": _qualified(own, "docker"),
-            "type": next((json_name(key) for key in tree), None),
-            "chain": (tree.get("Chain") or {}).get("Middlewares") or [],
-            "containers": sorted(set(merged.origins["middleware", (protocol, own)])),
-        }
+        loaded.middlewares[protocol, f"{own}@docker"] = PredictedMiddleware(
+            protocol=protocol,
+            middleware=f"{own}@docker",
+            type=next((json_name(key) for key in tree), None),
+            chain=tuple((tree.get("Chain") or {}).get("Middlewares") or ()),
+            containers=tuple(sorted(set(merged.origins["middleware", (protocol, own)]))),
+        )
 
 
-def _from_files(loaded: _Loaded, files: Mapping[str, list[Record]]) -> None:
+def _add_files(loaded: _Loaded, tables: _Files) -> None:
     """Add what the files declare: nothing at all when one of them is broken, since Traefik then takes none."""
-    if any(row["status"] == "broken" for row in files["traefik_files"]):
+    if tables.files is None or any(file.status == "broken" for file in tables.files):
         return
-    for kind, target in (
-        ("router", loaded.routers),
-        ("service", loaded.services),
-        ("middleware", loaded.middlewares),
-    ):
-        for row in files.get(f"traefik_file_{kind}s", ()):
-            if row["effective"]:
-                name = _qualified(row[kind], "file")
-                kept = {key: value for key, value in row.items() if key not in ("path", "effective")}
-                target[row["protocol"], name] = {**kept, kind: name, "file": row["path"]}
-    for row in files.get("traefik_file_servers", ()):
-        name = _qualified(row["service"], "file")
-        if loaded.services.get((row["protocol"], name), {}).get("file") == row["path"]:
-            loaded.servers.append({"protocol": row["protocol"], "service": name, "url": row["url"], "certain": True})
+    routers = [PredictedRouter(**_declared(row, "router")) for row in tables.routers or () if row.effective]
+    services = [PredictedService(**_declared(row, "service")) for row in tables.services or () if row.effective]
+    middlewares = [
+        PredictedMiddleware(**_declared(row, "middleware")) for row in tables.middlewares or () if row.effective
+    ]
+    loaded.routers |= {(router.protocol, router.router): router for router in routers}
+    loaded.services |= {(service.protocol, service.service): service for service in services}
+    loaded.middlewares |= {(middleware.protocol, middleware.middleware): middleware for middleware in middlewares}
+    # Of two files that declare a service, the servers are those of the one that counts.
+    effective = {(service.file, service.protocol, service.service) for service in services}
+    for row in tables.servers or ():
+        server = PredictedServer(protocol=row.protocol, service=f"{row.service}@file", url=row.url, certain=True)
+        if (row.path, server.protocol, server.service) in effective:
+            loaded.servers.append(server)
 
 
-def _qualified(own: str, provider: str) -> str:
-    return f"{own}@{provider}"
+def _declared(row: FileRouter | FileService | FileMiddleware, kind: str) -> dict[str, Any]:
+    """The columns of an object of a file, with its full name."""
+    columns = {name: value for name, value in asdict(row).items() if name not in ("path", "effective")}
+    return {**columns, kind: f"{columns[kind]}@file", "file": row.path}
 
 
-def _finish(loaded: _Loaded, points: list[Record], found: Prediction, *, files_known: bool) -> None:
+def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: tuple[int, int, int], *, files_known: bool) -> None:
     """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object."""
-    split: dict[tuple[str, str], Record] = {}
-    named: set[tuple[str, str]] = set()
-    copies: dict[tuple[str, str], list[str]] = {}
-    for (protocol, own), one in loaded.routers.items():
-        for name, row in _modelled(own, _defaults(one, points), points):
-            split[protocol, name] = row
-            named |= {(protocol, name)} if one["entrypoints"] else set()
-            copies.setdefault((protocol, own), []).append(name)
-    loaded.routers = split
-    v2 = found.settings.version < (3, 0, 0)
-    for (_, name), row in loaded.routers.items():
-        row["provider"] = name.rpartition("@")[2]
-        row["service"] = qualified(row["service"], name) if row["service"] else None
-        row["middlewares"] = [qualified(one, name) for one in row["middlewares"]]
-        # A child of a router that was split is a child of all its parts.
-        parents = [qualified(one, name) for one in row["parents"]]
-        row["parents"] = [copy for one in parents for copy in copies.get((row["protocol"], one), [one])]
-        own_options = row["tls_options"] not in (None, "default")
-        row["tls_options"] = qualified(row["tls_options"], name) if own_options else "default" if row["tls"] else None
-        row["rule_syntax"] = row["rule_syntax"] or ("v2" if v2 else None)
-        # The length of a rule is not known when a secret was taken out of it.
-        whole = row["rule"] and HIDDEN not in row["rule"]
-        if not row["priority"] and not v2 and whole and row["protocol"] != "udp":
-            row["priority"] = rule_length(row["rule"], row["protocol"])
-    for references, objects in (("children", loaded.services), ("chain", loaded.middlewares)):
-        for (_, name), row in objects.items():
-            row |= {"provider": name.rpartition("@")[2], "status": "enabled", "errors": [], "used_by": []}
-            row[references] = [qualified(one, name) for one in row[references] or []]
+    parts = {key: [*_modelled(_on_points(row, points), points)] for key, row in loaded.routers.items()}
+    copies = {key: [router.router for router in routers] for key, routers in parts.items()}
+    named = {(key[0], name) for key, names in copies.items() if loaded.routers[key].entrypoints for name in names}
+    loaded.routers = {
+        (router.protocol, router.router): _complete(router, copies, v2=version < (3, 0, 0))
+        for routers in parts.values()
+        for router in routers
+    }
     faults = _faults(loaded.servers)
-    what = features(".".join(map(str, found.settings.version)))
-    told = states(
-        [_asked(row, named=key in named) for key, row in loaded.routers.items()],
-        {one["entrypoint"] for one in points},
-        _known(loaded, faults, files_known=files_known),
-        what,
+    judged = states(
+        [_linked(router, named=key in named) for key, router in loaded.routers.items()],
+        {point.entrypoint for point in points},
+        _references(loaded, faults, files_known=files_known),
+        features(".".join(map(str, version))),
     )
-    for ((protocol, name), row), state in zip(loaded.routers.items(), told, strict=True):
-        row |= {"status": state.status, "errors": state.errors}
-        for one in dict.fromkeys(row["middlewares"]):
-            _use(loaded.middlewares.get((protocol, one)), name)
-        service = loaded.services.get((protocol, row["service"] or ""))
-        _use(service, name)
-        if service is not None and protocol == "http" and (fault := faults.get(service["service"])):
-            service |= {"status": "disabled", "errors": [fault]}
+    for (key, router), state in zip(loaded.routers.items(), judged, strict=True):
+        loaded.routers[key] = replace(router, status=state.status, errors=state.errors)
+    _use(loaded, faults)
 
 
-def _use(used: Record | None, name: str) -> None:
-    if used is not None:
-        used["used_by"] = [*used["used_by"], name]
+def _use(loaded: _Loaded, faults: Mapping[str, str]) -> None:
+    """Say which routers use each service and middleware, and which services cannot be built."""
+    services: dict[Key, list[str]] = {}
+    middlewares: dict[Key, list[str]] = {}
+    for router in loaded.routers.values():
+        services.setdefault((router.protocol, router.service or ""), []).append(router.router)
+        for name in dict.fromkeys(router.middlewares or ()):
+            middlewares.setdefault((router.protocol, name), []).append(router.router)
+    for key, service in loaded.services.items():
+        users = tuple(services.get(key, ()))
+        # Traefik builds a service for the routers that use it.
+        fault = faults.get(service.service) if users and service.protocol == "http" else None
+        loaded.services[key] = replace(
+            service,
+            provider=_provider(service.service),
+            children=_qualified(service.children, service.service),
+            used_by=users,
+            status="disabled" if fault else "enabled",
+            errors=(fault,) if fault else (),
+        )
+    for key, middleware in loaded.middlewares.items():
+        loaded.middlewares[key] = replace(
+            middleware,
+            provider=_provider(middleware.middleware),
+            chain=_qualified(middleware.chain, middleware.middleware),
+            used_by=tuple(middlewares.get(key, ())),
+            status="enabled",
+            errors=(),
+        )
+
+
+def _provider(name: str) -> str:
+    return name.rpartition("@")[2]
+
+
+def _qualified(references: Iterable[str] | None, owner: str) -> tuple[str, ...]:
+    return tuple(qualified(reference, owner) for reference in references or ())
+
+
+def _on_points(router: PredictedRouter, points: Rows[Entrypoint]) -> PredictedRouter:
+    """The router, on the default entry points when it names none (a child and an udp router get none)."""
+    if router.entrypoints or router.parents or router.protocol == "udp":
+        return router
+    names = sorted(point.entrypoint for point in points if point.default and point.protocol != "udp")
+    return replace(router, entrypoints=tuple(names))
+
+
+def _modelled(router: PredictedRouter, points: Rows[Entrypoint]) -> Iterator[PredictedRouter]:
+    """The router as the entry points' own options split it (`pkg/server/aggregator.go`, applyModel)."""
+    models = {point.entrypoint: point for point in points if point.model}
+    names = router.entrypoints or ()
+    if router.protocol != "http" or router.parents or models.keys().isdisjoint(names):
+        yield router
+        return
+    if plain := tuple(name for name in names if name not in models):
+        yield replace(router, entrypoints=plain)
+    for name in names:
+        if name in models:
+            model = models[name]
+            yield replace(
+                router,
+                router=f"{name}-{router.router}" if len(names) > 1 else router.router,
+                entrypoints=(name,),
+                middlewares=(*(model.middlewares or ()), *(router.middlewares or ())),
+                tls=bool(router.tls or model.tls),
+            )
+
+
+def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: bool) -> PredictedRouter:
+    """The router with full names and what it gets by default. `copies`: the parts that each router was split into."""
+    name, protocol, priority = router.router, router.protocol, router.priority
+    # A child of a router that was split is a child of all its parts.
+    parents = [copy for parent in _qualified(router.parents, name) for copy in copies.get((protocol, parent), [parent])]
+    options = "default" if router.tls else None
+    if router.tls_options not in (None, "default"):
+        options = qualified(router.tls_options, name)
+    # The length of a rule is not known when a secret was taken out of it.
+    if not priority and not v2 and router.rule and HIDDEN not in router.rule and protocol != "udp":
+        priority = rule_length(router.rule, protocol)
+    return replace(
+        router,
+        provider=_provider(name),
+        service=qualified(router.service, name) if router.service else None,
+        middlewares=_qualified(router.middlewares, name),
+        parents=tuple(parents),
+        tls_options=options,
+        rule_syntax=router.rule_syntax or ("v2" if v2 else None),
+        priority=priority,
+    )
 
 
 def rule_length(rule: str, protocol: str) -> int:
@@ -261,36 +320,10 @@ def rule_length(rule: str, protocol: str) -> int:
     return len(rule.encode("utf-8", "surrogatepass"))
 
 
-def _defaults(row: Record, points: list[Record]) -> Record:
-    """The router, on the default entry points when it names none (a child and an udp router get none)."""
-    if row["entrypoints"] or row["parents"] or row["protocol"] == "udp":
-        return row
-    named = sorted(point["entrypoint"] for point in points if point["default"] and point["protocol"] != "udp")
-    return {**row, "entrypoints": named}
-
-
-def _modelled(own: str, row: Record, points: list[Record]) -> Iterator[tuple[str, Record]]:
-    """The router as the entry points' own options split it (`pkg/server/aggregator.go`, applyModel)."""
-    models = {point["entrypoint"]: point for point in points if point["model"]}
-    if row["protocol"] != "http" or row["parents"] or not any(one in models for one in row["entrypoints"]):
-        yield own, dict(row)
-        return
-    plain = [one for one in row["entrypoints"] if one not in models]
-    if plain:
-        yield own, {**row, "entrypoints": plain}
-    for entrypoint in row["entrypoints"]:
-        if entrypoint in models:
-            model = models[entrypoint]
-            name = f"{entrypoint}-{own}" if len(row["entrypoints"]) > 1 else own
-            added = [*(model["middlewares"] or ()), *row["middlewares"]]
-            tls = row["tls"] or bool(model["tls"])
-            yield name, {**row, "router": name, "entrypoints": [entrypoint], "middlewares": added, "tls": tls}
-
-
-def _known(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> dict[str, Known]:
+def _references(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> dict[str, References]:
     """What the routers of each protocol may refer to."""
     return {
-        protocol: Known(
+        protocol: References(
             {name for kind, name in loaded.services if kind == protocol},
             {name for kind, name in loaded.middlewares if kind == protocol},
             providers={"docker", "file"} if files_known else {"docker"},
@@ -300,71 +333,67 @@ def _known(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> 
     }
 
 
-def _asked(row: Record, *, named: bool) -> Asked:
+def _linked(row: PredictedRouter, *, named: bool) -> Linked:
     router = Router(
-        row["router"],
-        row["rule"] or "",
-        tuple(row["entrypoints"]),
-        row["tls"],
-        row["priority"],
-        row["rule_syntax"],
-        tuple(row["parents"]),
-        row["tls_options"] or "default",
-        row["protocol"],
+        row.router,
+        row.rule or "",
+        row.entrypoints or (),
+        bool(row.tls),
+        row.priority,
+        row.rule_syntax,
+        row.parents or (),
+        row.tls_options or "default",
+        row.protocol,
     )
-    whole = row["rule"] is not None and HIDDEN not in row["rule"]
-    return Asked(router, row["service"], row["middlewares"], named=named, whole=whole)
+    whole = row.rule is not None and HIDDEN not in row.rule
+    return Linked(router, row.service, row.middlewares or (), named=named, whole=whole)
 
 
-def _faults(servers: Iterable[Record]) -> dict[str, str]:
+def _faults(servers: Iterable[PredictedServer]) -> dict[str, str]:
     """What Go's url.Parse refuses in the addresses of HTTP services, by service."""
-    found: dict[str, str] = {}
-    for row in servers:
-        url = row["url"] if row["protocol"] == "http" else ""
+    faults: dict[str, str] = {}
+    for server in servers:
+        url = server.url if server.protocol == "http" else ""
         place = re.match(r"[\w+.-]+://(?:\[[^\]]*\]|[^/:]*)(:[^/]*)?", url)
         if place and place[1] and not re.fullmatch(r":\d*", place[1], re.ASCII):
-            said = f"parse {quoted(url)}: invalid port {quoted(place[1])} after host"
-            found.setdefault(row["service"], f"error parsing server URL {url}: {said}")
-    return found
+            error = f"parse {quoted(url)}: invalid port {quoted(place[1])} after host"
+            faults.setdefault(server.service, f"error parsing server URL {url}: {error}")
+    return faults
 
 
 def _all(
-    containers: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    labels: pd.DataFrame,
-    publications: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    entrypoints: pd.DataFrame,
-    networks: pd.DataFrame | None = None,
-    traefik: pd.DataFrame | None = None,
-    traefik_files: pd.DataFrame | None = None,
-    traefik_file_routers: pd.DataFrame | None = None,
-    traefik_file_services: pd.DataFrame | None = None,
-    traefik_file_servers: pd.DataFrame | None = None,
-    traefik_file_middlewares: pd.DataFrame | None = None,
+    containers: Rows[Container],
+    container_networks: Rows[ContainerNetwork],
+    labels: Rows[ContainerLabel],
+    publications: Rows[Publication],
+    traefik_static: Rows[StaticOption],
+    entrypoints: Rows[Entrypoint],
+    networks: Rows[Network] | None = None,
+    traefik: Rows[Traefik] | None = None,
+    traefik_files: Rows[TraefikFile] | None = None,
+    traefik_file_routers: Rows[FileRouter] | None = None,
+    traefik_file_services: Rows[FileService] | None = None,
+    traefik_file_servers: Rows[FileServer] | None = None,
+    traefik_file_middlewares: Rows[FileMiddleware] | None = None,
 ) -> _Loaded:
     """All that Traefik must have loaded."""
-    found = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik)
-    files = {
-        "traefik_files": traefik_files,
-        "traefik_file_routers": traefik_file_routers,
-        "traefik_file_services": traefik_file_services,
-        "traefik_file_servers": traefik_file_servers,
-        "traefik_file_middlewares": traefik_file_middlewares,
-    }
-    loaded = _loaded(found, files)
-    states = {row["status"] for row in records(traefik_files)} if traefik_files is not None else {"unreadable"}
+    prediction = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik)
+    loaded = _Loaded()
+    _add_labels(loaded, prediction.merged)
+    tables = (traefik_file_routers, traefik_file_services, traefik_file_servers, traefik_file_middlewares)
+    _add_files(loaded, _Files(traefik_files, *tables))
+    statuses = {"unreadable"} if traefik_files is None else {file.status for file in traefik_files}
     # A broken file leaves nothing of the provider: that is known too.
-    known = not found.files or "broken" in states or states <= {"read"}
-    _finish(loaded, records(entrypoints), found, files_known=known)
+    known = not prediction.files or "broken" in statuses or statuses <= {"read"}
+    _finish(loaded, entrypoints, prediction.settings.version, files_known=known)
     return loaded
 
 
-def _part(pick: Callable[[_Loaded], Iterable[Record]]) -> Callable[..., Iterable[Record]]:
+def _part(pick: Callable[[_Loaded], Iterable[Row]]) -> Callable[..., Iterable[Row]]:
     """A view's function, which asks for the tables that `_all` does."""
 
     @functools.wraps(_all)
-    def compute(**tables: pd.DataFrame) -> Iterable[Record]:
+    def compute(**tables: Any) -> Iterable[Row]:
         return pick(_all(**tables))
 
     return compute

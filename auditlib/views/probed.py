@@ -1,18 +1,27 @@
 """How each probe should have travelled: the router that must win it, and the first broken hop of its way."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, flag, prose, several, table, text, view
-from auditlib.facts.tables import TABLES
-from auditlib.traefik.rules import RuleError, Syntax, parse, places
-from auditlib.views.hops import Known, Trace
-from auditlib.views.trace import RequestError, trace
+from auditlib.facts.table import Row, Rows, flag, prose, several, table, text, view
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
+from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.traefik import (
+    StaticOption,
+    Traefik,
+    TraefikEntrypoint,
+    TraefikMiddleware,
+    TraefikRouter,
+    TraefikServer,
+    TraefikService,
+)
+from auditlib.facts.tables.traefik_files import FileMiddleware, FileRouter, FileServer, FileService, TraefikFile
+from auditlib.facts.tables.web import HttpProbe
+from auditlib.views.known import Known
+from auditlib.views.routes import places_of
+from auditlib.views.walk import RequestError, Trace, trace
 
 
 @table(
@@ -49,101 +58,78 @@ _NO_TIME = dt.datetime.fromtimestamp(0, dt.UTC)
 
 @view(ProbeWalk)
 def probe_walks(
-    http_probes: pd.DataFrame,
-    containers: pd.DataFrame | None = None,
-    container_networks: pd.DataFrame | None = None,
-    container_listeners: pd.DataFrame | None = None,
-    labels: pd.DataFrame | None = None,
-    networks: pd.DataFrame | None = None,
-    publications: pd.DataFrame | None = None,
-    listeners: pd.DataFrame | None = None,
-    traefik: pd.DataFrame | None = None,
-    traefik_static: pd.DataFrame | None = None,
-    traefik_entrypoints: pd.DataFrame | None = None,
-    traefik_routers: pd.DataFrame | None = None,
-    traefik_services: pd.DataFrame | None = None,
-    traefik_servers: pd.DataFrame | None = None,
-    traefik_middlewares: pd.DataFrame | None = None,
-    traefik_files: pd.DataFrame | None = None,
-    traefik_file_routers: pd.DataFrame | None = None,
-    traefik_file_services: pd.DataFrame | None = None,
-    traefik_file_servers: pd.DataFrame | None = None,
-    traefik_file_middlewares: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    http_probes: Rows[HttpProbe],
+    containers: Rows[Container] | None = None,
+    container_networks: Rows[ContainerNetwork] | None = None,
+    container_listeners: Rows[ContainerListener] | None = None,
+    labels: Rows[ContainerLabel] | None = None,
+    networks: Rows[Network] | None = None,
+    publications: Rows[Publication] | None = None,
+    listeners: Rows[Listener] | None = None,
+    traefik: Rows[Traefik] | None = None,
+    traefik_static: Rows[StaticOption] | None = None,
+    traefik_entrypoints: Rows[TraefikEntrypoint] | None = None,
+    traefik_routers: Rows[TraefikRouter] | None = None,
+    traefik_services: Rows[TraefikService] | None = None,
+    traefik_servers: Rows[TraefikServer] | None = None,
+    traefik_middlewares: Rows[TraefikMiddleware] | None = None,
+    traefik_files: Rows[TraefikFile] | None = None,
+    traefik_file_routers: Rows[FileRouter] | None = None,
+    traefik_file_services: Rows[FileService] | None = None,
+    traefik_file_servers: Rows[FileServer] | None = None,
+    traefik_file_middlewares: Rows[FileMiddleware] | None = None,
+) -> Iterator[ProbeWalk]:
     """One row for each probe whose address can be asked at all."""
-    given: Mapping[str, Any] = {
-        "containers": containers,
-        "container_networks": container_networks,
-        "container_listeners": container_listeners,
-        "labels": labels,
-        "networks": networks,
-        "publications": publications,
-        "listeners": listeners,
-        "traefik": traefik,
-        "traefik_static": traefik_static,
-        "traefik_entrypoints": traefik_entrypoints,
-        "traefik_routers": traefik_routers,
-        "traefik_services": traefik_services,
-        "traefik_servers": traefik_servers,
-        "traefik_middlewares": traefik_middlewares,
-        "traefik_files": traefik_files,
-        "traefik_file_routers": traefik_file_routers,
-        "traefik_file_services": traefik_file_services,
-        "traefik_file_servers": traefik_file_servers,
-        "traefik_file_middlewares": traefik_file_middlewares,
-    }
-    known = Known(
-        Snapshot(
-            "", _NO_TIME, {name: TABLES[name].rows(records(rows)) for name, rows in given.items() if rows is not None}
-        )
-    )
-    rules = {row["router"]: row for row in known.traefik("routers") or []}
-    for probe in records(http_probes):
+    # All that a walk reads, the probes themselves aside.
+    tables = {name: rows for name, rows in locals().items() if rows is not None and name != "http_probes"}
+    known = Known(Snapshot("", _NO_TIME, tables))
+    for probe in http_probes:
         try:
-            walked = trace(known, probe["url"])
+            walk = trace(known, probe.url)
         except RequestError:
             continue
-        same = walked.entrypoint == probe["entrypoint"]
-        stop = next((hop for hop in walked.hops if hop.state == "broken"), None) if same else None
-        yield {
-            "url": probe["url"],
-            "entrypoint": probe["entrypoint"],
-            "routers": (walked.router, *walked.ties) if same and walked.router else (),
-            "certain": same and _certain(walked, rules, probe),
-            "service": walked.service,
-            "server": walked.server,
-            "container": walked.container,
-            "stop": stop and stop.hop,
-            "stop_name": (stop and stop.name) or None,
-            "reason": stop and stop.reason,
-            "faults": tuple(dict.fromkeys(" ".join(fault) for fault in walked.faults)) if same else (),
-        }
+        yield _walked(known, probe, walk)
 
 
-def _certain(walked: Trace, rules: Mapping[str, Record], probe: Record) -> bool:
+def _walked(known: Known, probe: HttpProbe, walk: Trace) -> ProbeWalk:
+    same = walk.entrypoint == probe.entrypoint
+    stop = next((hop for hop in walk.hops if hop.state == "broken"), None) if same else None
+    return ProbeWalk(
+        url=probe.url,
+        entrypoint=probe.entrypoint,
+        routers=(walk.router, *walk.ties) if same and walk.router else (),
+        certain=same and _certain(known, probe, walk),
+        service=walk.service,
+        server=walk.server,
+        container=walk.container,
+        stop=stop.hop if stop else None,
+        stop_name=(stop.name or None) if stop else None,
+        reason=stop.reason if stop else None,
+        faults=tuple(dict.fromkeys(" ".join(fault) for fault in walk.faults)) if same else (),
+    )
+
+
+def _certain(known: Known, probe: HttpProbe, walk: Trace) -> bool:
     """Whether no router that is tried before the winner, and may answer to this probe, has a rule of unsure effect."""
-    for candidate in walked.candidates:
-        row = rules.get(candidate.router)
-        rule = (row or {}).get("rule") or ""
-        if row and any(word in rule.lower() for word in _UNSURE) and _concerns(row, probe):
+    routers = {router.router: router for router in known.routers or ()}
+    for candidate in walk.candidates:
+        router = routers.get(candidate.router)
+        rule = ((router and router.rule) or "").lower()
+        if router and any(word in rule for word in _UNSURE) and _concerns(router, probe):
             return False
-        if candidate.router == walked.router:
+        if candidate.router == walk.router:
             break
     return True
 
 
-def _concerns(router: Record, probe: Record) -> bool:
-    syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
-    try:
-        found = places(parse(router["rule"] or "", syntax))
-    except RuleError:
-        return True
+def _concerns(router: TraefikRouter, probe: HttpProbe) -> bool:
+    """Whether a router may be asked what a probe asks, by domain and path."""
     return any(
-        (_pattern(place.domain) or place.domain == probe["domain"])
-        and (_pattern(place.path) or str(probe["path"] or "/").startswith(str(place.path)))
-        for place in found
+        (_is_pattern(place.domain) or place.domain == probe.domain)
+        and (_is_pattern(place.path) or (probe.path or "/").startswith(place.path or ""))
+        for place in places_of(router)
     )
 
 
-def _pattern(place: str | None) -> bool:
+def _is_pattern(place: str | None) -> bool:
     return place is None or place.startswith(("~", "*"))

@@ -1,16 +1,14 @@
 """Traefik's Docker provider, as far as it designates containers and networks (`pkg/provider/docker/config.go`)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, flag, several, table, text, view
-from auditlib.facts.tables.docker import Container
+from auditlib.facts.table import Row, Rows, flag, several, table, text, view
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork
 from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikServer
 from auditlib.software import is_traefik, is_up
 from auditlib.traefik.decoding import TRUE
+from auditlib.views.entrypoints import options
 
 
 @table(
@@ -29,54 +27,56 @@ class Proxy(Row):
     designated: str | None = text("Réseau désigné", "providers.docker.network ; inconnu si l’option n’est pas donnée.")
     exposed_by_default: bool | None = flag("Exposés par défaut")
 
+    @property
+    def apart(self) -> bool:
+        """Whether its network is not the machine's, so that its loopback is its own."""
+        return bool(self.container) and self.network_mode != "host"
+
 
 @view(Proxy)
 def proxy(
-    containers: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    traefik_static: pd.DataFrame,
-    traefik: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    container_networks: Rows[ContainerNetwork],
+    traefik_static: Rows[StaticOption],
+    traefik: Rows[Traefik] | None = None,
+) -> Iterator[Proxy]:
     """The Traefik container and its provider's options.
 
     Raises AbsentTable when the options in force are not known: a default would then be a guess.
     """
-    static = records(traefik_static)
-    if any(row["effective"] is None for row in static):
-        raise AbsentTable("traefik_static", "la configuration statique en vigueur n’est pas connue avec certitude")
-    options = {row["key"]: row["value"] for row in static if row["effective"]}
-    names = [
-        row["container"] for row in [*(records(traefik) if traefik is not None else []), *static] if row["container"]
-    ]
-    name = names[0] if names else None
-    bearer = _network_bearer(name, records(containers))
-    yield {
-        "container": name,
-        "network_container": bearer.get("name"),
-        "network_mode": bearer.get("network_mode"),
-        "networks": [row["network"] for row in records(container_networks) if row["container"] == bearer.get("name")],
-        "designated": options.get("providers.docker.network") or None,
-        "exposed_by_default": options.get("providers.docker.exposedbydefault", "true") in TRUE,
-    }
+    static = options(traefik_static)
+    name = next((row.container for row in (*(traefik or ()), *traefik_static) if row.container), None)
+    bearer = _network_bearer(name, containers)
+    attached = container_networks.grouped(ContainerNetwork.container).get(bearer.name, ()) if bearer else ()
+    yield Proxy(
+        container=name,
+        network_container=bearer.name if bearer else None,
+        network_mode=bearer.network_mode if bearer else None,
+        networks=tuple(attachment.network for attachment in attached),
+        designated=static.get("providers.docker.network") or None,
+        exposed_by_default=static.get("providers.docker.exposedbydefault", "true") in TRUE,
+    )
 
 
 def traefiks(
     containers: Iterable[Container], container_listeners: Iterable[ContainerListener] | None = None
 ) -> set[str]:
     """The containers that are Traefik, by their images or by what listens in a network that is theirs alone."""
-    heard: dict[str | None, set[str]] = {}
+    processes: dict[str | None, set[str]] = {}
     for listener in container_listeners or ():
-        heard.setdefault(listener.container, set()).add(listener.process or "")
-    return {one.name for one in containers if is_traefik(one.image, heard.get(one.name, ()))}
+        processes.setdefault(listener.container, set()).add(listener.process or "")
+    return {
+        container.name for container in containers if is_traefik(container.image, processes.get(container.name, ()))
+    }
 
 
-def _network_bearer(name: str | None, containers: list[Record]) -> Record:
+def _network_bearer(name: str | None, containers: Rows[Container]) -> Container | None:
     """The container whose networks and publications `name` uses: itself, or the one whose network it joined."""
-    container: Record = next((row for row in containers if row["name"] == name), {})
-    mode, _, joined = (container.get("network_mode") or "").partition(":")
+    container = containers.by(Container.name).get(name or "")
+    mode, _, joined = ((container and container.network_mode) or "").partition(":")
     if mode != "container":
         return container
-    return next((row for row in containers if joined in (row["id"], row["name"])), {})
+    return next((other for other in containers if joined in (other.id, other.name)), None)
 
 
 @table(
@@ -94,36 +94,34 @@ class RoutedContainer(Row):
 
 @view(RoutedContainer)
 def routed(
-    containers: pd.DataFrame, labels: pd.DataFrame, proxy: pd.DataFrame, traefik_servers: pd.DataFrame | None = None
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    labels: Rows[ContainerLabel],
+    proxy: Rows[Proxy],
+    traefik_servers: Rows[TraefikServer] | None = None,
+) -> Iterator[RoutedContainer]:
     """Containers behind a server of Traefik's API, and those whose labels ask for a route.
 
     With `exposedByDefault`, any container with a port may get a default route: then only the API, or labels of its
     own, tell that it does.
     """
-    settings = records(proxy)[0]
-    wanted: dict[str, dict[str, str | None]] = {}
-    for row in records(labels):
-        wanted.setdefault(row["container"], {})[row["label"].lower()] = row["value"]
-    served: dict[str, list[Record]] = {}
-    for row in records(traefik_servers) if traefik_servers is not None else []:
-        if row["container"]:
-            served.setdefault(row["container"], []).append(row)
-    for container in records(containers):
-        name = container["name"]
-        own, servers = wanted.get(name, {}), served.get(name, [])
-        asks = is_up(container["state"]) and _asks(own, default=settings["exposed_by_default"])
-        if name != settings["container"] and (servers or asks):
-            yield {
-                "container": name,
-                "network_label": own.get("traefik.docker.network"),
-                "services": sorted({row["service"] for row in servers}),
-                "reached": sorted({row["network"] for row in servers if row["network"]}),
-                "docker": asks or any(row["service"].endswith("@docker") for row in servers),
-            }
+    traefik = proxy[0]
+    labelled = labels.grouped(ContainerLabel.container)
+    served = traefik_servers.grouped(TraefikServer.container) if traefik_servers is not None else {}
+    for container in containers:
+        own = {label.label.lower(): label.value for label in labelled.get(container.name, ())}
+        servers = served.get(container.name, ())
+        asks = is_up(container.state) and _asks(own, default=bool(traefik.exposed_by_default))
+        if container.name != traefik.container and (servers or asks):
+            yield RoutedContainer(
+                container=container.name,
+                network_label=own.get("traefik.docker.network"),
+                services=tuple(sorted({server.service for server in servers})),
+                reached=tuple(sorted({server.network for server in servers if server.network})),
+                docker=asks or any(server.service.endswith("@docker") for server in servers),
+            )
 
 
-def _asks(labels: dict[str, str | None], *, default: bool) -> bool:
+def _asks(labels: Mapping[str, str | None], *, default: bool) -> bool:
     """Whether labels ask for a route: enabled, by a label or by default with labels of a router or a service."""
     enable = labels.get("traefik.enable")
     if enable is not None:

@@ -1,17 +1,19 @@
 """Where each domain leads: domain → router → service → server → container, as Traefik's API holds it."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import NamedTuple
 
 from auditlib.addresses import host_and_port, is_loopback, parsed
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
-from auditlib.facts.tables.traefik import LOADED
+from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
+from auditlib.facts.tables.docker import Network
+from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.traefik import LOADED, TraefikRouter, TraefikServer, TraefikService
 from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
+from auditlib.views.predicted import PredictedRouter, PredictedServer, PredictedService, Server
+from auditlib.views.proxy import Proxy
 
 # Names by which a container reaches the machine it runs on.
 _HOST_NAMES = {"host.docker.internal", "host.containers.internal", "gateway.docker.internal"}
@@ -53,7 +55,7 @@ class Machine:
 
     names: frozenset[str]
     loopback: str  # what a loopback address of a server means: « machine », « Traefik » or « autre »
-    listeners: dict[int, str] | None
+    listeners: Mapping[int, str] | None
 
     def kind(self, host: str) -> str:
         """What a host of a server is: « machine », « Traefik » or « autre »."""
@@ -62,101 +64,137 @@ class Machine:
         return "machine" if host in self.names else "autre"
 
 
+class Target(NamedTuple):
+    """Who is behind a server: a container, what listens on the machine, or a host; None: nothing, or it is not known.
+
+    `kind` is conteneur, machine, Traefik, autre, or aucune without a server; `port` the one that is called.
+    """
+
+    name: str | None
+    kind: str
+    port: int | None = None
+
+
 @view(Route)
 def routes(
-    traefik_routers: pd.DataFrame | None = None,
-    traefik_services: pd.DataFrame | None = None,
-    traefik_servers: pd.DataFrame | None = None,
-    predicted_routers: pd.DataFrame | None = None,
-    predicted_services: pd.DataFrame | None = None,
-    predicted_servers: pd.DataFrame | None = None,
-    networks: pd.DataFrame | None = None,
-    listeners: pd.DataFrame | None = None,
-    proxy: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    traefik_routers: Rows[TraefikRouter] | None = None,
+    traefik_services: Rows[TraefikService] | None = None,
+    traefik_servers: Rows[TraefikServer] | None = None,
+    predicted_routers: Rows[PredictedRouter] | None = None,
+    predicted_services: Rows[PredictedService] | None = None,
+    predicted_servers: Rows[PredictedServer] | None = None,
+    networks: Rows[Network] | None = None,
+    listeners: Rows[Listener] | None = None,
+    proxy: Rows[Proxy] | None = None,
+) -> Iterator[Route]:
     """One row per domain, path, router and server: as the API tells them, else as Traefik must have loaded them."""
-    if traefik_routers is None or traefik_services is None or traefik_servers is None:
-        traefik_routers, traefik_services, traefik_servers = predicted_routers, predicted_services, predicted_servers
-    if traefik_routers is None or traefik_services is None or traefik_servers is None:
+    live = None not in (traefik_routers, traefik_services, traefik_servers)
+    routers = traefik_routers if live else predicted_routers
+    services = traefik_services if live else predicted_services
+    servers: Rows[Server] | None = traefik_servers if live else predicted_servers
+    if routers is None or services is None or servers is None:
         raise AbsentTable("traefik_routers", "ni l’API de Traefik ni sa configuration n’ont été lues")
-    servers: dict[tuple[str, str], list[Record]] = {}
-    for row in records(traefik_servers):
-        servers.setdefault((row["protocol"], row["service"]), []).append(row)
-    services = {(row["protocol"], row["service"]): row for row in records(traefik_services)}
+    served: dict[tuple[str, str], list[Server]] = {}
+    for server in servers:
+        served.setdefault((server.protocol, server.service), []).append(server)
+    by_name = {(service.protocol, service.service): service for service in services}
     machine = machine_of(networks, listeners, proxy)
-    for router in records(traefik_routers):
-        targets = [
-            target_of(server, machine)
-            for service in leaves(router["service"], router["protocol"], services)
-            for server in servers.get((router["protocol"], service), [])
-        ] or [_serverless(router)]
-        kept = ("protocol", "router", "rule", "priority", "entrypoints", "tls", "cert_resolver", "middlewares")
-        told = {name: router[name] for name in (*kept, "service", "status", "errors")}
-        for place in _places(router):
-            yield from ({**told, "domain": place.domain, "path": place.path, **target} for target in targets)
+    for router in routers:
+        below = leaves(router.service, router.protocol, by_name)
+        reached = [server for leaf in below for server in served.get((router.protocol, leaf), ())]
+        targets = [(server, target_of(server, machine)) for server in reached]
+        for place in places_of(router):
+            if not targets:
+                yield _route(place, router, None, _without_server(router))
+            for server, target in targets:
+                yield _route(place, router, server, target)
 
 
-def machine_of(networks: pd.DataFrame | None, listeners: pd.DataFrame | None, proxy: pd.DataFrame | None) -> Machine:
-    """What tells that a server is this machine."""
-    names = (
-        {gateway for row in records(networks) for gateway in row["gateways"] or ()} if networks is not None else set()
+def _route(place: Place, router: TraefikRouter, server: Server | None, target: Target) -> Route:
+    return Route(
+        domain=place.domain,
+        path=place.path,
+        protocol=router.protocol,
+        router=router.router,
+        rule=router.rule,
+        priority=router.priority,
+        entrypoints=router.entrypoints,
+        tls=router.tls,
+        cert_resolver=router.cert_resolver,
+        middlewares=router.middlewares,
+        service=router.service,
+        server=server.url if server else None,
+        target=target.name,
+        kind=target.kind,
+        container=server.container if server else None,
+        network=server.network if server else None,
+        port=target.port,
+        status=router.status,
+        errors=router.errors,
     )
+
+
+def machine_of(
+    networks: Iterable[Network] | None, listeners: Iterable[Listener] | None, proxy: Iterable[Proxy] | None
+) -> Machine:
+    """What tells that a server is this machine."""
+    gateways = {gateway for network in networks or () for gateway in network.gateways or ()}
     loopback = "autre"
-    if proxy is not None:
-        traefik = records(proxy)[0]
-        # A container's loopback is its own, unless it shares the machine's network.
-        loopback = "Traefik" if traefik["container"] and traefik["network_mode"] != "host" else "machine"
-    held = None
+    for traefik in proxy or ():
+        loopback = "Traefik" if traefik.apart else "machine"
+    holders = None
     if listeners is not None:
-        tcp = [row for row in records(listeners) if row["protocol"] == "tcp"]
-        held = {row["port"]: row["container"] or row["unit"] or row["process"] or "inconnu" for row in tcp}
-    return Machine(frozenset(names | _HOST_NAMES), loopback, held)
+        tcp = (listener for listener in listeners if listener.protocol == "tcp")
+        holders = {socket.port: socket.container or socket.unit or socket.process or "inconnu" for socket in tcp}
+    return Machine(frozenset(gateways | _HOST_NAMES), loopback, holders)
 
 
-def leaves(service: str | None, protocol: str, services: dict[tuple[str, str], Record]) -> Iterator[str]:
+def leaves(service: str | None, protocol: str, services: Mapping[tuple[str, str], TraefikService]) -> Iterator[str]:
     """The services that hold servers under this one: itself, or the members of a weighted, mirrored or failover one."""
     waiting, seen = [service], set()
     while waiting:
         name = waiting.pop(0)
-        known = services.get((protocol, name or ""))
+        found = services.get((protocol, name or ""))
         # A loop between services is Traefik's to report.
-        if known is None or name in seen:
+        if found is None or name in seen:
             continue
         seen.add(name)
-        if not known["children"]:
-            yield known["service"]
-        waiting += known["children"] or ()
+        if not found.children:
+            yield found.service
+        waiting += found.children or ()
 
 
-def _serverless(router: Record) -> Record:
-    internal = str(router["service"] or "").endswith("@internal")
-    return {"server": None, "target": "Traefik" if internal else None, "kind": "Traefik" if internal else "aucune"}
+def _without_server(router: TraefikRouter) -> Target:
+    internal = (router.service or "").endswith("@internal")
+    return Target("Traefik", "Traefik") if internal else Target(None, "aucune")
 
 
-def _places(router: Record) -> list[Place]:
+def syntax_of(protocol: str, rule_syntax: str | None) -> Syntax:
+    """The syntax of a router's rule."""
+    return "tcp" if protocol == "tcp" else "v2" if rule_syntax == "v2" else "v3"
+
+
+def places_of(router: TraefikRouter) -> list[Place]:
     """Where the router answers; one unnamed place when its rule names none, or cannot be read."""
-    syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
     try:
-        return places(parse(router["rule"] or "", "tcp" if router["protocol"] == "tcp" else syntax))
+        return places(parse(router.rule or "", syntax_of(router.protocol, router.rule_syntax)))
     except RuleError:
         return [Place(None, None)]
 
 
-def target_of(server: Record, machine: Machine) -> Record:
-    """Who is behind a server: `target` and its `kind`, container, network and port."""
-    url = server["url"]
-    host, port = host_and_port(url)
-    row = {"server": url, "container": server["container"], "network": server["network"], "port": port}
-    if server["container"]:
-        return {**row, "target": server["container"], "kind": "conteneur"}
+def target_of(server: Server, machine: Machine) -> Target:
+    """Who is behind a server."""
+    host, port = host_and_port(server.url)
+    if server.container:
+        return Target(server.container, "conteneur", port)
     kind = machine.kind(host)
     if kind != "machine":
-        return {**row, "target": host, "kind": kind}
+        return Target(host, kind, port)
     # Unknown: nothing listens there, or what listens was not read.
-    return {**row, "target": machine.listeners.get(port or 0) if machine.listeners else None, "kind": kind}
+    return Target(machine.listeners.get(port or 0) if machine.listeners else None, kind, port)
 
 
-def network_of_address(host: str, networks: Iterable[Record]) -> str | None:
+def network_of_address(host: str, networks: Iterable[Network]) -> str | None:
     """The Docker network whose addresses hold a host, if it is an address of one.
 
     Of the drivers other than bridge, other machines hold addresses too.
@@ -164,6 +202,6 @@ def network_of_address(host: str, networks: Iterable[Record]) -> str | None:
     address = parsed(host)
     if address is None:
         return None
-    bridges = [row for row in networks if row["driver"] == "bridge"]
-    held = ((subnet, row["name"]) for row in bridges for subnet in row["subnets"] or ())
-    return next((name for subnet, name in held if address in ipaddress.ip_network(subnet, strict=False)), None)
+    bridges = [network for network in networks if network.driver == "bridge"]
+    subnets = ((subnet, network.name) for network in bridges for subnet in network.subnets or ())
+    return next((name for subnet, name in subnets if address in ipaddress.ip_network(subnet, strict=False)), None)

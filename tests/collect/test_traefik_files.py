@@ -14,7 +14,7 @@ from auditlib.collect.source import Unreadable, interpret
 from auditlib.collect.traefik_files import fetch, rows
 from auditlib.parameters import Parameters
 from auditlib.traefik.fields import LATEST, Version
-from auditlib.traefik.files import FileError, read
+from auditlib.traefik.files import FileError, decode_file
 from tests.conftest import payload
 from tests.testbed.canaries import CANARIES
 
@@ -110,41 +110,45 @@ def test_the_value_of_an_error_is_not_told() -> None:
 )
 def test_what_traefik_refuses(text: str, error: str, line: int) -> None:
     with pytest.raises(FileError) as raised:
-        read("a.yml", text, LATEST)
+        decode_file("a.yml", text, LATEST)
     assert (str(raised.value), raised.value.line) == (error, line)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "foo: 1\n", "http:\n", "null\n", "http: ~\ntls: ~\n"])
 def test_what_declares_nothing_is_no_fault(text: str) -> None:
-    assert read("a.yml", text, LATEST).tree == {}
+    assert decode_file("a.yml", text, LATEST).tree == {}
 
 
 def test_yaml_as_go_reads_it() -> None:
     base = "base: &base {service: s}\nhttp:\n  routers:\n    a:\n      <<: *base\n"
     text = base + "      rule: x\n      tls: {}\n      priority: 5\n"
-    assert read("a.yml", text, LATEST).tree["HTTP"]["Routers"]["a"] == {
+    assert decode_file("a.yml", text, LATEST).tree["HTTP"]["Routers"]["a"] == {
         "Service": "s",
         "Rule": "x",
         "TLS": {},
         "Priority": 5,
     }
-    without = read("a.yml", "http:\n  routers:\n    a:\n      rule: on\n      tls:\n", LATEST)
+    without = decode_file("a.yml", "http:\n  routers:\n    a:\n      rule: on\n      tls:\n", LATEST)
     assert without.tree["HTTP"]["Routers"]["a"] == {"Rule": "on"}
 
 
 def test_toml() -> None:
     text = '[http.routers.a]\nrule = "x"\nentryPoints = ["web"]\n[http.routers.a.tls]\n'
-    assert read("a.toml", text, LATEST).tree["HTTP"]["Routers"]["a"] == {"Rule": "x", "EntryPoints": ["web"], "TLS": {}}
+    assert decode_file("a.toml", text, LATEST).tree["HTTP"]["Routers"]["a"] == {
+        "Rule": "x",
+        "EntryPoints": ["web"],
+        "TLS": {},
+    }
     with pytest.raises(FileError) as raised:
-        read("a.toml", "[http\n", LATEST)
+        decode_file("a.toml", "[http\n", LATEST)
     assert (str(raised.value), raised.value.line) == ("TOML mal formé", 1)
 
 
 def test_fields_come_with_their_versions() -> None:
     text = "http:\n  routers:\n    a:\n      rule: x\n      parentRefs: [b]\n"
-    assert read("a.yml", text, LATEST).tree["HTTP"]["Routers"]["a"]["ParentRefs"] == ["b"]
+    assert decode_file("a.yml", text, LATEST).tree["HTTP"]["Routers"]["a"]["ParentRefs"] == ["b"]
     with pytest.raises(FileError, match="node: parentRefs"):
-        read("a.yml", text, Version(3, 5, 6))
+        decode_file("a.yml", text, Version(3, 5, 6))
 
 
 # How files are found

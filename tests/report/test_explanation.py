@@ -216,6 +216,17 @@ def test_a_tie_is_no_certainty() -> None:
     assert found.verdict == "unknown"
 
 
+def test_a_tcp_router_is_told_from_the_http_router_of_its_name() -> None:
+    labels = [
+        label("app", "traefik.http.routers.app.rule", "Host(`app.fr`)"),
+        label("app", "traefik.tcp.routers.app.rule", "HostSNI(`*`)"),
+        label("app", "traefik.tcp.services.app.loadbalancer.server.port", "8000"),
+    ]
+    found = auditlib.explain(server(labels=labels), "http://app.fr/")
+    assert (found.router, found.server) == ("app@docker", "10.0.0.3:8000")
+    assert found.hops[2]["reason"].startswith("Ce routeur TCP prend toute la connexion avant HTTP. Règle HostSNI(`*`)")
+
+
 def test_a_file_that_is_broken() -> None:
     files = [{"container": "traefik", "path": "/d/a.yml", "position": 0, "status": "broken", "line": 3, "error": "x"}]
     routers = [{"path": "/d/b.yml", "protocol": "http", "router": "file", "rule": "Host(`b.fr`)", "effective": True}]

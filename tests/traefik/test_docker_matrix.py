@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from auditlib import views  # noqa: F401 - imported for the views it registers
 from auditlib.collect import containers
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.views.decisions import DockerDecision
+from auditlib.views.predicted import PredictedMiddleware, PredictedRouter, PredictedServer, PredictedService
 from tests.conftest import PAYLOADS, snapshot_of
 
 MATRIX = json.loads((PAYLOADS / "docker_matrix.json").read_text("utf-8"))
@@ -49,9 +49,8 @@ def raw(version: str, kind: str) -> dict[tuple[str, str], dict[str, Any]]:
     return {key: one for key, one in found.items() if key[1].endswith("@docker")}
 
 
-def predicted(version: str, kind: str) -> dict[tuple[str, str], dict[str, Any]]:
-    rows = records(getattr(facts(version), f"predicted_{kind}"))
-    return {(row["protocol"], row[kind.removesuffix("s")]): row for row in rows}
+def decisions(version: str) -> dict[str, DockerDecision]:
+    return {decision.container: decision for decision in facts(version).rows(DockerDecision)}
 
 
 def logged(version: str) -> list[tuple[str, str]]:
@@ -62,68 +61,72 @@ def logged(version: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("kind", ["routers", "services", "middlewares"])
-def test_the_names_are_those_that_traefik_gave(version: str, kind: str) -> None:
-    assert set(predicted(version, kind)) == set(raw(version, kind))
+def test_the_names_are_those_that_traefik_gave(version: str) -> None:
+    routers, services = facts(version).rows(PredictedRouter), facts(version).rows(PredictedService)
+    middlewares = facts(version).rows(PredictedMiddleware)
+    assert {(row.protocol, row.router) for row in routers} == set(raw(version, "routers"))
+    assert {(row.protocol, row.service) for row in services} == set(raw(version, "services"))
+    assert {(row.protocol, row.middleware) for row in middlewares} == set(raw(version, "middlewares"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_routers_are_those_that_traefik_made(version: str) -> None:
-    made = predicted(version, "routers")
-    for key, one in raw(version, "routers").items():
-        row = made[key]
-        assert (row["rule"], row["priority"]) == (one["rule"], one["priority"])
-        assert row["service"] == f"{one['service']}@docker"
-        assert list(row["entrypoints"]) == one["using"]
-        assert row["tls"] == ("tls" in one)
-        assert row["cert_resolver"] == one.get("tls", {}).get("certResolver")
-        assert list(row["middlewares"]) == one.get("middlewares", [])
-        assert (row["status"], list(row["errors"])) == (one["status"], one.get("error", []))
+    predicted = {(router.protocol, router.router): router for router in facts(version).rows(PredictedRouter)}
+    for key, made in raw(version, "routers").items():
+        router = predicted[key]
+        assert (router.rule, router.priority) == (made["rule"], made["priority"])
+        assert router.service == f"{made['service']}@docker"
+        assert list(router.entrypoints or ()) == made["using"]
+        assert router.tls == ("tls" in made)
+        assert router.cert_resolver == made.get("tls", {}).get("certResolver")
+        assert list(router.middlewares or ()) == made.get("middlewares", [])
+        assert (router.status, list(router.errors or ())) == (made["status"], made.get("error", []))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_services_are_those_that_traefik_made(version: str) -> None:
-    made = predicted(version, "services")
-    for key, one in raw(version, "services").items():
-        assert (made[key]["status"], list(made[key]["errors"])) == (one["status"], one.get("error", []))
-        assert sorted(made[key]["used_by"]) == sorted(one.get("usedBy", []))
+    predicted = {(service.protocol, service.service): service for service in facts(version).rows(PredictedService)}
+    for key, made in raw(version, "services").items():
+        service = predicted[key]
+        assert (service.status, list(service.errors or ())) == (made["status"], made.get("error", []))
+        assert sorted(service.used_by or ()) == sorted(made.get("usedBy", []))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_server_is_one_of_the_possible_ones(version: str) -> None:
-    rows = records(facts(version).predicted_servers)
-    for key, one in raw(version, "services").items():
-        mine = [row for row in rows if (row["protocol"], row["service"]) == key]
-        real = {server.get("url") or server["address"] for server in one["loadBalancer"].get("servers", [])}
-        assert real <= {row["url"] for row in mine}
-        assert {row["url"] for row in mine if row["certain"]} <= real
-        assert len({row["container"] for row in mine}) == len(real)
-    doubtful = {row["service"] for row in rows if not row["certain"]}
+    rows = facts(version).rows(PredictedServer)
+    for key, made in raw(version, "services").items():
+        possible = [row for row in rows if (row.protocol, row.service) == key]
+        real = {server.get("url") or server["address"] for server in made["loadBalancer"].get("servers", [])}
+        assert real <= {row.url for row in possible}
+        assert {row.url for row in possible if row.certain} <= real
+        assert len({row.container for row in possible}) == len(real)
+    doubtful = {row.service for row in rows if not row.certain}
     assert doubtful == {"t04nolabel2nets@docker", "t04badnet@docker"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_decisions_say_what_traefik_logged(version: str) -> None:
-    rows = records(facts(version).docker_decisions)
+    rows = decisions(version).values()
     assert len(rows) == 62
-    said = {(row["level"], row["log"]) for row in rows if row["log"] and row["step"] not in ("conflict", "services")}
+    predicted = {(row.level, row.log) for row in rows if row.log and row.step not in ("conflict", "services")}
     real = {line for line in logged(version) if "multiple times" not in line[1] and "Services" not in line[1]}
-    assert said == {line for line in real if "too many services" not in line[1]}
+    assert predicted == {line for line in real if "too many services" not in line[1]}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_names_declared_twice_are_dropped_with_the_words_of_the_version(version: str) -> None:
-    rows = {row["container"]: row for row in records(facts(version).docker_decisions)}
+    rows = decisions(version)
     real = [text for _, text in logged(version) if "multiple times" in text]
-    assert {rows[name]["log"] for name in ("t16a", "t16b", "t16c", "t16d")} <= set(real)
-    assert {rows[name]["step"] for name in ("t16a", "t16d")} == {"conflict"}
-    assert rows["t16a"]["lost"] == ("dup@docker",)
-    assert "t16a, t16b" in rows["t16a"]["reason"]
+    assert {rows[name].log for name in ("t16a", "t16b", "t16c", "t16d")} <= set(real)
+    assert {rows[name].step for name in ("t16a", "t16d")} == {"conflict"}
+    assert rows["t16a"].lost == ("dup@docker",)
+    assert "t16a, t16b" in (rows["t16a"].reason or "")
 
 
 def test_each_step_filters_what_it_must() -> None:
-    rows = records(facts("3.7.15").docker_decisions)
-    assert Counter(row["step"] for row in rows if row["decision"] != "routed") == {
+    rows = decisions("3.7.15").values()
+    assert Counter(row.step for row in rows if row.decision != "routed") == {
         "options": 3,
         "disabled": 2,
         "stopped": 3,
@@ -139,9 +142,7 @@ def test_each_step_filters_what_it_must() -> None:
 
 
 def test_paused_containers_are_routed_before_3_6_only() -> None:
-    decisions = {
-        version: {row["container"]: row["decision"] for row in records(facts(version).docker_decisions)}
-        for version in VERSIONS
-    }
-    assert [decisions[version]["t12paused"] for version in VERSIONS] == ["routed", "routed", "filtered"]
-    assert [decisions[version]["t12exitedallow"] for version in VERSIONS] == ["filtered", "filtered", "routed"]
+    paused = [decisions(version)["t12paused"].decision for version in VERSIONS]
+    assert paused == ["routed", "routed", "filtered"]
+    allowed = [decisions(version)["t12exitedallow"].decision for version in VERSIONS]
+    assert allowed == ["filtered", "filtered", "routed"]

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib.traefik.decoding import DecodingError
+from auditlib.traefik.decoding import DecodingError, DockerOptions, decode_labels, docker_options
 from auditlib.traefik.fields import LATEST, MINORS, Version, structures, version
-from auditlib.traefik.labels import Options, dynamic, options
 
 V2, V33, V35 = Version(2, 11, 53), Version(3, 3, 7), Version(3, 5, 6)
 ROUTER = "traefik.http.routers.a"
@@ -18,12 +17,12 @@ SERVICE = "traefik.http.services.s.loadbalancer"
 
 def router(**fields: str) -> dict[str, Any]:
     """The decoded router of labels given by their last word."""
-    tree = dynamic({f"{ROUTER}.{name}": value for name, value in fields.items()}, LATEST)
+    tree = decode_labels({f"{ROUTER}.{name}": value for name, value in fields.items()}, LATEST)
     return dict(tree["HTTP"]["Routers"]["a"])
 
 
 def balancer(label: str, value: str, at: Version = LATEST) -> dict[str, Any]:
-    return dict(dynamic({f"{SERVICE}.{label}": value}, at)["HTTP"]["Services"]["s"]["LoadBalancer"])
+    return dict(decode_labels({f"{SERVICE}.{label}": value}, at)["HTTP"]["Services"]["s"]["LoadBalancer"])
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def balancer(label: str, value: str, at: Version = LATEST) -> dict[str, Any]:
 )
 def test_one_wrong_label_is_an_error_in_the_words_of_traefik(label: str, value: str, error: str) -> None:
     with pytest.raises(DecodingError) as raised:
-        dynamic({"traefik.http.routers.good.rule": "x", label: value}, LATEST)
+        decode_labels({"traefik.http.routers.good.rule": "x", label: value}, LATEST)
     assert str(raised.value) == error
 
 
@@ -74,48 +73,48 @@ def test_one_wrong_label_is_an_error_in_the_words_of_traefik(label: str, value: 
     ],
 )
 def test_other_labels_are_silently_ignored(label: str) -> None:
-    assert dynamic({label: "1"}, LATEST) == {"HTTP": {}, "TCP": {}, "UDP": {}}
-    assert options({label: "1"}, LATEST) == Options()
+    assert decode_labels({label: "1"}, LATEST) == {"HTTP": {}, "TCP": {}, "UDP": {}}
+    assert docker_options({label: "1"}, LATEST) == DockerOptions()
 
 
 @pytest.mark.parametrize("value", ["1", "t", "T", "TRUE", "true", "True"])
 def test_true_as_go_reads_it(value: str) -> None:
-    assert options({"traefik.enable": value}, LATEST).enable is True
+    assert docker_options({"traefik.enable": value}, LATEST).enable is True
 
 
 @pytest.mark.parametrize("value", ["0", "f", "F", "FALSE", "false", "False"])
 def test_false_as_go_reads_it(value: str) -> None:
-    assert options({"Traefik.enable".lower(): value}, LATEST).enable is False
+    assert docker_options({"Traefik.enable".lower(): value}, LATEST).enable is False
 
 
 @pytest.mark.parametrize("value", ["yes", "on", "", "tRUE", " true"])
 def test_what_go_reads_as_no_boolean(value: str) -> None:
     with pytest.raises(DecodingError, match="ParseBool"):
-        options({"traefik.enable": value}, LATEST)
+        docker_options({"traefik.enable": value}, LATEST)
 
 
 def test_the_prefix_of_an_option_bites() -> None:
     for label, node in (("traefik.enabled", "enabled"), ("traefik.docker.networks", "networks")):
         with pytest.raises(DecodingError, match=f"field not found, node: {node}"):
-            options({label: "true"}, LATEST)
+            docker_options({label: "true"}, LATEST)
 
 
 def test_an_empty_network_is_one_that_is_said() -> None:
-    assert options({"traefik.docker.network": ""}, LATEST).network == ""
-    assert options({"traefik.enable": "true"}, LATEST).network is None
+    assert docker_options({"traefik.docker.network": ""}, LATEST).network == ""
+    assert docker_options({"traefik.enable": "true"}, LATEST).network is None
 
 
 def test_allow_non_running_comes_with_3_6() -> None:
     label = {"traefik.docker.allownonrunning": "true"}
-    assert options(label, LATEST).allow_non_running
+    assert docker_options(label, LATEST).allow_non_running
     with pytest.raises(DecodingError, match="node: allownonrunning"):
-        options(label, V35)
+        docker_options(label, V35)
 
 
 def test_names_are_one_whatever_their_case_and_the_last_value_wins() -> None:
     labels = {"traefik.http.Routers.App.Rule": "one", "traefik.HTTP.routers.app.rule": "two", f"{ROUTER}.rule": "x"}
     # In the order of bytes, HTTP and Routers come first.
-    assert dynamic(labels, LATEST)["HTTP"]["Routers"] == {"app": {"Rule": "one"}, "a": {"Rule": "x"}}
+    assert decode_labels(labels, LATEST)["HTTP"]["Routers"] == {"app": {"Rule": "one"}, "a": {"Rule": "x"}}
 
 
 @pytest.mark.parametrize(("value", "tls"), [("true", True), ("TRUE", True), ("", True), ("1", False), ("yes", False)])
@@ -125,7 +124,7 @@ def test_only_true_and_nothing_switch_tls_on(value: str, *, tls: bool) -> None:
 
 def test_tls_false_discards_its_resolver() -> None:
     labels = {f"{ROUTER}.tls": "false", f"{ROUTER}.tls.certresolver": "le", f"{ROUTER}.rule": "x"}
-    assert dynamic(labels, LATEST)["HTTP"]["Routers"]["a"] == {"Rule": "x"}
+    assert decode_labels(labels, LATEST)["HTTP"]["Routers"]["a"] == {"Rule": "x"}
 
 
 def test_lists_are_split_and_trimmed() -> None:
@@ -135,7 +134,7 @@ def test_lists_are_split_and_trimmed() -> None:
 
 def test_domains_have_indexes() -> None:
     labels = {f"{ROUTER}.tls.domains[0].main": "a.fr", f"{ROUTER}.tls.domains[0].sans": "b.fr, c.fr"}
-    domains = dynamic(labels, LATEST)["HTTP"]["Routers"]["a"]["TLS"]["Domains"]
+    domains = decode_labels(labels, LATEST)["HTTP"]["Routers"]["a"]["TLS"]["Domains"]
     assert domains == [{"Main": "a.fr", "SANs": ["b.fr", "c.fr"]}]
 
 
@@ -155,7 +154,7 @@ def test_fields_come_with_their_versions() -> None:
         balancer("strategy", "p2c", V33)
     assert balancer("strategy", "p2c")["Strategy"] == "p2c"
     with pytest.raises(DecodingError, match="node: ruleSyntax"):
-        dynamic({f"{ROUTER}.ruleSyntax": "v2"}, V2)
+        decode_labels({f"{ROUTER}.ruleSyntax": "v2"}, V2)
 
 
 def test_what_labels_cannot_say_is_ignored_without_a_word() -> None:
@@ -164,7 +163,9 @@ def test_what_labels_cannot_say_is_ignored_without_a_word() -> None:
 
 def test_a_plugin_may_say_anything() -> None:
     labels = {"traefik.http.middlewares.m.plugin.demo.a.b": "1", "traefik.http.middlewares.m.plugin.demo.c": "2"}
-    assert dynamic(labels, LATEST)["HTTP"]["Middlewares"]["m"] == {"Plugin": {"demo": {"a": {"b": "1"}, "c": "2"}}}
+    assert decode_labels(labels, LATEST)["HTTP"]["Middlewares"]["m"] == {
+        "Plugin": {"demo": {"a": {"b": "1"}, "c": "2"}}
+    }
 
 
 def test_a_removed_value_is_taken_for_a_good_one() -> None:
@@ -199,7 +200,7 @@ def test_versions(text: str | None, expected: tuple[int, int, int] | None) -> No
 @given(st.dictionaries(st.text(string.printable + "é", max_size=40).map("traefik.http.".__add__), st.text(max_size=20)))
 def test_any_labels_are_decoded_or_refused(labels: dict[str, str]) -> None:
     try:
-        dynamic(labels, LATEST)
+        decode_labels(labels, LATEST)
     except DecodingError as error:
         assert str(error)
 
@@ -212,7 +213,7 @@ WORDS = st.sampled_from(
 @given(st.dictionaries(st.lists(WORDS, min_size=1, max_size=6).map(lambda w: ".".join(["traefik", *w])), st.just("1")))
 def test_any_mix_of_known_words_is_decoded_or_refused(labels: dict[str, str]) -> None:
     try:
-        tree = dynamic(labels, LATEST)
+        tree = decode_labels(labels, LATEST)
     except DecodingError:
         return
     assert set(tree) == {"HTTP", "TCP", "UDP"}

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib.facts.snapshot import Snapshot
-from auditlib.traefik.forms import form
-from auditlib.traefik.matchers import compiled, reading
+from auditlib.traefik.matchers import compiled, form, reading
 from auditlib.traefik.muxer import Decision, Muxer
 from auditlib.traefik.requests import Handling, Request, Seen, request, seen
 from auditlib.traefik.routers import EntryPoint, Router
@@ -158,28 +156,6 @@ def test_candidates_come_in_the_order_of_traefik() -> None:
         ("b@f", 12, True),
     ]
     assert muxer.candidates(Request("a.fr", "/%zz"), "web") == []
-
-
-def test_the_muxer_of_the_reference_server(faulty: Snapshot) -> None:
-    muxer = Muxer.of(faulty.traefik, faulty.traefik_entrypoints, faulty.traefik_routers)
-    assert muxer.broken == {}
-    answers = {
-        (url, on): muxer.decide(request(url), on).winners
-        for url, on in [
-            ("https://ai.4lb.ca/api/x", "websecure"),
-            ("https://files.4lb.ca/api/x", "websecure"),
-            ("http://ai.4lb.ca/", "web"),
-            ("http://ai.4lb.ca/.well-known/acme-challenge/x", "web"),
-            ("https://unknown.4lb.ca/", "websecure"),
-        ]
-    }
-    assert [*answers.values()] == [
-        ("ai-api@file",),
-        ("media-api@docker",),
-        ("web-to-websecure@internal",),
-        ("acme-http@internal",),
-        (),
-    ]
 
 
 # Requests

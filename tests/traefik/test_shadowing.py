@@ -5,14 +5,10 @@ from typing import Any
 
 import pytest
 
-from auditlib import views  # noqa: F401 - imported for the views it registers
-from auditlib.facts.snapshot import Snapshot
 from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import Request
 from auditlib.traefik.routers import EntryPoint, Router
 from auditlib.traefik.shadowing import Fate, fates
-from tests.conftest import snapshot_of
-from tests.frames import rows
 
 NEWEST = "3.7.15"
 LONG = "y" * 44
@@ -159,54 +155,6 @@ def test_what_cannot_be_decided_is_said_to_be_unknown() -> None:
     assert _told({"r@f": "PathRegexp(`^/(?:a{900}b){1,1}c\\z`) && PathRegexp(`\\.x$`)"}) == {
         ("r@f", "unknown", None, None)
     }
-
-
-@pytest.mark.parametrize(
-    ("rule", "version", "url"),
-    [
-        ("Host(`a.fr`) && PathPrefix(`/foo bar`)", NEWEST, "http://a.fr/foo%20bar"),
-        ("Host(`a.fr`) && PathPrefix(`/a%2Fb`)", NEWEST, "http://a.fr/a%2Fb"),
-        ("Host(`a.fr`) && PathPrefix(`/a%2Fb`)", "3.0.4", "http://a.fr/a%252Fb"),
-        ("Host(`::1`)", NEWEST, "http://[::1]/"),
-        ("Host(`a.fr`) && PathPrefix(`/é`) && Query(`é`, `a b`)", NEWEST, "http://a.fr/%C3%A9?%C3%A9=a%20b"),
-        ("HostRegexp(`^[a-c]{2}\\.fr$`) && Path(`/x`)", NEWEST, "http://aa.fr/x"),
-    ],
-)
-def test_witnesses_are_written_as_they_are_sent(rule: str, version: str, url: str) -> None:
-    facts = _facts(version, [{"router": "r@f", "rule": rule}])
-    assert rows(facts.shadowing, "verdict", "url") == [("wins", url)]
-
-
-def _facts(version: str, routers: list[dict[str, Any]]) -> Snapshot:
-    common = {"protocol": "http", "status": "enabled", "tls": False, "entrypoints": ["web"], "errors": []}
-    return snapshot_of(
-        traefik=[{"url": "http://t", "version": version}],
-        traefik_entrypoints=[{"entrypoint": "web", "address": ":80", "protocol": "tcp", "port": 80, "default": True}],
-        traefik_routers=[{**common, **router} for router in routers],
-    )
-
-
-def test_the_view_names_the_router_the_other_and_the_request() -> None:
-    facts = _facts(
-        NEWEST, [{"router": "r@f", "rule": API, "priority": 1}, {"router": "all@f", "rule": "PathPrefix(`/`)"}]
-    )
-    columns = ("router", "verdict", "other", "relation", "intended", "priority", "other_priority", "method", "url")
-    assert rows(facts.shadowing, *columns) == [
-        ("all@f", "wins", None, None, True, 15, None, "GET", "http://exemple.invalid/"),
-        ("r@f", "never", "all@f", "wider", False, 1, 15, "GET", "http://a.fr/api"),
-    ]
-
-
-def test_a_tcp_router_that_takes_everything_leaves_nothing() -> None:
-    tcp = {"router": "t@f", "protocol": "tcp", "rule": "HostSNI(`*`)", "priority": -1}
-    facts = _facts(NEWEST, [tcp, {"router": "r@f", "rule": A}])
-    assert rows(facts.shadowing, "router", "verdict", "other", "other_priority") == [("r@f", "never", "t@f", -1)]
-
-
-def test_the_reference_server_has_no_shadow(faulty: Snapshot, healthy: Snapshot) -> None:
-    for facts in (faulty, healthy):
-        assert {*facts.shadowing["verdict"]} == {"wins"}
-        assert len(facts.shadowing) >= 10
 
 
 # Random rules, against every request of a small world

@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib.facts.legacy import records
-from auditlib.traefik.decoding import DecodingError
+from auditlib.facts.tables.docker import ContainerLabel
+from auditlib.traefik.decoding import DecodingError, decode_labels, docker_options
 from auditlib.traefik.fields import LATEST, version
-from auditlib.traefik.labels import dynamic, options
 from auditlib.traefik.spelling import faults
+from auditlib.views.decisions import DockerDecision
 from tests.traefik.test_docker_matrix import VERSIONS, facts
 
 
 @pytest.mark.parametrize("running", VERSIONS)
 def test_every_container_dropped_for_one_label_is_told_and_no_other(running: str) -> None:
     snapshot, labels = facts(running), defaultdict(dict)
-    for row in records(snapshot.labels):
-        labels[row["container"]][row["label"]] = row["value"]
-    steps = {row["container"]: row["step"] for row in records(snapshot.docker_decisions)}
+    for label in snapshot.rows(ContainerLabel):
+        labels[label.container][label.label] = label.value
+    steps = {decision.container: decision.step for decision in snapshot.rows(DockerDecision)}
     told = {name for name, own in labels.items() if any(one.drops for one in faults(own, version(running) or LATEST))}
     # Of one that does not run, an old Traefik says nothing.
     told -= {name for name, step in steps.items() if step == "stopped"}
@@ -47,8 +47,8 @@ def test_what_is_proposed_for_a_label_that_drops_is_taken(labels: dict[str, str 
         if fault.drops and fault.proposal:
             name, _, value = fault.proposal.partition("=")
             text = value or (labels[fault.label] if labels[fault.label] is not None else "[secret retiré]")
-            read = options if name.startswith(("traefik.enable", "traefik.docker.")) else dynamic
+            decode = docker_options if name.startswith(("traefik.enable", "traefik.docker.")) else decode_labels
             try:
-                read({name: text or ""}, LATEST)
+                decode({name: text or ""}, LATEST)
             except DecodingError as error:
                 pytest.fail(f"{fault} : {error}")
