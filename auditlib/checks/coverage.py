@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditlib.facts.legacy import Record, records
-from auditlib.facts.tables.sources import STATUSES
+from auditlib.facts.tables.host import STATUSES
 from auditlib.findings.check import Fix, NotApplicable, check
 
 

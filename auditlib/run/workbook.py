@@ -17,7 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 from auditlib import folders
 from auditlib.facts import snapshot
 from auditlib.facts.legacy import Record, records
-from auditlib.facts.tables.sources import STATUSES
+from auditlib.facts.tables.host import STATUSES
 from auditlib.findings.audit import Audit
 from auditlib.findings.policy import NAMES, Policy
 from auditlib.french import duration, os_error, visible

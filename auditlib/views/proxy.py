@@ -7,8 +7,7 @@ import pandas as pd
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, flag, several, table, text, view
-from auditlib.facts.tables.docker import Container
-from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.docker import Container, ContainerListener
 from auditlib.software import is_traefik, is_up
 from auditlib.traefik.decoding import TRUE
 
