@@ -7,11 +7,11 @@ import pandas as pd
 
 from auditlib.checks.moments import RECENT, now, start
 from auditlib.facts.legacy import Record, records
-from auditlib.facts.tables import journal
 from auditlib.facts.tables.logs import CAUSES, KINDS, SUBJECTS
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import instant, listing, number, plural, quoted
+from auditlib.views import logs as journal
 
 _ACME = ("acme_obtain", "acme_renew")
 # An authority dates a certificate an hour before it makes it.

@@ -9,12 +9,12 @@ import pandas as pd
 from auditlib.derived import Facts
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.tables import journal
 from auditlib.facts.tables.logs import CAUSES, KINDS
 from auditlib.findings.audit import Audit
 from auditlib.findings.check import SEVERITIES_FR, WEIGHTS
 from auditlib.french import day, listing, number, plural, quoted
 from auditlib.views import graph as topology
+from auditlib.views import logs as journal
 from auditlib.views.inside import silent_ports
 from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE
 from auditlib.views.ports import EVERYWHERE
