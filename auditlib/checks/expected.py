@@ -6,6 +6,8 @@ import pandas as pd
 
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.host import Listener
 from auditlib.findings.check import Fix, NotApplicable, check
 from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names
 from auditlib.french import listing, quoted
@@ -38,14 +40,14 @@ Wanted = dict[str, str | None]
         ("ss -Hlntup sport = :{number}",),
     ),
 )
-def listeners_owned(listeners: pd.DataFrame, host: pd.DataFrame) -> Iterator[Record]:
+def listeners_owned(listeners: Rows[Listener], host: pd.DataFrame) -> Iterator[Record]:
     """Listeners without container, unit and process. Without root, processes of others are not seen at all."""
     machine = records(host)
     if machine and not machine[0]["root"]:
         raise AbsentTable("listeners", "sans root, les processus des autres utilisateurs ne se voient pas")
     first, last = ephemeral(machine)
     told = set()
-    for row in records(listeners):
+    for row in listeners:
         key = (row["protocol"], row["port"])
         if row["container"] or row["unit"] or row["process"] or is_client(row, first, last) or key in told:
             continue
@@ -72,7 +74,7 @@ def listeners_owned(listeners: pd.DataFrame, host: pd.DataFrame) -> Iterator[Rec
 def ports_expected(
     expected: pd.DataFrame | None = None,
     host_ports: pd.DataFrame | None = None,
-    listeners: pd.DataFrame | None = None,
+    listeners: Rows[Listener] | None = None,
     publications: pd.DataFrame | None = None,
     host: pd.DataFrame | None = None,
 ) -> Iterator[Record]:

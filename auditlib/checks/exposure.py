@@ -8,6 +8,8 @@ import pandas as pd
 from auditlib.addresses import host_and_port, is_loopback
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.host import Listener
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
@@ -68,7 +70,7 @@ def _name(row: Record) -> str:
 def interfaces_private(
     publications: pd.DataFrame,
     containers: pd.DataFrame,
-    listeners: pd.DataFrame | None = None,
+    listeners: Rows[Listener] | None = None,
     traefik_static: pd.DataFrame | None = None,
     declarations: pd.DataFrame | None = None,
     entrypoints: pd.DataFrame | None = None,
@@ -124,11 +126,11 @@ def _worded(kind: str, authenticates: bool, holder: str) -> Record:
 
 
 def _listened(
-    listeners: pd.DataFrame | None, containers: Mapping[str, Record], traefik: Mapping[str, Mapping[int, str]]
+    listeners: Rows[Listener] | None, containers: Mapping[str, Record], traefik: Mapping[str, Mapping[int, str]]
 ) -> Iterator[Record]:
     """Interfaces that are heard on the machine's own network, without a publication."""
     told = set()
-    for row in records(listeners) if listeners is not None else []:
+    for row in listeners or ():
         container = containers.get(row["container"] or "", {})
         published = row["container"] and container.get("network_mode") != "host"
         if published or row["protocol"] != "tcp" or exposure([row["address"]]) != EVERYWHERE:

@@ -1,13 +1,15 @@
 """PORT: host ports, taken or about to be."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
 from auditlib.checks.idle import Idle, commands, idle, one_family
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.host import Listener
 from auditlib.findings.check import Fix, check
 from auditlib.findings.commands import compose
 from auditlib.french import listing, quoted
@@ -27,7 +29,11 @@ _UNFILED = "les fichiers compose du disque n’ont pas été lus"
 
 
 def _holders(
-    wanted: Claim, listeners: list[Record], publications: list[Record], v6only: set[tuple[str, int]], claimant: str
+    wanted: Claim,
+    listeners: Iterable[Listener],
+    publications: list[Record],
+    v6only: set[tuple[str, int]],
+    claimant: str,
 ) -> list[tuple[str, str]]:
     """Who holds what `wanted` claims, as (claim, French name), apart from the claimant itself."""
     held: dict[str, str] = {}
@@ -64,15 +70,16 @@ def _holder(row: Record) -> str:
 def ports_taken(
     containers: pd.DataFrame,
     publications: pd.DataFrame,
-    listeners: pd.DataFrame | None = None,
+    listeners: Rows[Listener] | None = None,
     declarations: pd.DataFrame | None = None,
 ) -> Iterator[Record]:
     """Starts refused for a port, and processes of the machine on the port of a publication in force.
 
     In the second case one of the two never receives what it should.
     """
-    published, listening = records(publications), records(listeners) if listeners is not None else []
-    v6only, used = v6only_ports(listening), used_ports(listeners, publications, declarations)
+    published, listening = records(publications), listeners or ()
+    v6only, asked = v6only_ports(listening), records(declarations) if declarations is not None else ()
+    used = used_ports(listening, published, asked)
     live = [row for row in published if row["live"]]
     known = {row["name"]: row for row in records(containers)}
 
@@ -138,15 +145,15 @@ def claims_free(
     containers: pd.DataFrame,
     publications: pd.DataFrame,
     declarations: pd.DataFrame,
-    listeners: pd.DataFrame | None = None,
+    listeners: Rows[Listener] | None = None,
     compose_ports: pd.DataFrame | None = None,
 ) -> Iterator[Record]:
     """Ports that stopped containers and files claim, and that a listener or publication of another owner holds.
 
     A container of the same compose service is no other owner: it took this one's place.
     """
-    published, listening = records(publications), records(listeners) if listeners is not None else []
-    v6only, used = v6only_ports(listening), used_ports(listeners, publications, declarations)
+    published, listening = records(publications), listeners or ()
+    v6only, used = v6only_ports(listening), used_ports(listening, published, records(declarations))
     known = {row["name"]: row for row in records(containers)}
     # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it.
     refused = {_service(row) for row in known.values() if not is_up(row["state"]) and _refused_start(row)}
@@ -224,14 +231,14 @@ def _written(one: Idle) -> Record:
 def claims_distinct(
     publications: pd.DataFrame,
     declarations: pd.DataFrame,
-    listeners: pd.DataFrame | None = None,
+    listeners: Rows[Listener] | None = None,
     compose_ports: pd.DataFrame | None = None,
 ) -> Iterator[Record]:
     """Ports that several stopped containers or files claim; `info` where a profile that is not active keeps them apart.
 
     Services of one project of which a profile is not active are alternatives, meant to be started in turn.
     """
-    used = used_ports(listeners, publications, declarations)
+    used = used_ports(listeners, records(publications), records(declarations))
     groups: list[list[Idle]] = []
     # Of a range where it chooses, the engine takes a port that is free.
     for one in [one for one in idle(declarations) if not one.chosen]:

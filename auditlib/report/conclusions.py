@@ -15,9 +15,8 @@ from auditlib.findings.check import SEVERITIES_FR, WEIGHTS
 from auditlib.french import day, listing, number, plural, quoted
 from auditlib.views import graph as topology
 from auditlib.views import logs as journal
-from auditlib.views.inside import silent_ports
 from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE
-from auditlib.views.ports import EVERYWHERE
+from auditlib.views.ports import EVERYWHERE, silent_ports
 
 Chapter = Callable[..., Iterator[str]]
 
@@ -116,7 +115,7 @@ def ports(
     unknown = [f"{row['port']}/{row['protocol']}" for row in rows if row["kind"] == "inconnu"]
     if unknown:
         yield f"Sans propriétaire connu : {listing(unknown)}."
-    silent = [] if container_ports is None else silent_ports(container_ports)
+    silent = [] if container_ports is None else silent_ports(records(container_ports))
     nobody = "mais rien n’y écoute dans le conteneur"
     yield from _told(silent, f"Publié, {nobody}", f"Publiés, {nobody}")
     idle = [] if idle_ports is None else records(idle_ports)
