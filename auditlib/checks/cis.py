@@ -14,8 +14,7 @@ from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Rows
 from auditlib.facts.tables.docker import Container, DockerEngine
-from auditlib.facts.tables.host import DockerDaemon
-from auditlib.facts.tables.machine import Host
+from auditlib.facts.tables.host import DockerDaemon, Host
 from auditlib.findings.check import Fault, Fix, Judge, NotApplicable, check, fault_class
 from auditlib.parameters import Severity
 from auditlib.software import is_up

@@ -5,9 +5,15 @@ from collections.abc import Iterable
 from auditlib.addresses import joined
 from auditlib.checks.cis import ContainerFault, Rule, on_container
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.docker import Container, ContainerNetwork, DockerEngine, Mount, Publication
+from auditlib.facts.tables.docker import (
+    Container,
+    ContainerListener,
+    ContainerNetwork,
+    DockerEngine,
+    Mount,
+    Publication,
+)
 from auditlib.facts.tables.host import DockerSocket
-from auditlib.facts.tables.namespaces import ContainerListener
 from auditlib.findings.check import fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import SENSITIVE_FOLDERS, image_words, is_traefik

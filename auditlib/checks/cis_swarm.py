@@ -10,7 +10,7 @@ from auditlib.checks.cis import EngineFault, Rule, on_engine
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import DockerEngine, DockerSwarm, Network
-from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.host import Listener
 from auditlib.findings.check import Fault, NotApplicable, fact, word
 from auditlib.french import plural
 from auditlib.views.ports import EVERYWHERE, exposure

@@ -7,8 +7,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposeConnection, ComposeProject, ComposeService
 from auditlib.facts.tables.databases import ConnectionString, Database
-from auditlib.facts.tables.docker import Container, ContainerNetwork
-from auditlib.facts.tables.namespaces import Connection
+from auditlib.facts.tables.docker import Connection, Container, ContainerNetwork
 from auditlib.facts.tables.traefik import TraefikServer
 from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted

@@ -9,9 +9,8 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposeResource, ComposeService
 from auditlib.facts.tables.databases import ConnectionString, Database
-from auditlib.facts.tables.docker import Container, ContainerNetwork, Network
+from auditlib.facts.tables.docker import Connection, Container, ContainerListener, ContainerNetwork, Network
 from auditlib.facts.tables.host import HostAddress, HostRoute
-from auditlib.facts.tables.namespaces import Connection, ContainerListener
 from auditlib.findings.check import UNSAID, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import is_attached

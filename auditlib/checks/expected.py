@@ -8,9 +8,8 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.databases import Database
 from auditlib.facts.tables.docker import Container, Publication
-from auditlib.facts.tables.machine import Host, Listener
+from auditlib.facts.tables.host import Host, Listener, SourceStatus
 from auditlib.facts.tables.policy import Expectation
-from auditlib.facts.tables.sources import SourceStatus
 from auditlib.facts.tables.web import Certificate, HttpProbe
 from auditlib.findings.check import UNSAID, Fault, Fix, NotApplicable, check, fact, word
 from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names

@@ -9,9 +9,8 @@ from auditlib.addresses import host_and_port, is_loopback
 from auditlib.checks.publications import again, binding, open_ports, written
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.docker import Container, Publication
-from auditlib.facts.tables.machine import Listener
-from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.docker import Container, ContainerListener, Publication
+from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.traefik import StaticOption, TraefikMiddleware
 from auditlib.findings.check import UNSAID, Command, Fault, Fix, check, fact, word
 from auditlib.findings.commands import container_words

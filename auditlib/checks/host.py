@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import DockerEngine, Publication
-from auditlib.facts.tables.host import Disk, DockerDaemon, DockerUsage, Firewall, GroupMember, Unit
-from auditlib.facts.tables.machine import Host, Listener
+from auditlib.facts.tables.host import Disk, DockerDaemon, DockerUsage, Firewall, GroupMember, Host, Listener, Unit
 from auditlib.findings.check import Confidence, Fault, Fix, NotApplicable, check, fact, word
 from auditlib.french import listing, number, quoted, size
 from auditlib.views.ports import EVERYWHERE, exposure

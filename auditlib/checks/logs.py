@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from auditlib.checks.certificates import LOOK, target_of
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
-from auditlib.facts.tables import journal
 from auditlib.facts.tables.docker import Container, DockerEngine
 from auditlib.facts.tables.logs import CAUSES, KINDS, SUBJECTS, AccessStat, Log, LogEvent
 from auditlib.facts.tables.traefik import Traefik
 from auditlib.facts.tables.web import Certificate
 from auditlib.findings.check import UNSAID, Command, Fault, Fix, Subject, check, fact, word
 from auditlib.french import instant, listing, number, plural, quoted
+from auditlib.views import logs as journal
 from auditlib.views.routes import Route
 
 DAY = dt.timedelta(days=1)

@@ -10,7 +10,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposePort
 from auditlib.facts.tables.docker import Container, Publication
-from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.host import Listener
 from auditlib.findings.check import UNSAID, Command, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import PORT_HOLDERS, is_up
@@ -60,7 +60,8 @@ class Bound:
     def holders(self, claimed: Claim, claimant: str) -> list[Holder]:
         """Who holds what is claimed, apart from the claimant itself."""
         places: dict[str, str] = {}
-        for row in [*self.publications, *apart(list(self.listeners), self.publications)]:
+        held: list[Publication | Listener] = [*self.publications, *apart(self.listeners, self.publications)]
+        for row in held:
             place = claim(row)
             if place is None or row.container == claimant:
                 continue
@@ -118,7 +119,7 @@ def ports_taken(
     In the second case one of the two never receives what it should.
     """
     bound = Bound.of(listeners, publications)
-    used = used_ports(listeners, publications, declarations)  # type: ignore[arg-type]
+    used = used_ports(listeners, publications, declarations)
     published = publications.grouped(Publication.container)
     known = containers.by(Container.name)
 
@@ -217,7 +218,7 @@ def claims_free(
 
     A container of the same compose service is no other owner: it took this one's place.
     """
-    used = used_ports(listeners, publications, declarations)  # type: ignore[arg-type]
+    used = used_ports(listeners, publications, declarations)
     known = containers.by(Container.name)
     held = dict(_held(declarations, containers, Bound.of(listeners, publications)))
     for claimant in one_family(held):
@@ -312,7 +313,7 @@ def claims_distinct(
 
     Services of one project of which a profile is not active are alternatives, meant to be started in turn.
     """
-    used = used_ports(listeners, publications, declarations)  # type: ignore[arg-type]
+    used = used_ports(listeners, publications, declarations)
     # Of a range where it chooses, the engine takes a port that is free.
     for group in _rivalries(claimant for claimant in idle(declarations) if not claimant.chosen):  # type: ignore[arg-type]
         if _is_contended(group):

@@ -8,7 +8,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposePort
 from auditlib.facts.tables.docker import Container, Publication
-from auditlib.facts.tables.machine import Host
+from auditlib.facts.tables.host import Host
 from auditlib.findings.check import UNSAID, Fault, Fix, Subject, check, fact, word
 from auditlib.findings.expectations import ephemeral
 from auditlib.french import listing, quoted

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from auditlib.checks.routes import reads_docker
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.docker import Container, ContainerLabel
-from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerListener
 from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_object, api_url

@@ -7,11 +7,8 @@ from auditlib.addresses import host_and_port, is_everywhere, is_loopback, joined
 from auditlib.checks.routes import is_contained
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.docker import Container, Network, Publication
-from auditlib.facts.tables.host import HostAddress
-from auditlib.facts.tables.machine import Listener
-from auditlib.facts.tables.namespaces import ContainerListener
-from auditlib.facts.tables.sources import SourceStatus
+from auditlib.facts.tables.docker import Container, ContainerListener, Network, Publication
+from auditlib.facts.tables.host import HostAddress, Listener, SourceStatus
 from auditlib.facts.tables.traefik import Traefik, TraefikRouter, TraefikServer, TraefikService
 from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_object

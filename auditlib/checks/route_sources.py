@@ -7,8 +7,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, DockerEngine
 from auditlib.facts.tables.logs import LogEvent
-from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikRouter, TraefikService
-from auditlib.facts.tables.traefik_files import FileRouter, TraefikFile
+from auditlib.facts.tables.traefik import FileRouter, StaticOption, Traefik, TraefikFile, TraefikRouter, TraefikService
 from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_url
 from auditlib.french import listing, plural, quoted

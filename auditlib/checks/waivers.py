@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from auditlib.facts.table import Rows
+from auditlib.facts.tables.host import STATUSES, SourceStatus
 from auditlib.facts.tables.policy import WaiverState
-from auditlib.facts.tables.sources import STATUSES, SourceStatus
 from auditlib.findings.check import Fault, Fix, NotApplicable, check, word
 from auditlib.french import day
 

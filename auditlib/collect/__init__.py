@@ -37,7 +37,7 @@ from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.tables import TABLES
-from auditlib.facts.tables.sources import SourceStatus
+from auditlib.facts.tables.host import SourceStatus
 from auditlib.facts.tables.web import Certificate
 from auditlib.parameters import Parameters
 

@@ -24,7 +24,7 @@ import pandas as pd
 from auditlib.facts.frames import frame
 from auditlib.facts.table import VIEWS, R, Row, Rows, Table, inputs, parameters
 from auditlib.facts.tables import TABLES
-from auditlib.facts.tables.sources import STATUSES, SourceStatus
+from auditlib.facts.tables.host import STATUSES, SourceStatus
 from auditlib.french import instant, listing, os_error, plural, visible
 
 FORMAT = 1

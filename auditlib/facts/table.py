@@ -206,6 +206,12 @@ def _utc(moment: dt.datetime) -> dt.datetime:
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
+def columns(cls: type[R]) -> type[R]:
+    """Declare the decorated class as columns with which the rows of several tables begin."""
+    return cast(type[R], dataclass(frozen=True, slots=True, kw_only=True)(cls))
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 def table(
     name: str, title: str, description: str, *, key: tuple[str, ...], source: str = ""
 ) -> Callable[[type[R]], type[R]]:
@@ -216,14 +222,12 @@ def table(
     """
 
     def declare(cls: type[R]) -> type[R]:
-        row = cast(type[R], dataclass(frozen=True, slots=True, kw_only=True)(cls))
-        columns = tuple(
-            _column(one, typing.get_type_hints(row)[one.name]) for one in dataclasses.fields(cast(Any, row))
-        )
-        names = {column.name for column in columns}
-        if not set(key) <= names or not {column.name for column in columns if not column.optional} <= set(key):
+        row, hints = columns(cls), typing.get_type_hints(cls)
+        declared = tuple(_column(column, hints[column.name]) for column in dataclasses.fields(cast(Any, row)))
+        names = {column.name for column in declared}
+        if not set(key) <= names or not {column.name for column in declared if not column.optional} <= set(key):
             raise TypeError(f"table {name}: the key is not made of columns, or a column outside it cannot be unknown")
-        row.table = Table(name, title, description, key, columns, source, row)
+        row.table = Table(name, title, description, key, declared, source, row)
         return row
 
     return declare

@@ -213,9 +213,7 @@ def _elsewhere(snapshot: Snapshot, finding: Finding) -> Sequence[Way]:
     said = finding.evidence
     if finding.subjects[0][0] != "compose_file":
         return []
-    used = used_ports(
-        getattr(snapshot, "listeners", None), snapshot.publications, getattr(snapshot, "declarations", None)
-    )
+    used = used_ports(*(rows(snapshot, name) for name in ("listeners", "publications", "declarations")))
     protocol, _, place = said["port"].partition("/")
     wanted = (said["root"], said["compose_file"], protocol, place.rpartition(":")[2])
     found: dict[tuple[str, str, str, int], list[str]] = {}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from auditlib.checks.compose import GenericName
 from auditlib.checks.docker_networks import SharedNetwork
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.namespaces import Connection
+from auditlib.facts.tables.docker import Connection
 from auditlib.findings.audit import Finding
 from auditlib.french import listing, quoted
 from auditlib.recommendations import NETWORKS, Advice, facts, faults, fixes, names, of, rule, sentences

@@ -19,7 +19,7 @@ from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.databases import Database
 from auditlib.facts.tables.docker import Container, DockerEngine
-from auditlib.facts.tables.machine import Host
+from auditlib.facts.tables.host import Host
 from auditlib.facts.tables.web import AcmeStorage, HttpProbe
 from auditlib.french import day, instant, typography, visible
 from auditlib.software import database_of, is_up

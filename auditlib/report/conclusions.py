@@ -8,13 +8,10 @@ from operator import itemgetter
 from auditlib.derived import Facts
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.facts.table import Rows
-from auditlib.facts.tables import journal
 from auditlib.facts.tables.databases import ConnectionString, Database
 from auditlib.facts.tables.docker import ContainerNetwork, Publication
-from auditlib.facts.tables.host import Unit
+from auditlib.facts.tables.host import Listener, SourceStatus, Unit
 from auditlib.facts.tables.logs import CAUSES, KINDS, AccessStat, LogEvent
-from auditlib.facts.tables.machine import Listener
-from auditlib.facts.tables.sources import SourceStatus
 from auditlib.facts.tables.traefik import Traefik
 from auditlib.facts.tables.web import AcmeStorage, Certificate, HttpProbe, TlsProbe
 from auditlib.findings.audit import Audit
@@ -22,11 +19,11 @@ from auditlib.findings.check import SEVERITIES_FR
 from auditlib.findings.problems import Problem
 from auditlib.french import day, listing, number, plural, quoted
 from auditlib.views import graph as topology
+from auditlib.views import logs as journal
 from auditlib.views.databases import DatabaseReach
 from auditlib.views.declarations import IdlePort, Project
-from auditlib.views.inside import ContainerPort, silent_ports
 from auditlib.views.inventory import PARTLY, PASSIVE, HostService, Stack
-from auditlib.views.ports import EVERYWHERE, HostPort
+from auditlib.views.ports import EVERYWHERE, ContainerPort, HostPort, silent_ports
 from auditlib.views.proxy import Proxy, RoutedContainer
 from auditlib.views.routes import Route
 

@@ -16,7 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from auditlib import folders
 from auditlib.facts import snapshot
-from auditlib.facts.tables.sources import STATUSES, SourceStatus
+from auditlib.facts.tables.host import STATUSES, SourceStatus
 from auditlib.findings.audit import Audit
 from auditlib.findings.policy import NAMES, Policy
 from auditlib.french import duration, os_error, visible

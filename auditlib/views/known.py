@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Network
-from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.traefik import (
     Traefik,
     TraefikEntrypoint,

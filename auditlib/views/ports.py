@@ -1,19 +1,21 @@
-"""The ports of the machine: who holds them, who claims them, when two claims collide."""
+"""The ports of the machine and of its containers: who holds them, who claims them, when two claims collide."""
 
-from collections.abc import Container, Iterable, Iterator
-from typing import NamedTuple
-
-import pandas as pd
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 from auditlib.addresses import EVERY_ADDRESS, is_everywhere, is_loopback, joined, parsed
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable
-from auditlib.facts.table import Row, integer, several, table, text, view
+from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
+from auditlib.facts.tables.docker import Container, ContainerListener, ContainerNetwork, Publication
+from auditlib.facts.tables.host import Listener
 from auditlib.software import PORT_HOLDERS, is_running
 
 EVERYWHERE = "toutes les interfaces"
 LOOPBACK = "cette machine seulement"
 SPECIFIC = "adresses précises"
+# Who can reach a port inside a container.
+ITSELF, NETWORKS = "le conteneur seulement", "ses réseaux"
 
 
 class Claim(NamedTuple):
@@ -51,37 +53,58 @@ def _same_address(one: str, other: str, *, v6only: bool) -> bool:
     return not v6only and any(address.version == 6 for address in wildcards)
 
 
-def claim(row: Record) -> Claim | None:
-    """What a row of publications or listeners claims; None when the engine chooses the port."""
-    if "host_port" not in row:
-        return Claim(row["protocol"], row["address"], row["port"], row["port"])
-    if row["host_port"] is None:
+class Claimant(Protocol):
+    """What may claim ports of the machine: a publication, a declaration, a port of a compose file."""
+
+    @property
+    def protocol(self) -> str | None:
+        """`tcp` or `udp`; None for a declaration that is not of a port."""
+
+    @property
+    def host_ip(self) -> str | None:
+        """The address of the machine."""
+
+    @property
+    def host_port(self) -> int | None:
+        """The port, or the first of a range; None when the engine chooses it."""
+
+    @property
+    def host_port_last(self) -> int | None:
+        """The last port of a range."""
+
+
+def claim(row: Listener | Claimant) -> Claim | None:
+    """What a listener holds or a claimant claims; None when the engine chooses the port, or nothing claims one."""
+    if isinstance(row, Listener):
+        return Claim(row.protocol, row.address, row.port, row.port)
+    if row.protocol is None or row.host_ip is None or row.host_port is None:
         return None
-    return Claim(row["protocol"], row["host_ip"], row["host_port"], row["host_port_last"] or row["host_port"])
+    return Claim(row.protocol, row.host_ip, row.host_port, row.host_port_last or row.host_port)
 
 
-def v6only_ports(listeners: Iterable[Record]) -> set[tuple[str, int]]:
+def v6only_ports(listeners: Iterable[Listener]) -> set[tuple[str, int]]:
     """The (protocol, port) where a `::` socket leaves IPv4 alone: a separate IPv4 wildcard proves it."""
-    found: dict[tuple[str, int], set[str]] = {}
-    for row in listeners:
-        found.setdefault((row["protocol"], row["port"]), set()).add(row["address"])
-    return {key for key, addresses in found.items() if {*EVERY_ADDRESS} <= addresses}
+    addresses: dict[tuple[str, int], set[str]] = {}
+    for listener in listeners:
+        addresses.setdefault((listener.protocol, listener.port), set()).add(listener.address)
+    return {place for place, held in addresses.items() if {*EVERY_ADDRESS} <= held}
 
 
-def free_port(wanted: int, used: Container[int]) -> int | None:
-    """The first port above `wanted` that nothing uses; above 8000 for a system port, as people do (80 → 8080)."""
-    start = wanted + 1 if wanted >= 1024 else 8000 + wanted
+def free_port(taken: int, used: Collection[int]) -> int | None:
+    """The first port above `taken` that nothing uses; above 8000 for a system port, as people do (80 → 8080)."""
+    start = taken + 1 if taken >= 1024 else 8000 + taken
     return next((port for port in range(start, 65536) if port not in used), None)
 
 
 def used_ports(
-    listeners: pd.DataFrame | None, publications: pd.DataFrame, declarations: pd.DataFrame | None = None
+    listeners: Iterable[Listener] | None,
+    publications: Iterable[Publication],
+    declarations: Iterable[Claimant] | None = None,
 ) -> set[int]:
     """Every port that something listens on, publishes, is configured to publish or declares."""
-    used = set() if listeners is None else {row["port"] for row in records(listeners)}
-    declared = [] if declarations is None else [row for row in records(declarations) if row["kind"] == "port"]
-    claims = filter(None, (claim(row) for row in [*records(publications), *declared]))
-    return used | {port for one in claims for port in range(one.first, one.last + 1)}
+    claimants: list[Claimant] = [*publications, *(declarations or ())]
+    claimed = {port for place in map(claim, claimants) if place for port in range(place.first, place.last + 1)}
+    return claimed | {listener.port for listener in listeners or ()}
 
 
 def exposure(addresses: Iterable[str]) -> str:
@@ -92,15 +115,19 @@ def exposure(addresses: Iterable[str]) -> str:
     return LOOPBACK if all(map(is_loopback, addresses)) else SPECIFIC
 
 
-def apart(listeners: list[Record], publications: Iterable[Record]) -> list[Record]:
+def apart(listeners: Iterable[Listener], publications: Iterable[Publication]) -> list[Listener]:
     """The listeners that are not, as far as is known, the sockets of these publications.
 
     Without root the process of docker-proxy is not seen: what listens at the very address of a publication is its own.
     """
-    published = {(row["protocol"], row["host_ip"], row["host_port"]) for row in publications}
-    hidden = [row for row in listeners if not row["process"] and not row["container"]]
-    own = {id(row) for row in hidden if (row["protocol"], row["address"], row["port"]) in published}
-    return [row for row in listeners if id(row) not in own]
+    published = {(row.protocol, row.host_ip, row.host_port) for row in publications}
+    return [
+        listener
+        for listener in listeners
+        if listener.process
+        or listener.container
+        or (listener.protocol, listener.address, listener.port) not in published
+    ]
 
 
 @table(
@@ -124,46 +151,57 @@ class HostPort(Row):
 
 
 @view(HostPort)
-def host_ports(publications: pd.DataFrame | None = None, listeners: pd.DataFrame | None = None) -> Iterator[Record]:
+def host_ports(
+    publications: Rows[Publication] | None = None, listeners: Rows[Listener] | None = None
+) -> Iterator[HostPort]:
     """One row per port and owner: publications in force, then the listeners that are not theirs.
 
     Either alone tells of ports: a machine may have no Docker, and an engine may be elsewhere.
     """
     if publications is None and listeners is None:
         raise AbsentTable("listeners", "ni les écoutes de la machine ni les ports publiés n’ont été lus")
-    merged: dict[tuple[int, str, str, int | None], Record] = {}
-
-    def add(row: Record, address: str) -> None:
-        known = merged.setdefault(
-            (row["port"], row["protocol"], row["owner"], row.get("container_port")), {**row, "addresses": ()}
-        )
-        known["addresses"] = tuple(dict.fromkeys([*known["addresses"], address]))
-        known["process"] = known.get("process") or row.get("process")
-
-    published = {}
-    live = [row for row in records(publications) if row["live"]] if publications is not None else []
-    for row in live:
-        published[row["protocol"], row["host_port"], row["container"]] = row["container_port"]
-        place = {"port": row["host_port"], "protocol": row["protocol"], "container_port": row["container_port"]}
-        add({**place, "owner": row["container"], "kind": "conteneur"}, row["host_ip"])
-    for row in apart(records(listeners), live) if listeners is not None else []:
-        inside = published.get((row["protocol"], row["port"], row["container"]))
-        place = {"port": row["port"], "protocol": row["protocol"], "container_port": inside}
-        told = (
-            {}
-            if row["process"] in PORT_HOLDERS and row["container"]
-            else {"process": row["process"], "user": row["user"]}
-        )
-        add({**place, **_owner(row), **told}, row["address"])
-    for row in merged.values():
-        yield {**row, "exposure": exposure(row["addresses"])}
+    live = [row for row in publications or () if row.live]
+    inside = {(row.protocol, row.host_port, row.container): row.container_port for row in live}
+    sockets = [_published(row, row.host_port) for row in live if row.host_port is not None]
+    for listener in apart(listeners or (), live):
+        sockets.append(_heard(listener, inside.get((listener.protocol, listener.port, listener.container or ""))))
+    ports: dict[tuple[int, str, str, int | None], HostPort] = {}
+    for socket in sockets:
+        key = (socket.port, socket.protocol, socket.owner, socket.container_port)
+        port = ports.get(key, socket)
+        addresses = tuple(dict.fromkeys([*(port.addresses or ()), *(socket.addresses or ())]))
+        ports[key] = replace(port, addresses=addresses, process=port.process or socket.process)
+    for port in ports.values():
+        yield replace(port, exposure=exposure(port.addresses or ()))
 
 
-def _owner(listener: Record) -> Record:
-    for kind, name in (("conteneur", "container"), ("unité", "unit"), ("processus", "process")):
-        if listener[name]:
-            return {"kind": kind, "owner": listener[name]}
-    return {"kind": "inconnu", "owner": "inconnu"}
+def _published(publication: Publication, port: int) -> HostPort:
+    """One address of a publication in force."""
+    return HostPort(
+        port=port,
+        protocol=publication.protocol,
+        owner=publication.container,
+        kind="conteneur",
+        container_port=publication.container_port,
+        addresses=(publication.host_ip,),
+    )
+
+
+def _heard(listener: Listener, container_port: int | None) -> HostPort:
+    """One socket that listens; of a proxy of ports, the process and the user are not the container's."""
+    owners = (("conteneur", listener.container), ("unité", listener.unit), ("processus", listener.process))
+    kind, owner = next(((kind, name) for kind, name in owners if name), ("inconnu", "inconnu"))
+    proxied = listener.process in PORT_HOLDERS and listener.container
+    return HostPort(
+        port=listener.port,
+        protocol=listener.protocol,
+        owner=owner,
+        kind=kind,
+        container_port=container_port,
+        addresses=(listener.address,),
+        process=None if proxied else listener.process,
+        user=None if proxied else listener.user,
+    )
 
 
 @table(
@@ -183,23 +221,111 @@ class InternalPort(Row):
 
 @view(InternalPort)
 def internal_ports(
-    containers: pd.DataFrame, container_networks: pd.DataFrame, publications: pd.DataFrame
-) -> Iterator[Record]:
+    containers: Rows[Container], container_networks: Rows[ContainerNetwork], publications: Rows[Publication]
+) -> Iterator[InternalPort]:
     """Ports of running containers that are exposed to their networks and not published."""
-    published = {
-        (row["container"], row["container_port"], row["protocol"]) for row in records(publications) if row["live"]
-    }
-    networks: dict[str, list[str]] = {}
-    for row in records(container_networks):
-        networks.setdefault(row["container"], []).append(row["network"])
-    for row in records(containers):
-        if not is_running(row["state"]) or row["network_mode"] == "host":
-            continue
-        for exposed in row["exposed_ports"] or ():
-            port, _, protocol = exposed.partition("/")
-            # An image may declare a range.
-            first, _, last = port.partition("-")
-            for number in range(int(first), int(last or first) + 1):
-                if (row["name"], number, protocol or "tcp") not in published:
-                    place = {"container": row["name"], "container_port": number, "protocol": protocol or "tcp"}
-                    yield {**place, "networks": networks.get(row["name"], ())}
+    published = {(row.container, row.container_port, row.protocol) for row in publications if row.live}
+    attachments = container_networks.grouped(ContainerNetwork.container)
+    for container in containers:
+        if is_running(container.state) and container.network_mode != "host":
+            networks = tuple(attachment.network for attachment in attachments.get(container.name, ()))
+            for place in _declared(container):
+                if place not in published:
+                    yield InternalPort(
+                        container=place.container,
+                        container_port=place.port,
+                        protocol=place.protocol,
+                        networks=networks,
+                    )
+
+
+class _Place(NamedTuple):
+    """A port inside a container."""
+
+    container: str
+    port: int
+    protocol: str
+
+
+def _declared(container: Container) -> Iterator[_Place]:
+    """The ports that a container or its image declares."""
+    for exposed in container.exposed_ports or ():
+        ports, _, protocol = exposed.partition("/")
+        first, _, last = ports.partition("-")  # an image may declare a range
+        for port in range(int(first), int(last or first) + 1):
+            yield _Place(container.name, port, protocol or "tcp")
+
+
+@table(
+    "container_ports",
+    "Ports dans les conteneurs",
+    "Les ports que chaque conteneur en marche écoute, déclare (EXPOSE) ou publie. Un port déclaré ou publié sans "
+    "écoute ne répond à personne.",
+    key=("container", "port", "protocol"),
+)
+class ContainerPort(Row):
+    """A port inside a running container."""
+
+    container: str = text("Conteneur")
+    port: int = integer("Port interne")
+    protocol: str = text("Protocole")
+    listening: bool | None = flag("Écouté", "Inconnu si les sockets de ce conteneur n’ont pas été lus.")
+    processes: tuple[str, ...] | None = several("Processus")
+    reach: str | None = text(
+        "Joignable par", "Ses réseaux, ou le conteneur seul s’il n’écoute que sur sa boucle locale."
+    )
+    declared: bool | None = flag("Déclaré")
+    published: tuple[str, ...] | None = several("Publié sur", "Ports de la machine.")
+
+
+@view(ContainerPort)
+def container_ports(
+    containers: Rows[Container], container_listeners: Rows[ContainerListener], publications: Rows[Publication]
+) -> Iterator[ContainerPort]:
+    """One row per port inside a running container that has a network of its own."""
+    heard: dict[_Place, list[ContainerListener]] = {}
+    for listener in container_listeners:
+        # Of a network that several share, it is not always known which one listens: all are named.
+        place = _Place(listener.container or listener.network_of, listener.port, listener.protocol)
+        heard.setdefault(place, []).append(listener)
+    shared = {_Place(name, port, protocol) for names, port, protocol in heard for name in names.split(", ")}
+    read = {name for listener in container_listeners for name in listener.network_of.split(", ")}
+    published: dict[_Place, set[int]] = {}
+    for row in publications:
+        if row.live and row.host_port is not None:
+            published.setdefault(_Place(row.container, row.container_port, row.protocol), set()).add(row.host_port)
+    declared = {place for container in containers if _has_own_network(container) for place in _declared(container)}
+    for place in sorted({*heard, *published, *declared}):
+        listeners = heard.get(place, ())
+        yield ContainerPort(
+            container=place.container,
+            port=place.port,
+            protocol=place.protocol,
+            # A container of which no socket at all was seen may not have been read.
+            listening=True if listeners or place in shared else False if place.container in read else None,
+            processes=tuple(dict.fromkeys(listener.process for listener in listeners if listener.process)),
+            reach=_reach(listeners),
+            declared=place in declared,
+            published=tuple(map(str, sorted(published.get(place, ())))),
+        )
+
+
+def _has_own_network(container: Container) -> bool:
+    """Whether a container runs, on networks that are neither the machine's nor another container's."""
+    mode = container.network_mode or ""
+    return is_running(container.state) and mode != "host" and not mode.startswith("container:")
+
+
+def _reach(listeners: Sequence[ContainerListener]) -> str | None:
+    if not listeners:
+        return None
+    return ITSELF if exposure(listener.address for listener in listeners) == LOOPBACK else NETWORKS
+
+
+def silent_ports(container_ports: Iterable[ContainerPort]) -> list[str]:
+    """The published ports that nothing listens on, as people write them: `api 8000/tcp`."""
+    return [
+        f"{row.container} {row.port}/{row.protocol}"
+        for row in container_ports
+        if row.published and row.listening is False
+    ]

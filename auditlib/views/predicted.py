@@ -14,14 +14,18 @@ from auditlib.facts.table import Row, Rows, asdict, flag, several, table, text, 
 from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
 from auditlib.facts.tables.traefik import (
     LOADED,
+    FileMiddleware,
+    FileRouter,
+    FileServer,
+    FileService,
     StaticOption,
     Traefik,
+    TraefikFile,
     TraefikMiddleware,
     TraefikRouter,
     TraefikServer,
     TraefikService,
 )
-from auditlib.facts.tables.traefik_files import FileMiddleware, FileRouter, FileServer, FileService, TraefikFile
 from auditlib.traefik.decoding import HIDDEN, json_name, quoted, unmarked
 from auditlib.traefik.merge import Merged
 from auditlib.traefik.routers import Router

@@ -5,19 +5,29 @@ from collections.abc import Iterator
 
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Row, Rows, flag, prose, several, table, text, view
-from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
-from auditlib.facts.tables.machine import Listener
-from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.docker import (
+    Container,
+    ContainerLabel,
+    ContainerListener,
+    ContainerNetwork,
+    Network,
+    Publication,
+)
+from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.traefik import (
+    FileMiddleware,
+    FileRouter,
+    FileServer,
+    FileService,
     StaticOption,
     Traefik,
     TraefikEntrypoint,
+    TraefikFile,
     TraefikMiddleware,
     TraefikRouter,
     TraefikServer,
     TraefikService,
 )
-from auditlib.facts.tables.traefik_files import FileMiddleware, FileRouter, FileServer, FileService, TraefikFile
 from auditlib.facts.tables.web import HttpProbe
 from auditlib.views.known import Known
 from auditlib.views.routes import places_of

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from auditlib.facts.table import Row, Rows, flag, several, table, text, view
-from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork
-from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerListener, ContainerNetwork
 from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikServer
 from auditlib.software import is_traefik, is_up
 from auditlib.traefik.decoding import TRUE

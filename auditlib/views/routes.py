@@ -9,7 +9,7 @@ from auditlib.addresses import host_and_port, is_loopback, parsed
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
 from auditlib.facts.tables.docker import Network
-from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.traefik import LOADED, TraefikRouter, TraefikServer, TraefikService
 from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
 from auditlib.views.predicted import PredictedRouter, PredictedServer, PredictedService, Server

@@ -9,9 +9,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from auditlib.addresses import host_and_port, is_loopback
-from auditlib.facts.tables.docker import Container, ContainerNetwork, Network, Publication
-from auditlib.facts.tables.machine import Listener
-from auditlib.facts.tables.namespaces import ContainerListener
+from auditlib.facts.tables.docker import Container, ContainerListener, ContainerNetwork, Network, Publication
+from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.traefik import TraefikRouter
 from auditlib.facts.tables.web import HttpProbe
 from auditlib.french import listing, plural, quoted

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from auditlib.facts.tables.traefik import Traefik, TraefikRouter
-from auditlib.facts.tables.traefik_files import FileRouter, TraefikFile
+from auditlib.facts.tables.traefik import FileRouter, Traefik, TraefikFile, TraefikRouter
 from auditlib.french import listing, quoted
 from auditlib.traefik.decoding import DecodingError, decode_labels, unmarked
 from auditlib.traefik.fields import LATEST, Version, version

@@ -16,7 +16,7 @@ import pytest
 from auditlib.collect import listeners
 from auditlib.collect.source import Reading
 from auditlib.facts.legacy import Record
-from auditlib.facts.tables.machine import Listener
+from auditlib.facts.tables.host import Listener
 from auditlib.parameters import Parameters
 from tests.conftest import payload
 

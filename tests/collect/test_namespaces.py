@@ -13,7 +13,7 @@ from auditlib.collect import dependencies, namespaces, processes
 from auditlib.collect.source import Reading, Unreadable
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.tables.namespaces import Connection, ContainerListener
+from auditlib.facts.tables.docker import Connection, ContainerListener
 from auditlib.parameters import Parameters
 from tests.conftest import payload
 from tests.frames import rows

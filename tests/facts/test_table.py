@@ -13,6 +13,7 @@ from auditlib.facts.table import (
     Rows,
     Table,
     asdict,
+    columns,
     flag,
     instant,
     integer,
@@ -196,6 +197,20 @@ def test_a_declaration_that_does_not_hold_is_refused() -> None:
         @table("wrong", "T", "T.", key=())
         class Certain(Row):
             port: int = integer("Port")
+
+
+def test_columns_that_tables_share_come_first() -> None:
+    @columns
+    class Placed(Row):
+        root: str = text("Racine")
+
+    @table("placed", "Placés", "Placés.", key=("root", "name"))
+    class Item(Placed):
+        name: str = text("Nom")
+
+    [row] = Item.table.rows([{"root": "/srv", "name": "a"}])
+    assert asdict(row) == {"root": "/srv", "name": "a"} and isinstance(row, Placed)
+    assert not hasattr(Placed, "table")
 
 
 def test_the_declaration_of_a_column() -> None:

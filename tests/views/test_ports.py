@@ -8,12 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlib.facts import tables
+from auditlib.facts.tables.docker import Publication
+from auditlib.facts.tables.host import Listener
 from auditlib.views import ports
+from auditlib.views.declarations import Declaration
 from auditlib.views.ports import (
     EVERYWHERE,
     LOOPBACK,
     SPECIFIC,
     Claim,
+    Claimant,
     claim,
     exposure,
     free_port,
@@ -83,19 +87,24 @@ def _publication(**given_: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("row", "claimed"),
     [
-        ({"protocol": "udp", "address": "::", "port": 53}, Claim("udp", "::", 53, 53)),
-        (_publication(host_port=8080), Claim("tcp", "0.0.0.0", 8080, 8080)),
-        (_publication(host_port=8080, host_port_last=8090), Claim("tcp", "0.0.0.0", 8080, 8090)),
-        (_publication(host_port=None), None),
+        (Listener(protocol="udp", family="ipv6", address="::", port=53), Claim("udp", "::", 53, 53)),
+        (Publication(**_publication(host_port=8080)), Claim("tcp", "0.0.0.0", 8080, 8080)),
+        (Publication(**_publication(host_port=8080, host_port_last=8090)), Claim("tcp", "0.0.0.0", 8080, 8090)),
+        (Publication(**_publication(host_port=None)), None),
+        (
+            Declaration(origin="file", kind="port", protocol="tcp", host_ip="::", host_port=80),
+            Claim("tcp", "::", 80, 80),
+        ),
+        (Declaration(origin="file", kind="network", name="web"), None),
     ],
 )
-def test_what_a_row_claims(row: dict[str, Any], claimed: Claim | None) -> None:
+def test_what_a_row_claims(row: Listener | Claimant, claimed: Claim | None) -> None:
     assert claim(row) == claimed
 
 
 def test_a_separate_ipv4_wildcard_proves_that_ipv6_is_alone() -> None:
     listening = [
-        {"protocol": protocol, "port": port, "address": address}
+        Listener(protocol=protocol, family="", port=port, address=address)
         for protocol, port, address in (
             ("tcp", 80, "::"),
             ("tcp", 80, "0.0.0.0"),
@@ -133,8 +142,11 @@ def test_used_ports_are_heard_published_and_configured() -> None:
             _publication(host_port=None, live=False),
         ],
     )
-    assert used_ports(snapshot.listeners, snapshot.publications) == {53, 80, 8000, 8001, 8002}
-    assert used_ports(None, snapshot.publications) == {80, 8000, 8001, 8002}
+    publications = snapshot.rows(Publication)
+    assert used_ports(snapshot.rows(Listener), publications) == {53, 80, 8000, 8001, 8002}
+    assert used_ports(None, publications) == {80, 8000, 8001, 8002}
+    asked = [Declaration(origin="file", kind="port", protocol="tcp", host_ip="::", host_port=81)]
+    assert used_ports(None, publications, asked) == {80, 81, 8000, 8001, 8002}
 
 
 @pytest.mark.parametrize(
@@ -277,5 +289,5 @@ def test_a_range_and_its_port_are_one_row_each() -> None:
 
 
 def test_the_views_are_documented_as_tables_are() -> None:
-    for table in (ports.HostPort.table, ports.InternalPort.table, *tables.TABLES.values()):
+    for table in (ports.HostPort.table, ports.InternalPort.table, ports.ContainerPort.table, *tables.TABLES.values()):
         assert table.title and table.description.endswith(".")

@@ -1,6 +1,6 @@
 """What compose files on the disk say."""
 
-from auditlib.facts.table import Row, flag, integer, prose, several, table, text
+from auditlib.facts.table import Row, columns, flag, integer, prose, several, table, text
 
 code = text  # where a column is named text
 
@@ -19,6 +19,22 @@ EXCLUSIONS = {
 }
 
 
+@columns
+class OfRoot(Row):
+    """The first column of what is found on the disk."""
+
+    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+
+
+@columns
+class OfFiles(OfRoot):
+    """The first columns of what a set of files says."""
+
+    files: str = text(
+        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
+    )
+
+
 @table(
     "compose_projects",
     "Projets sur le disque",
@@ -26,11 +42,7 @@ EXCLUSIONS = {
     key=("root", "files"),
     source="compose",
 )
-class ComposeProject(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeProject(OfFiles):
     project: str | None = text("Projet", "Le nom que Compose lui donne.")
     kind: str | None = text("Nature", words={"compose": "compose", "dockerfile": "Dockerfile seul"})
     folder: str | None = text("Dossier", "Relatif à la racine.")
@@ -51,11 +63,7 @@ class ComposeProject(Row):
     key=("root", "files", "file"),
     source="compose",
 )
-class ComposeFile(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeFile(OfFiles):
     file: str = text("Fichier", "Relatif à la racine, ou chemin complet hors d’elle.")
     role: str | None = text("Rôle", "compose, override, include, extends, dotenv, env_file ou label_file.")
     read: bool | None = flag("Lu")
@@ -69,11 +77,7 @@ class ComposeFile(Row):
     key=("root", "files", "kind", "file", "line", "reason"),
     source="compose",
 )
-class ComposeProblem(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeProblem(OfFiles):
     project: str | None = text("Projet")
     kind: str = text("Nature", words=PROBLEMS)
     file: str | None = text("Fichier", "Relatif à la racine.")
@@ -89,11 +93,7 @@ class ComposeProblem(Row):
     key=("root", "files", "service"),
     source="compose",
 )
-class ComposeService(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeService(OfFiles):
     project: str | None = text("Projet")
     service: str = text("Service")
     active: bool | None = flag("Actif", "Faux si son profil n’est pas actif.")
@@ -135,11 +135,7 @@ class ComposeService(Row):
     key=("root", "files", "service", "protocol", "host_ip", "host_port", "host_port_last", "container_port"),
     source="compose",
 )
-class ComposePort(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposePort(OfFiles):
     project: str | None = text("Projet")
     service: str = text("Service")
     protocol: str = text("Protocole")
@@ -160,11 +156,7 @@ class ComposePort(Row):
     key=("root", "files", "kind", "key"),
     source="compose",
 )
-class ComposeResource(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeResource(OfFiles):
     project: str | None = text("Projet")
     kind: str = text("Nature", words={"network": "réseau", "volume": "volume"})
     key: str = text("Clé", "Le nom dans le fichier.")
@@ -183,11 +175,7 @@ class ComposeResource(Row):
     key=("root", "files", "service", "label"),
     source="compose",
 )
-class ComposeLabel(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeLabel(OfFiles):
     service: str = text("Service")
     label: str = text("Étiquette")
     value: str | None = text("Valeur", "Inconnue si l’audit n’en a pas besoin.")
@@ -202,11 +190,7 @@ class ComposeLabel(Row):
     key=("root", "files", "service", "variable"),
     source="compose",
 )
-class ComposeVariable(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeVariable(OfFiles):
     service: str = text("Service")
     variable: str = text("Variable")
     value: str | None = text("Valeur", "Inconnue : elle n’est pas gardée.")
@@ -221,11 +205,7 @@ class ComposeVariable(Row):
     key=("root", "files", "service", "kind", "name", "file", "line"),
     source="compose",
 )
-class ComposeSecret(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeSecret(OfFiles):
     project: str | None = text("Projet")
     service: str = text("Service")
     kind: str = text(
@@ -244,11 +224,7 @@ class ComposeSecret(Row):
     key=("root", "files", "service", "variable"),
     source="compose",
 )
-class ComposeConnection(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
-    files: str = text(
-        "Fichiers", "Le jeu de fichiers : chemins relatifs à la racine, le premier puis ceux qui le surchargent."
-    )
+class ComposeConnection(OfFiles):
     project: str | None = text("Projet")
     service: str = text("Service")
     variable: str = text("Variable")
@@ -267,8 +243,7 @@ class ComposeConnection(Row):
     key=("root", "file", "line"),
     source="compose",
 )
-class ComposeLine(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+class ComposeLine(OfRoot):
     file: str = text("Fichier", "Relatif à la racine.")
     line: int = integer("Ligne")
     text: str | None = text("Texte", "Inconnu : la ligne pourrait tenir un secret, et n’est pas gardée.")
@@ -282,8 +257,7 @@ class ComposeLine(Row):
     key=("root", "folder", "kind"),
     source="compose",
 )
-class Exclusion(Row):
-    root: str = text("Racine", "Dossier de recherche ; « / » pour un fichier que seul un conteneur nomme.")
+class Exclusion(OfRoot):
     folder: str = text("Dossier", "Relatif à la racine.")
     kind: str = text("Nature", words=EXCLUSIONS)
     count: int | None = integer("Fichiers", "Inconnu pour un dossier qui n’a pas été ouvert.")

@@ -1,4 +1,4 @@
-"""What the Docker engine says."""
+"""What the Docker engine says, and what the kernel says of the sockets of its containers."""
 
 import datetime as dt
 
@@ -14,6 +14,13 @@ STATES = {
     "dead": "mort",
 }
 HEALTHS = {"starting": "démarrage", "healthy": "bonne", "unhealthy": "mauvaise"}
+ENDS = {
+    "container": "conteneur",
+    "unit": "unité systemd",
+    "process": "processus",
+    "host": "machine",
+    "outside": "extérieur",
+}
 
 
 @table("docker_engine", "Moteur Docker", "Le moteur interrogé, une ligne.", key=("name",), source="engine")
@@ -232,3 +239,46 @@ class Publication(Row):
     host_port_last: int | None = integer("Dernier port", "Fin de la plage où le moteur choisit ; inconnue sans plage.")
     live: bool = flag("En vigueur", "Faux : configuré, mais le conteneur ne tourne pas.")
     chosen: bool | None = flag("Choisi", "Vrai si le moteur choisit le port, parmi tous ou dans une plage.")
+
+
+@table(
+    "container_listeners",
+    "Écoutes dans les conteneurs",
+    "Les sockets TCP à l’écoute et les sockets UDP non connectés de chaque conteneur qui a son propre réseau, tels que "
+    "le noyau les montre. Les conteneurs du réseau de la machine sont dans ses écoutes ; le DNS de Docker est omis.",
+    key=("network_of", "protocol", "family", "address", "port", "pid", "uid"),
+    source="namespaces",
+)
+class ContainerListener(Row):
+    container: str | None = text(
+        "Conteneur", "Celui qui écoute ; inconnu si plusieurs partagent ce réseau sans qu’on le sache."
+    )
+    network_of: str = text("Réseau de", "Le conteneur, ou les conteneurs, dont c’est l’espace réseau.")
+    protocol: str = text("Protocole")
+    family: str | None = text("Famille", "ipv4 ou ipv6.")
+    address: str = text("Adresse")
+    port: int = integer("Port")
+    pid: int | None = integer("PID", "Sur la machine.")
+    process: str | None = text("Processus")
+    uid: int | None = integer("UID", "Celui du socket, sur la machine.")
+
+
+@table(
+    "connections",
+    "Dépendances observées",
+    "Les connexions établies au moment de la collecte, vues du client : d’un conteneur ou d’un processus de la machine "
+    "vers un conteneur, la machine ou l’extérieur. Ce qu’un processus se dit à lui-même et l’audit sont omis.",
+    key=("source_kind", "source", "process", "protocol", "address", "port", "target_kind", "target"),
+    source="namespaces",
+)
+class Connection(Row):
+    source: str | None = text("De")
+    source_kind: str = text("Nature du client", words=ENDS)
+    process: str | None = text("Processus", "Le processus du client.")
+    target: str | None = text("Vers", "Inconnu : l’adresse ne dit pas qui répond. À l’extérieur : l’adresse.")
+    target_kind: str = text("Nature du serveur", words=ENDS)
+    database: str | None = text("Base de données", "La sorte de base qui répond sur ce port, si c’en est une.")
+    protocol: str = text("Protocole")
+    address: str = text("Adresse", "Celle que le client appelle.")
+    port: int = integer("Port", "Celui que le client appelle.")
+    sockets: int | None = integer("Connexions")

@@ -1,8 +1,66 @@
-"""What the machine says of its network, its disks, its units, and of who may command Docker."""
+"""What the collection read, and what the machine says: its sockets, network, disks, units, and who commands Docker."""
 
 import datetime as dt
 
-from auditlib.facts.table import Row, flag, instant, integer, octets, several, table, text
+from auditlib.facts.table import Row, flag, instant, integer, octets, prose, seconds, several, table, text
+
+STATUSES = {"ok": "lue", "partial": "lue en partie", "refused": "refusée", "absent": "absente", "failed": "en échec"}
+ACTIVE_STATES = {
+    "active": "active",
+    "reloading": "recharge",
+    "inactive": "inactive",
+    "failed": "en échec",
+    "activating": "démarre",
+    "deactivating": "s’arrête",
+}
+
+
+@table("sources", "Sources", "Ce que la collecte a lu, ou pas, et pourquoi. Toujours présente.", key=("source",))
+class SourceStatus(Row):
+    source: str = text("Source")
+    status: str | None = text("État", words=STATUSES)
+    reason: str | None = prose("Motif")
+    remedy: str | None = prose("Remède")
+    duration_s: float | None = seconds("Durée")
+    rows: int | None = integer("Lignes", "Nombre de lignes lues, toutes tables de la source confondues.")
+
+
+@table("host", "Machine", "La machine auditée, une ligne.", key=("name",), source="host")
+class Host(Row):
+    name: str = text("Machine")
+    os: str | None = text("Système")
+    kernel: str | None = text("Noyau")
+    architecture: str | None = text("Architecture")
+    cpus: int | None = integer("Processeurs")
+    memory: int | None = octets("Mémoire")
+    memory_available: int | None = octets(
+        "Mémoire disponible", "Ce que le noyau peut donner sans swap, caches rendus compris."
+    )
+    swap: int | None = octets("Swap")
+    swap_free: int | None = octets("Swap libre")
+    ephemeral_first: int | None = integer("Premier port éphémère", "Les ports que le noyau donne aux clients.")
+    ephemeral_last: int | None = integer("Dernier port éphémère")
+    booted: dt.datetime | None = instant("Démarrée")
+    root: bool | None = flag("Audit en root", "Faux : les processus des autres utilisateurs sont restés inconnus.")
+
+
+@table(
+    "listeners",
+    "Écoutes de la machine",
+    "Les sockets TCP à l’écoute et les sockets UDP non connectés, tels que le noyau les montre.",
+    key=("protocol", "family", "address", "port", "pid"),
+    source="listeners",
+)
+class Listener(Row):
+    protocol: str = text("Protocole")
+    family: str = text("Famille", "ipv4 ou ipv6.")
+    address: str = text("Adresse")
+    port: int = integer("Port")
+    pid: int | None = integer("PID")
+    process: str | None = text("Processus")
+    user: str | None = text("Utilisateur")
+    unit: str | None = text("Unité systemd")
+    container: str | None = text("Conteneur", "Le conteneur qui écoute, ou celui que sert docker-proxy.")
 
 
 @table(
@@ -158,16 +216,6 @@ class DockerDaemon(Row):
     insecure_registries: tuple[str, ...] | None = several("Registres sans TLS")
     authorization_plugins: tuple[str, ...] | None = several("Greffons d’autorisation")
     default_ulimits: tuple[str, ...] | None = several("Limites par défaut", "Noms seulement.")
-
-
-ACTIVE_STATES = {
-    "active": "active",
-    "reloading": "recharge",
-    "inactive": "inactive",
-    "failed": "en échec",
-    "activating": "démarre",
-    "deactivating": "s’arrête",
-}
 
 
 @table(

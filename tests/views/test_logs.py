@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.tables.journal import errors, newer_version, share_of_5xx
+from auditlib.facts.tables.logs import AccessStat, LogEvent
 from auditlib.report.conclusions import conclude, journals
+from auditlib.views.logs import errors, newer_version, share_of_5xx
 from tests.conftest import snapshot_of
 
 DAY = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
@@ -30,13 +31,15 @@ def event(kind: str, **columns: Any) -> dict[str, Any]:
 
 
 def test_errors_are_those_of_traefik_s_work() -> None:
-    told = [
-        event("stopping"),
-        event("other", level="warning"),
-        event("acme_renew", level="info"),
-        event("other", count=3),
-    ]
-    assert [(row["kind"], row["count"]) for row in errors(told)] == [("other", 3), ("acme_renew", 1)]
+    events = LogEvent.table.rows(
+        [
+            event("stopping"),
+            event("other", level="warning"),
+            event("acme_renew", level="info"),
+            event("other", count=3, named="x"),
+        ]
+    )
+    assert [(error.kind, error.count) for error in errors(events)] == [("other", 3), ("acme_renew", 1)]
 
 
 @pytest.mark.parametrize(
@@ -54,14 +57,14 @@ def test_errors_are_those_of_traefik_s_work() -> None:
 def test_the_version_that_is_announced(
     announced: list[str], started: list[str], running: str | None, newer: str | None
 ) -> None:
-    told = [event("update_available", named=version) for version in announced]
-    told += [event("started", named=version, last=DAY + dt.timedelta(i)) for i, version in enumerate(started)]
-    assert newer_version(told, running) == newer
+    events = [event("update_available", named=version) for version in announced]
+    events += [event("started", named=version, last=DAY + dt.timedelta(i)) for i, version in enumerate(started)]
+    assert newer_version(LogEvent.table.rows(events), running) == newer
 
 
 def test_the_share_of_5xx() -> None:
     assert share_of_5xx([]) is None
-    assert share_of_5xx([{"requests": 3, "status_5xx": 1}, {"requests": 1, "status_5xx": 0}]) == 0.25
+    assert share_of_5xx([AccessStat(requests=3, status_5xx=1), AccessStat(requests=1, status_5xx=0)]) == 0.25
 
 
 def test_what_is_concluded_of_a_log_with_errors() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from auditlib.facts.snapshot import Snapshot
 from auditlib.report import conclusions
-from auditlib.views.inside import ITSELF, NETWORKS
+from auditlib.views.ports import ITSELF, NETWORKS
 from tests.conftest import snapshot_of
 from tests.frames import rows
 
