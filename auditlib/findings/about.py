@@ -7,11 +7,12 @@ must be asked for, such as the containers behind a router, is asked here, once.
 import functools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 
 from auditlib.addresses import host_and_port
 from auditlib.facts.tables.docker import ContainerLabel
 from auditlib.facts.tables.traefik import StaticOption, TraefikRouter
-from auditlib.findings.check import Fault, Kind, Subject
+from auditlib.findings.check import About, Fault, Kind, Subject
 from auditlib.traefik.rules import RuleError, Syntax, domains, parse
 from auditlib.views.known import Known
 from auditlib.views.predicted import Server
@@ -129,26 +130,42 @@ def about(check: str, subjects: Collection[Subject], fault: Fault, scene: Scene)
 
     What its fault says of a kind stands instead of what is derived, but for containers, which are joined.
     """
-    own, routers = fault.about, _named(subjects, "router")
-    named = [*_named(subjects, "container"), *own.get("container", ())]
-    servers = scene.behind(routers, _named(subjects, "service"))
-    containers = [*named, *(server.container for server in servers if server.container)]
-    domains = [host_and_port(name)[0] if "://" in name else name for name in _named(subjects, "domain", "certificate")]
-    derived: dict[Kind, Iterable[str]] = {
-        "router": routers,
+    own = fault.about
+    containers = [*_named(subjects, "container"), *own.get("container", ())]
+    derived = {**_plain(check, subjects), **_looked_up(subjects, containers, scene)}
+    names = {**derived, **own, "container": derived["container"]}
+    return {kind: frozenset(about) for kind, about in names.items()}
+
+
+def _plain(check: str, subjects: Collection[Subject]) -> About:
+    """What subjects tell by themselves."""
+    containers, ports = _named(subjects, "container"), map(port_number, _named(subjects, "port"))
+    return {
+        "router": _named(subjects, "router"),
         "database": _named(subjects, "database"),
         "owner": _named(subjects, "container", "unit", "database"),
         "fault": [f"{check} ({name})" for _, name in subjects],
         "file": [file for files in _named(subjects, "compose_file") for file in files.split(" + ")],
-        "publication": [
-            f"{container} {port_number(port)}"
-            for container in _named(subjects, "container")
-            for port in _named(subjects, "port")
-        ],
+        "publication": [f"{container} {port}" for container, port in product(containers, ports)],
+    }
+
+
+def _looked_up(subjects: Collection[Subject], named: Sequence[str], scene: Scene) -> About:
+    """What the tables tell of subjects and of the containers that are named: what is behind them, and their domains."""
+    routers, services = _named(subjects, "router"), _named(subjects, "service")
+    servers = scene.behind(routers, services)
+    containers = [*named, *(server.container for server in servers if server.container)]
+    domains = _named(subjects, "domain", "certificate")
+    return {
+        "container": containers,
         "state": containers,
         "target": containers,
-        "service": [*_named(subjects, "service"), *(server.service for server in servers)],
-        "domain": domains or scene.domains(routers, named),
+        "service": [*services, *(server.service for server in servers)],
+        "domain": map(_host, domains) if domains else scene.domains(routers, named),
         "resolver": scene.challenged() if _CHALLENGED in routers else (),
     }
-    return {kind: frozenset(names) for kind, names in {**derived, **own, "container": containers}.items()}
+
+
+def _host(name: str) -> str:
+    """A domain, of its name or of an address."""
+    return host_and_port(name)[0] if "://" in name else name

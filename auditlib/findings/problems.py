@@ -5,7 +5,7 @@ makes it moot. Which checks, by which thing, the table `RULES` says; nothing is 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditlib.facts.snapshot import Snapshot
@@ -234,12 +234,14 @@ def _links(live: Sequence[Finding]) -> Iterator[tuple[str, tuple[Finding, str]]]
 
     `live` is in the order in which causes are preferred.
     """
-    named = {finding.identity: forms(finding) for finding in live}
+    by_form: dict[str, list[Finding]] = {}
+    for finding in live:
+        for form in forms(finding):
+            by_form.setdefault(form, []).append(finding)
     explained: set[str] = set()
     for rule in RULES:
-        causes = _causes(rule, [one for one in live if named[one.identity] & set(rule.causes.split())])
-        symptoms = [one for one in live if named[one.identity] & set(rule.symptoms.split())] if causes else []
-        for finding in symptoms:
+        causes = _causes(rule, by_form)
+        for finding in _called(rule.symptoms, by_form):
             common = finding.about.get(rule.shared, frozenset()) & causes.keys()
             if common and finding.identity not in explained:
                 thing = min(common, key=lambda thing: (_order(causes[thing]), thing))
@@ -247,13 +249,18 @@ def _links(live: Sequence[Finding]) -> Iterator[tuple[str, tuple[Finding, str]]]
                 yield finding.identity, (causes[thing], typography(f"{NOUNS[rule.shared]} {quoted(thing)}"))
 
 
-def _causes(rule: Rule, findings: Sequence[Finding]) -> dict[str, Finding]:
+def _causes(rule: Rule, by_form: Mapping[str, Sequence[Finding]]) -> dict[str, Finding]:
     """The things that the causes of a rule are about, each with the first of them."""
     causes: dict[str, Finding] = {}
-    for finding in findings:
+    for finding in _called(rule.causes, by_form):
         for thing in finding.about.get(rule.shared, ()):
             causes.setdefault(thing, finding)
     return causes
+
+
+def _called(names: str, by_form: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    """The findings that a rule calls by one of some names, in the order in which causes are preferred."""
+    return sorted((finding for name in names.split() for finding in by_form.get(name, ())), key=_order)
 
 
 # What Traefik's log repeats of what checks find by themselves: kinds of events, and the checks of the same thing.
