@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from auditlib.checks.compose import GenericName
 from auditlib.checks.docker_networks import SharedNetwork
+from auditlib.checks.networks import Detached, NetworkFault, Unchosen
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Connection
 from auditlib.findings.audit import Finding
 from auditlib.french import listing, quoted
-from auditlib.recommendations import NETWORKS, Advice, facts, faults, fixes, names, of, rule, sentences
+from auditlib.recommendations import NETWORKS, Advice, faults, fixes, names, of, rule, sentences, unique
 from auditlib.views.databases import DatabaseReach
 from auditlib.views.proxy import Proxy, RoutedContainer
 
@@ -18,8 +19,8 @@ def one_network(findings: list[Finding], routed: Rows[RoutedContainer], proxy: R
     """Routed containers that are not on the network that Traefik is told to use."""
     if not findings:
         return
-    outside = facts(findings, "container")
-    named, own = facts(of(findings, "NET-001"), "network"), _networks(proxy)
+    outside = [fault.container for fault in faults(findings, NetworkFault)]
+    named, own = unique(fault.network for fault in faults(findings, Detached)), _networks(proxy)
     # A network that a label names helps nobody where Traefik is not on it.
     proposed = [network for network in named if network in own] or own or named
     good = [container.container for container in routed if {*(container.reached or ())} & {*proposed}]
@@ -46,8 +47,9 @@ def _networks(proxy: Rows[Proxy]) -> list[str]:
 def designated(findings: list[Finding], proxy: Rows[Proxy]) -> Iterator[Advice]:
     """Routed containers on several networks, none of which is designated."""
     if findings:
+        containers = names(fault.container for fault in faults(findings, Unchosen))
         yield Advice(
-            f"{names(facts(findings, 'container'))} : sur plusieurs réseaux, aucun n’étant désigné.",
+            f"{containers} : sur plusieurs réseaux, aucun n’étant désigné.",
             "Traefik en prend un, qui peut changer à chaque lecture de sa configuration.",
             f"Régler « providers.docker.network » à l’un des réseaux de Traefik ({listing(_networks(proxy))}), ou "
             "l’étiquette « traefik.docker.network » sur ces conteneurs.",
