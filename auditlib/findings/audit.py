@@ -208,10 +208,14 @@ def _judge(scene: Scene, policy: Policy, one: Check) -> tuple[Result, list[Findi
         return Result(one.id, one.title, "na", imposed, sentence([str(reason)])), []
     made = (_waived(_finding(one, fault, severity, scene), snapshot, policy) for fault in faults)
     findings = list({finding.identity: finding for finding in made}.values())
+    return _result(one, imposed, findings), findings
+
+
+def _result(one: Check, severity: Severity, findings: Sequence[Finding]) -> Result:
+    """The verdict of a check that was judged. What is accepted counts neither for nor against."""
     if findings and all(finding.waived for finding in findings):
-        # What is accepted counts neither for nor against.
-        return Result(one.id, one.title, "na", imposed, "Tout ce qui est constaté a une dérogation."), findings
-    return Result(one.id, one.title, "fail" if findings else "pass", imposed), findings
+        return Result(one.id, one.title, "na", severity, "Tout ce qui est constaté a une dérogation.")
+    return Result(one.id, one.title, "fail" if findings else "pass", severity)
 
 
 def _waived(finding: Finding, snapshot: Snapshot, policy: Policy) -> Finding:

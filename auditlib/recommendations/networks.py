@@ -68,23 +68,28 @@ def databases_apart(
         fault.database: tuple(sorted(_consumers(fault.database, database_reach, connections or Rows())))
         for fault in shared
     }
-    proxies = [fault.proxy for fault in shared if fault.proxy]
-    strangers = [stranger for fault in shared for stranger in fault.strangers]
     networks = [network for fault in shared for network in fault.networks]
-    near = [f"le proxy {names(proxies)}"] if proxies else []
-    near += [f"des conteneurs que rien ne relie à toutes ({names(strangers)})"] if strangers else []
     served: dict[tuple[str, ...], list[str]] = {}
     for database, own in consumers.items():
         served.setdefault(own, []).append(database)
     uses = [f"{names(own)} pour {names(databases)}" for own, databases in served.items() if own]
     alone = served.get((), [])
     yield Advice(
-        f"{names(consumers)} : sur {names(networks)}, avec {listing(near)}.",
+        f"{names(consumers)} : sur {names(networks)}, avec {_neighbours(shared)}.",
         "Un conteneur compromis y joint des bases dont il n’a aucun usage.",
         "Créer un réseau à part pour les bases, sans le proxy, et n’y attacher que leurs consommateurs"
         + (f" : {' ; '.join(uses)}." if uses else ".")
         + (f" Aucun consommateur n’a été vu pour {names(alone)}." if alone else ""),
     )
+
+
+def _neighbours(shared: list[SharedNetwork]) -> str:
+    """Who is on the networks of databases without a use of them, in French."""
+    proxies = [fault.proxy for fault in shared if fault.proxy]
+    strangers = [stranger for fault in shared for stranger in fault.strangers]
+    near = [f"le proxy {names(proxies)}"] if proxies else []
+    near += [f"des conteneurs que rien ne relie à toutes ({names(strangers)})"] if strangers else []
+    return listing(near)
 
 
 def _consumers(database: str, reaches: Rows[DatabaseReach], connections: Rows[Connection]) -> set[str]:

@@ -33,11 +33,7 @@ def by_files(
 ) -> Iterator[Advice]:
     """Routes of files to the host, and middlewares of files that routers of containers share."""
     hosts = [route for route in routes if route.router.endswith("@file") and route.kind == "machine"]
-    shared = [
-        middleware.middleware
-        for middleware in traefik_middlewares
-        if middleware.provider == "file" and any(user.endswith("@docker") for user in middleware.used_by or ())
-    ]
+    shared = [middleware.middleware for middleware in traefik_middlewares if _is_shared_file(middleware)]
     targets = names(filter(None, (route.target or route.server for route in hosts)))
     routers = names(route.router for route in hosts)
     clauses = [f"{routers} : déclarés en fichier, vers {targets}, hors de Docker."] if hosts else []
@@ -50,6 +46,11 @@ def by_files(
             "Les garder là, et laisser le reste aux étiquettes.",
             (),
         )
+
+
+def _is_shared_file(middleware: TraefikMiddleware) -> bool:
+    """Whether a middleware of a file is one of containers' routers."""
+    return middleware.provider == "file" and any(user.endswith("@docker") for user in middleware.used_by or ())
 
 
 @rule(ROUTING, "Des priorités explicites", "ROUTE-005", "ROUTE-011")

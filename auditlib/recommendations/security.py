@@ -52,15 +52,8 @@ def perhaps_local(
     for finding in of(findings, "PORT-004", "PORT-005", "PORT-006"):
         judged |= finding.about["container"]
     other = [finding for finding in of(findings, "CIS-5.14") if not finding.about["container"] & judged]
-    wide = defaultdict(set)
-    for row in publications:
-        if row.live and row.host_port is not None and row.host_ip in EVERY_ADDRESS:
-            wide[row.container].add(row.host_port)
-    places = [
-        f"{quoted(name)} ({listing(map(str, sorted(wide[name])))})"
-        for name in (fault.container for fault in faults(other, OpenPorts))
-        if wide[name]
-    ]
+    wide, containers = _wide_ports(publications), [fault.container for fault in faults(other, OpenPorts)]
+    places = [f"{quoted(name)} ({listing(map(str, sorted(wide[name])))})" for name in containers if name in wide]
     if places:
         yield Advice(
             f"Ouverts à tous sans passer par Traefik : {listing(places)}.",
@@ -69,6 +62,15 @@ def perhaps_local(
             "l’extérieur doit le joindre directement.",
             other,
         )
+
+
+def _wide_ports(publications: Rows[Publication]) -> dict[str, set[int]]:
+    """The ports of the machine that containers publish on every address."""
+    wide: dict[str, set[int]] = defaultdict(set)
+    for row in publications:
+        if row.live and row.host_port is not None and row.host_ip in EVERY_ADDRESS:
+            wide[row.container].add(row.host_port)
+    return wide
 
 
 @rule(SECURITY, "Limiter les interfaces d’administration", "ROUTE-014", "HTTP-005")
@@ -100,13 +102,9 @@ def protections(findings: list[Finding]) -> Iterator[Advice]:
 @rule(SECURITY, "Les protections en service", "ROUTE-009", keep=True)
 def shields(findings: list[Finding], traefik_middlewares: Rows[TraefikMiddleware]) -> Iterator[Advice]:
     """Protections that Traefik applies to several routers of somebody's own, chains of them included."""
-    middlewares = {row.middleware: row for row in traefik_middlewares if row.protocol == "http"}
-    kinds = {name: protection(name, row.type) for name, row in middlewares.items()}
-    chains = {name: row.chain for name, row in middlewares.items()}
     used = {
-        name: [router for router in row.used_by or () if not router.endswith("@internal")]
-        for name, row in middlewares.items()
-        if row.status == "enabled" and {kinds.get(link) for link in expanded([name], chains)} & PROTECTIONS.keys()
+        middleware.middleware: [router for router in middleware.used_by or () if not router.endswith("@internal")]
+        for middleware in _protecting(traefik_middlewares)
     }
     shared = [f"{quoted(name)} ({plural(len(own), 'routeur')})" for name, own in used.items() if len(own) > 1]
     if shared:
@@ -116,6 +114,15 @@ def shields(findings: list[Finding], traefik_middlewares: Rows[TraefikMiddleware
             "Les garder.",
             (),
         )
+
+
+def _protecting(traefik_middlewares: Rows[TraefikMiddleware]) -> list[TraefikMiddleware]:
+    """The HTTP middlewares in force that protect, by themselves or by a link of their chain."""
+    http = {row.middleware: row for row in traefik_middlewares if row.protocol == "http"}
+    kinds = {name: protection(name, row.type) for name, row in http.items()}
+    chains = {name: row.chain for name, row in http.items()}
+    protecting = [name for name in http if {kinds.get(link) for link in expanded([name], chains)} & PROTECTIONS.keys()]
+    return [http[name] for name in protecting if http[name].status == "enabled"]
 
 
 @rule(SECURITY, "Un mot de passe pour chaque base", "DB-004", "DB-005")
