@@ -23,7 +23,7 @@ from auditlib.facts.tables.docker import (
     Mount,
     Publication,
 )
-from auditlib.findings.check import Command, Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Command, Fault, Fix, check, fact, word
 from auditlib.findings.commands import compose_on_disk
 from auditlib.french import listing, quoted
 from auditlib.software import image_words, is_up
@@ -150,6 +150,12 @@ class PassiveProject(Fault):
     what: str = word()
     compose: Command | None = word()
     columns: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """Its files, and what does not run of each."""
+        files = self.compose_file.split(" + ")
+        return {"start": [*files, *(f"{file} ({service})" for file in files for service in self.services or ())]}
 
 
 @check(

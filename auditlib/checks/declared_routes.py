@@ -18,7 +18,7 @@ class UnservedDomain(Fault):
 
     domain: str
     project: str | None = fact("Projet")
-    file: str | None
+    file: str | None = fact(about="file")
     line: int | None
     place: str = word()
     owner: str = word()

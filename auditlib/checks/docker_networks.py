@@ -11,7 +11,7 @@ from auditlib.facts.tables.compose import ComposeResource, ComposeService
 from auditlib.facts.tables.databases import ConnectionString, Database
 from auditlib.facts.tables.docker import Connection, Container, ContainerListener, ContainerNetwork, Network
 from auditlib.facts.tables.host import HostAddress, HostRoute
-from auditlib.findings.check import UNSAID, Fault, Fix, check, fact, word
+from auditlib.findings.check import UNSAID, About, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import is_attached
 from auditlib.views.proxy import Proxy, RoutedContainer, traefiks
@@ -186,6 +186,11 @@ class SharedNetwork(Fault):
     clients: str = word()
     place: str = word()
 
+    @property
+    def about(self) -> About:
+        """The networks of the database."""
+        return {"attachment": [f"{self.database} ({network})" for network in self.networks]}
+
 
 @check(
     "NET-007",
@@ -302,6 +307,12 @@ class MissingNetwork(Fault):
     effect: str = word()
     hint: str = word()
     place: str = word()
+    used: bool = word()
+
+    @property
+    def about(self) -> About:
+        """A file whose project cannot start."""
+        return {"start": self.compose_file.split(" + ") if self.used else ()}
 
 
 @check(
@@ -344,4 +355,5 @@ def external_networks_exist(
             effect="le projet ne pourra pas démarrer" if used else "aucun service qui démarre ne le demande",
             hint=f" Le moteur a {listing(map(quoted, near))}." if near else "",
             place=f" dans {quoted(file)}{f', ligne {line}' if line is not None else ''}",
+            used=used,
         )

@@ -73,7 +73,7 @@ class PortChange(Fault):
 
     port: str
     places: tuple[str, ...] = fact("Joignable par")
-    expected: str | None = fact("Attendu")
+    expected: str | None = fact("Attendu", about="owner")
     owners: tuple[str, ...] = fact("Tenu par")
     change: str = word()
     mend: str = word()
@@ -180,7 +180,7 @@ class Unmet(Fault):
     expected: str | None = fact("Attendu")
     now: str | None = fact("Constaté")
     container: str = fact(default=UNSAID)
-    url: str = fact(default=UNSAID)
+    url: str = fact(default=UNSAID, about="url")
     change: str = word()
     mend: str = word()
     started: str | None = word(default=None)

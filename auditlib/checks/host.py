@@ -172,7 +172,7 @@ class FailedUnit(Fault):
     result: str | None
     exit_status: int | None
     dependents: tuple[str, ...] = fact("En dépendent")
-    services: tuple[str, ...]
+    services: tuple[str, ...] = fact(about="service")
     outcome: str = word()
 
 

@@ -11,7 +11,8 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposePort
 from auditlib.facts.tables.docker import Container, Publication
 from auditlib.facts.tables.host import Listener
-from auditlib.findings.check import UNSAID, Command, Fault, Fix, check, fact, word
+from auditlib.findings.about import given_up, port_number
+from auditlib.findings.check import UNSAID, About, Command, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import PORT_HOLDERS, is_up
 from auditlib.views.declarations import Declaration
@@ -93,6 +94,14 @@ class TakenPort(Fault):
     effect: str = word()
     holder: str = word()
     proposal: str = word()
+
+    @property
+    def about(self) -> About:
+        """A container that does not run, unless it was refused nothing."""
+        return {
+            "state": (self.container,) if self.start_error else (),
+            "step": given_up([self.container], "stopped"),
+        }
 
 
 @check(
@@ -194,6 +203,15 @@ class ClaimedPort(Fault):
     compose: Command | None = word()
     service: str | None = word()
 
+    @property
+    def about(self) -> About:
+        """The port that it claims, and the services of a file that cannot start."""
+        files = () if self.compose_file is UNSAID else self.compose_file.split(" + ")
+        return {
+            "claim": [f"{self.subjects[0][1]} {port_number(self.port)}"],
+            "start": [f"{file} ({service})" for file in files for service in self.services],
+        }
+
 
 @check(
     "PORT-002",
@@ -291,6 +309,11 @@ class ContendedPort(Fault):
     contenders: str = word()
     number: int = word()
     proposal: str = word()
+
+    @property
+    def about(self) -> About:
+        """The port, as each claims it."""
+        return {"claim": [f"{name} {port_number(self.port)}" for name in self.claimants]}
 
 
 @check(

@@ -6,7 +6,7 @@ import re
 import shlex
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from auditlib.facts.table import Row, Rows, inputs, prose, table, text
 from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.docker import Container
 from auditlib.facts.tables.policy import WaiverState
+from auditlib.findings.about import Scene, about
 from auditlib.findings.check import (
     CHECKS,
     SEVERITIES_FR,
@@ -27,6 +28,7 @@ from auditlib.findings.check import (
     Confidence,
     Fault,
     Fix,
+    Kind,
     NotApplicable,
     Subject,
     Verdict,
@@ -42,7 +44,10 @@ NO_FAULT = Fault()  # of a finding that no check made
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what, how grave, how sure, and how to mend it. `fault` is what its check found."""
+    """One thing that is wrong: what, how grave, how sure, and how to mend it.
+
+    `fault` is what its check found, and `about` names the things by which another finding may explain it, by kind.
+    """
 
     identity: str
     check: str
@@ -54,6 +59,7 @@ class Finding:
     fix: Fix
     waived: Mapping[str, str | None] | None = None
     fault: Fault = NO_FAULT
+    about: Mapping[Kind, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,9 +163,9 @@ def audit(snapshot: Snapshot, policy: Policy | None = None, checks: Iterable[Che
 
 
 def _run(snapshot: Snapshot, policy: Policy, checks: Sequence[Check]) -> tuple[list[Result], list[Finding]]:
-    results, findings = [], []
+    results, findings, scene = [], [], Scene(snapshot)
     for one in checks:
-        result, found = _judge(snapshot, policy, one)
+        result, found = _judge(scene, policy, one)
         results.append(result)
         findings += found
     return results, findings
@@ -186,7 +192,8 @@ def _waiver(waiver: Waiver, findings: Sequence[Finding], day: dt.date) -> Waiver
     )
 
 
-def _judge(snapshot: Snapshot, policy: Policy, one: Check) -> tuple[Result, list[Finding]]:
+def _judge(scene: Scene, policy: Policy, one: Check) -> tuple[Result, list[Finding]]:
+    snapshot = scene.snapshot
     severity = policy.severities.get(one.id)
     imposed = severity or one.severity
     faults: list[Any] = []
@@ -199,12 +206,16 @@ def _judge(snapshot: Snapshot, policy: Policy, one: Check) -> tuple[Result, list
             return Result(one.id, one.title, "unknown", imposed, sentence([absent.reason])), []
     except NotApplicable as reason:
         return Result(one.id, one.title, "na", imposed, sentence([str(reason)])), []
-    made = (_waived(_finding(one, fault, severity, snapshot), snapshot, policy) for fault in faults)
+    made = (_waived(_finding(one, fault, severity, scene), snapshot, policy) for fault in faults)
     findings = list({finding.identity: finding for finding in made}.values())
+    return _result(one, imposed, findings), findings
+
+
+def _result(one: Check, severity: Severity, findings: Sequence[Finding]) -> Result:
+    """The verdict of a check that was judged. What is accepted counts neither for nor against."""
     if findings and all(finding.waived for finding in findings):
-        # What is accepted counts neither for nor against.
-        return Result(one.id, one.title, "na", imposed, "Tout ce qui est constaté a une dérogation."), findings
-    return Result(one.id, one.title, "fail" if findings else "pass", imposed), findings
+        return Result(one.id, one.title, "na", severity, "Tout ce qui est constaté a une dérogation.")
+    return Result(one.id, one.title, "fail" if findings else "pass", severity)
 
 
 def _waived(finding: Finding, snapshot: Snapshot, policy: Policy) -> Finding:
@@ -227,16 +238,17 @@ def identity(check_id: str, subjects: Iterable[Subject]) -> str:
 _RESERVED = ("severity", "confidence", "subjects", "wording")
 
 
-def _finding(one: Check, fault: Fault | Record, imposed: Severity | None, snapshot: Snapshot) -> Finding:
+def _finding(one: Check, fault: Fault | Record, imposed: Severity | None, scene: Scene) -> Finding:
     subjects: tuple[Subject, ...] | None
     if isinstance(fault, Fault):
-        facts, words = fault.evidence, _words(one, fault, snapshot)
+        facts, words = fault.evidence, _words(one, fault, scene.snapshot)
         subjects, severity, confidence = fault.subjects, fault.severity, fault.confidence
     else:
         facts = {name: value for name, value in fault.items() if name not in _RESERVED}
         words = {**fault, **fault.get("wording", {})}
         subjects, severity, confidence = fault.get("subjects"), fault.get("severity"), fault.get("confidence")
     subjects = subjects or tuple((kind, str(words[kind])) for kind in one.key)
+    typed = fault if isinstance(fault, Fault) else NO_FAULT
     return Finding(
         identity(one.id, subjects),
         one.id,
@@ -246,7 +258,8 @@ def _finding(one: Check, fault: Fault | Record, imposed: Severity | None, snapsh
         _prose(one.message, words),
         {name: _plain(value) for name, value in facts.items()},
         Fix(_prose(one.fix.text, words), _commands(one.fix.commands, words), _commands(one.fix.verify, words)),
-        fault=fault if isinstance(fault, Fault) else NO_FAULT,
+        fault=typed,
+        about=about(one.id, subjects, typed, scene),
     )
 
 
