@@ -8,8 +8,9 @@ from typing import Any
 from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.compose import ComposeProject, ComposeService
 from auditlib.findings.check import Command
-from auditlib.findings.commands import compose
+from auditlib.findings.commands import stack_command
 from auditlib.french import visible
 from auditlib.views.declarations import on_disk, origin
 
@@ -123,10 +124,12 @@ def stack(snapshot: Snapshot, act: Act) -> Stack | None:
     if act.disk:
         return _of_disk(snapshot, *act.disk, getattr(act.operation, "service", ""))
     row = container(snapshot, act.container)
-    command = compose(row)["compose"] if row else None
-    if command is None or visible(command) != command:
+    if not row or not row["compose_project"]:
         return None
-    services = on_disk(getattr(snapshot, "compose_projects", None), getattr(snapshot, "compose_services", None))
+    command = stack_command(row["compose_project"], row["compose_version"], row["compose_files"] or ())
+    if visible(command) != command:
+        return None
+    services = on_disk(snapshot.known(ComposeProject), snapshot.known(ComposeService))
     service = services.get(origin(row))
     if service is None or visible(service["root"]) != service["root"]:
         return Stack(row["compose_project"], command)
@@ -147,9 +150,10 @@ def _of_disk(snapshot: Snapshot, root: str, files: str, service: str) -> Stack |
         return None
     versions = [row["compose_version"] for row in rows(snapshot, "containers") if row["compose_version"]]
     paths = [posixpath.join(root, file) for file in files.split(" + ")]
-    made = {"compose_project": written["project"], "compose_service": service, "compose_files": paths}
-    command = compose({**made, "compose_version": next(iter(versions), None)})["compose"]
-    if command is None or visible(command) != command:
+    if not written["project"]:
+        return None
+    command = stack_command(written["project"], next(iter(versions), None), paths)
+    if visible(command) != command:
         return None
     return Stack(written["project"], command, root, _candidates(written), (root, files, service))
 
