@@ -5,7 +5,7 @@ Only what both sides tell is compared; what Compose and the image add by themsel
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from auditlib.french import quoted
 REMOVED = "[secret retiré]"  # in place of what was a secret: it compares with nothing
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # the name of a volume that an image asks for
 _WILDCARDS = {*EVERY_ADDRESS}
+_MOUNTS = ("bind", "volume")  # what is compared
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,10 @@ class _Mount(NamedTuple):
 
 def _mounts(written: Written, live: Live) -> Iterator[str]:
     service, line = written.service, _line(written.service.mounts_line)
-    there = {posixpath.normpath(mount.destination): mount for mount in live.mounts if mount.type in ("bind", "volume")}
+    there = {posixpath.normpath(mount.destination): mount for mount in live.mounts if mount.type in _MOUNTS}
     for asked in map(_Mount.of, service.mounts or ()):
         mount = there.pop(posixpath.normpath(asked.target), None)
-        if asked.kind not in ("bind", "volume") or REMOVED in f"{asked.source}{asked.target}":
+        if asked.kind not in _MOUNTS or REMOVED in f"{asked.source}{asked.target}":
             continue
         if mount is None:
             yield f"montage {quoted(asked.target)} demandé{line} et absent"
@@ -195,9 +196,14 @@ def _mounts(written: Written, live: Live) -> Iterator[str]:
         elif mount.writable is asked.read_only:
             yield f"montage {quoted(asked.target)} {'inscriptible' if asked.read_only else 'en lecture seule'}{line}"
     if service.more_mounts is False:
-        for target, mount in sorted(there.items()):
-            if not _ANONYMOUS.fullmatch(mount.volume or "") and not target.startswith("/run/secrets/"):
-                yield f"montage {quoted(target)} absent du fichier"
+        yield from _unasked(there)
+
+
+def _unasked(mounts: Mapping[str, Mount]) -> Iterator[str]:
+    """The mounts, by what they are mounted on, that neither a file nor an image nor Compose asks for."""
+    for target, mount in sorted(mounts.items()):
+        if not _ANONYMOUS.fullmatch(mount.volume or "") and not target.startswith("/run/secrets/"):
+            yield f"montage {quoted(target)} absent du fichier"
 
 
 def _is_source(asked: _Mount, mount: Mount, project: ComposeProject, container: Container) -> bool:
