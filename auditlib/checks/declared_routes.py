@@ -22,7 +22,7 @@ class UnservedDomain(Fault):
     line: int | None
     place: str = word()
     owner: str = word()
-    compose: Command = word()
+    compose: Command | None = word()
     resolve: str = word()
     url: str = word()
 

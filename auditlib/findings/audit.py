@@ -13,7 +13,7 @@ from urllib.parse import quote
 from auditlib.facts.frames import is_unknown
 from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, Rows, inputs, prose, table, text
+from auditlib.facts.table import Row, inputs, prose, table, text
 from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.docker import Container
 from auditlib.facts.tables.policy import WaiverState
@@ -256,7 +256,7 @@ def _words(one: Check, fault: Fault, snapshot: Snapshot) -> dict[str, Any]:
     if one.of_container:
         containers = snapshot.known(Container)
         container = containers.by(Container.name).get(words.get("container", "")) if containers else None
-        words = {**container_words(container, snapshot.known(ComposeService) or Rows()), **words}
+        words = {**container_words(container, snapshot.known(ComposeService) or ())._asdict(), **words}
     return words
 
 
