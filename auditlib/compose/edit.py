@@ -38,14 +38,14 @@ def edits(key: str) -> Callable[[Changes[P]], Edit[P]]:
     """
 
     def declare(changes: Changes[P]) -> Edit[P]:
-        @functools.wraps(changes)
-        def edit(lines: Sequence[Line], service: str, *args: P.args, **kwargs: P.kwargs) -> list[Line]:
+        def edit(lines: Sequence[Line], service: str, /, *args: P.args, **kwargs: P.kwargs) -> list[Line]:
             file = File(lines)
             edited = file.changed(changes(file, service, *args, **kwargs))
             if _rest(lines, service, key) != _rest(edited, service, key):
                 raise Unsafe("la correction changerait autre chose que ce qui est voulu")
             return edited
 
+        functools.update_wrapper(edit, changes)
         return edit
 
     return declare

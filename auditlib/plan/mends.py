@@ -23,7 +23,7 @@ from auditlib.checks.route_shields import Unshielded
 from auditlib.checks.routes import OpenApi
 from auditlib.compose.ports import Published
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row, Rows
+from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposePort, ComposeResource, ComposeService
 from auditlib.facts.tables.databases import ConnectionString, Database
 from auditlib.facts.tables.docker import (
@@ -231,11 +231,12 @@ def _socket_owner(snapshot: Snapshot, fault: SocketOwner) -> Sequence[Way]:
 
 def _elsewhere(snapshot: Snapshot, fault: ClaimedPort) -> Sequence[Way]:
     """Of a file whose services do not run: other ports that nothing uses."""
-    if fault.compose_file is UNSAID:
+    protocol, _, place = fault.port.partition("/")
+    number = place.rpartition(":")[2]
+    if fault.compose_file is UNSAID or not number.isdecimal():
         return []
     used = used_ports(snapshot.known(Listener), snapshot.known(Publication) or (), snapshot.known(Declaration))
-    protocol, _, place = fault.port.partition("/")
-    taken = int(place.rpartition(":")[2])
+    taken = int(number)
     addresses: dict[tuple[str, str, str, int], list[str]] = {}
     for port in snapshot.known(ComposePort) or ():
         claimed = (port.root, port.file, port.protocol, port.host_port, port.host_port_last)
@@ -244,12 +245,12 @@ def _elsewhere(snapshot: Snapshot, fault: ClaimedPort) -> Sequence[Way]:
             addresses.setdefault(key, []).append(port.host_ip)
     acts = []
     for (root, files, service, target), own in addresses.items():
-        number = free_port(taken, used)
-        if number is None:
+        free = free_port(taken, used)
+        if free is None:
             return []
-        used.add(number)
+        used.add(free)
         # Both families mean that the file gives no address.
-        wanted = (own[0] if len(own) == 1 else "", number)
+        wanted = (own[0] if len(own) == 1 else "", free)
         acts.append(Publish(None, service, Published(protocol, taken, target), wanted, disk=(root, files)))
     return [tuple(acts)]
 
@@ -280,16 +281,16 @@ def _apart(snapshot: Snapshot, fault: SharedNetwork | UnlockedDatabase) -> Seque
     base = next((database for database in databases if database.database == fault.database), None)
     own = container(snapshot, base.container if base else None)
     shared = fault.networks or ()
-    if own is None or not shared or own.name in _names(snapshot, RoutedContainer, "container"):
+    if own is None or not shared or own.name in {route.container for route in snapshot.known(RoutedContainer) or ()}:
         return []
     proxy = next((row.network_container for row in snapshot.known(Proxy) or ()), None)
     users = _users(snapshot, own.name)
     network = f"{own.compose_service or own.name}-net"
-    known = _names(snapshot, Network, "name") | _names(snapshot, ComposeResource, "name")
+    known = {row.name for row in (*(snapshot.known(Network) or ()), *(snapshot.known(ComposeResource) or ()))}
     service = service_of(snapshot, own.name)
     if network in known or proxy in users or service is None:
         return []
-    published = own.name in _names(snapshot, Publication, "container")
+    published = own.name in {publication.container for publication in snapshot.known(Publication) or ()}
     acts: list[Act] = [Create(network, internal=not published, phase=PREPARE)]
     for user in sorted(users):
         client, named = container(snapshot, user), service_of(snapshot, user)
@@ -305,18 +306,13 @@ def _apart(snapshot: Snapshot, fault: SharedNetwork | UnlockedDatabase) -> Seque
 def _users(snapshot: Snapshot, name: str) -> set[str]:
     """The other containers that refer to one, or are connected to it."""
     strings, connections = snapshot.known(ConnectionString) or (), snapshot.known(Connection) or ()
-    users = {string.container for string in strings if name in (string.targets or ())}
+    users: set[str | None] = {string.container for string in strings if name in (string.targets or ())}
     users |= {
         connection.source
         for connection in connections
         if connection.target == name and connection.source_kind == connection.target_kind == "container"
     }
-    return users - {name}
-
-
-def _names(snapshot: Snapshot, row: type[Row], column: str) -> set[str]:
-    """What a column of a table holds; nothing when it was not read."""
-    return {getattr(one, column) for one in snapshot.known(row) or ()}
+    return {user for user in users if user and user != name}
 
 
 MENDS: dict[type[Fault], Mend] = {

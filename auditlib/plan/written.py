@@ -38,7 +38,7 @@ def disk(snapshot: Snapshot) -> Disk:
     """The known lines of the compose files, by root and file."""
     lines: Disk = {}
     for row in sorted(snapshot.known(ComposeLine) or (), key=lambda row: row.line):
-        lines.setdefault((row.root, row.file), []).append(Line(row.text, row.ending))
+        lines.setdefault((row.root, row.file), []).append(Line(row.text, row.ending or "lf"))
     return lines
 
 

@@ -1,6 +1,6 @@
 """A container given another name, and who calls it by the one it has."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -13,8 +13,7 @@ from auditlib.facts.table import Row
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.databases import ConnectionString, Database, ExecCommand
-from auditlib.facts.tables.docker import Container, ContainerNetwork
-from auditlib.facts.tables.docker import Connection
+from auditlib.facts.tables.docker import Connection, Container, ContainerNetwork
 from auditlib.facts.tables.traefik import TraefikServer
 from auditlib.french import listing, quoted
 from auditlib.plan.acts.act import Changes, Edit

@@ -71,6 +71,9 @@ class Publish(Edit):
             ),
         }
 
+    def _moved_in(self, service: ComposeService) -> ComposeService:
+        return replace(service, ports=tuple(self._ports(service.ports or ())))
+
     def _runs(self, container: str | None) -> bool:
         return container is not None and container == self.container
 
