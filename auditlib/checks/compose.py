@@ -122,7 +122,7 @@ class InvalidFile(Fault):
     effect: str = word()
     summary: str = word()
     remedy: str = word()
-    compose: Command = word()
+    compose: Command | None = word()
     refused: bool = word()  # Compose refuses a project of the file
 
     @property
@@ -206,7 +206,7 @@ class ClearSecrets(Fault):
     project: str | None = fact("Projet")
     secrets: tuple[str, ...] = fact("Secrets")
     summary: str = word()
-    compose: Command = word()
+    compose: Command | None = word()
     service: str | None = word()
 
 

@@ -44,7 +44,7 @@ def written(
     compose_services: Rows[ComposeService] | None,
 ) -> str:
     """Where a file declares a container, as the end of a clause: « , dans … »; "" when it is not known."""
-    services = on_disk(compose_projects, compose_services)  # type: ignore[arg-type]
+    services = on_disk(compose_projects, compose_services)
     where = place(services.get(origin(container))) if container else ""
     return f", dans {where}" if where else ""
 

@@ -45,6 +45,24 @@ class Port(NamedTuple):
             yield self.protocol, self.address, str(self.first + step), target
 
 
+class Published(NamedTuple):
+    """A port of a container that is published as one port of the machine, at whatever address."""
+
+    protocol: str
+    host: int
+    target: int
+
+    def matches(self, port: Port) -> bool:
+        """Whether an entry of `ports:` is this publication, and no other with it."""
+        same = (port.protocol, port.target, port.target_last) == (self.protocol, self.target, self.target)
+        return same and (port.first, port.last) == (self.host, self.host)
+
+    def at(self, address: str, number: int) -> str:
+        """The container's port published at an address ("" for every one) and port of the machine, in short form."""
+        host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
+        return f"{host}{number}:{self.target}" + ("" if self.protocol == "tcp" else f"/{self.protocol}")
+
+
 def parse(entry: Any, place: Place) -> Port:
     """One entry of `ports:`. Raises Invalid."""
     place = place_of(entry, place)

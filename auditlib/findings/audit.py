@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from auditlib.facts.frames import is_unknown
-from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, Rows, inputs, prose, table, text
+from auditlib.facts.table import Row, inputs, prose, table, text
 from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.docker import Container
 from auditlib.facts.tables.policy import WaiverState
@@ -196,7 +194,7 @@ def _judge(scene: Scene, policy: Policy, one: Check) -> tuple[Result, list[Findi
     snapshot = scene.snapshot
     severity = policy.severities.get(one.id)
     imposed = severity or one.severity
-    faults: list[Any] = []
+    faults: list[Fault] = []
     try:
         for fault in snapshot.call(one.function):
             faults.append(fault)
@@ -235,31 +233,20 @@ def identity(check_id: str, subjects: Iterable[Subject]) -> str:
     return "|".join([check_id, *parts])
 
 
-_RESERVED = ("severity", "confidence", "subjects", "wording")
-
-
-def _finding(one: Check, fault: Fault | Record, imposed: Severity | None, scene: Scene) -> Finding:
-    subjects: tuple[Subject, ...] | None
-    if isinstance(fault, Fault):
-        facts, words = fault.evidence, _words(one, fault, scene.snapshot)
-        subjects, severity, confidence = fault.subjects, fault.severity, fault.confidence
-    else:
-        facts = {name: value for name, value in fault.items() if name not in _RESERVED}
-        words = {**fault, **fault.get("wording", {})}
-        subjects, severity, confidence = fault.get("subjects"), fault.get("severity"), fault.get("confidence")
-    subjects = subjects or tuple((kind, str(words[kind])) for kind in one.key)
-    typed = fault if isinstance(fault, Fault) else NO_FAULT
+def _finding(one: Check, fault: Fault, imposed: Severity | None, scene: Scene) -> Finding:
+    words = _words(one, fault, scene.snapshot)
+    subjects = fault.subjects or tuple((kind, str(words[kind])) for kind in one.key)
     return Finding(
         identity(one.id, subjects),
         one.id,
-        imposed or severity or one.severity,
-        confidence or one.confidence,
+        imposed or fault.severity or one.severity,
+        fault.confidence or one.confidence,
         subjects,
         _prose(one.message, words),
-        {name: _plain(value) for name, value in facts.items()},
+        {name: _plain(value) for name, value in fault.evidence.items()},
         Fix(_prose(one.fix.text, words), _commands(one.fix.commands, words), _commands(one.fix.verify, words)),
-        fault=typed,
-        about=about(one.id, subjects, typed, scene),
+        fault=fault,
+        about=about(one.id, subjects, fault, scene),
     )
 
 
@@ -269,7 +256,7 @@ def _words(one: Check, fault: Fault, snapshot: Snapshot) -> dict[str, Any]:
     if one.of_container:
         containers = snapshot.known(Container)
         container = containers.by(Container.name).get(words.get("container", "")) if containers else None
-        words = {**container_words(container, snapshot.known(ComposeService) or Rows()), **words}
+        words = {**container_words(container, snapshot.known(ComposeService) or ())._asdict(), **words}
     return words
 
 
@@ -284,7 +271,7 @@ class _Prose(string.Formatter):
             return listing(quoted(visible(item)) for item in (value if isinstance(value, list | tuple) else [value]))
         if isinstance(value, list | tuple):
             return listing(visible(item) for item in value)
-        return visible("inconnu" if is_unknown(value) else value)
+        return visible("inconnu" if value is None else value)
 
 
 class _Shell(string.Formatter):
@@ -294,25 +281,23 @@ class _Shell(string.Formatter):
         return value if isinstance(value, Command) else shlex.quote(str(value))
 
 
-def _prose(template: str, row: Record) -> str:
+def _prose(template: str, words: Mapping[str, Any]) -> str:
     # A clause that does not apply is an empty field: the space before it must go.
-    return typography(re.sub(" {2,}", " ", _Prose().vformat(template, (), row)).strip())
+    return typography(re.sub(" {2,}", " ", _Prose().vformat(template, (), words)).strip())
 
 
-def _commands(templates: tuple[str, ...], row: Record) -> tuple[str, ...]:
-    return tuple(_Shell().vformat(template, (), row) for template in templates if _writable(template, row))
+def _commands(templates: tuple[str, ...], words: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(_Shell().vformat(template, (), words) for template in templates if _writable(template, words))
 
 
-def _writable(template: str, row: Record) -> bool:
+def _writable(template: str, words: Mapping[str, Any]) -> bool:
     """Whether a command can be written: its fields are known, and none hides a control character."""
-    values = [row.get(name) for _, name, _, _ in string.Formatter().parse(template) if name]
-    return not any(is_unknown(value) or visible(value) != str(value) for value in values)
+    values = [words.get(name) for _, name, _, _ in string.Formatter().parse(template) if name]
+    return not any(value is None or visible(value) != str(value) for value in values)
 
 
 def _plain(value: Any) -> Any:
     """A value of evidence as JSON holds it."""
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    if is_unknown(value):
-        return None
-    return value if isinstance(value, bool | int | float | str) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -202,7 +202,7 @@ class Check:
     key: tuple[str, ...]
     message: str
     fix: Fix
-    function: Callable[..., Iterable[Any]]
+    function: Callable[..., Iterable[Fault]]
     confidence: Confidence = "certain"
     extra: bool = False  # run only when the whole CIS benchmark is asked for
     fault: type[Fault] = Fault
@@ -229,7 +229,7 @@ class Check:
 
 CHECKS: dict[str, Check] = {}
 
-Judge = TypeVar("Judge", bound=Callable[..., Iterable[Any]])
+Judge = TypeVar("Judge", bound=Callable[..., Iterable[Fault]])
 
 
 def check(  # a declaration reads better with its parts named on the spot

@@ -8,7 +8,7 @@ from auditlib.addresses import EVERY_ADDRESS, is_everywhere, is_loopback, joined
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
 from auditlib.facts.tables.docker import Container, ContainerListener, ContainerNetwork, Publication
-from auditlib.facts.tables.host import Listener
+from auditlib.facts.tables.host import Host, Listener
 from auditlib.software import PORT_HOLDERS, is_running
 
 EVERYWHERE = "toutes les interfaces"
@@ -107,6 +107,14 @@ def used_ports(
     return claimed | {listener.port for listener in listeners or ()}
 
 
+def ephemeral(host: Iterable[Host] | None) -> range | None:
+    """The ports that the kernel gives to clients; None when they were not read."""
+    for machine in host or ():
+        if machine.ephemeral_first is not None and machine.ephemeral_last is not None:
+            return range(machine.ephemeral_first, machine.ephemeral_last + 1)
+    return None
+
+
 def exposure(addresses: Iterable[str]) -> str:
     """Who can reach what listens at these addresses, in French."""
     addresses = list(addresses)
@@ -148,6 +156,17 @@ class HostPort(Row):
     addresses: tuple[str, ...] | None = several("Adresses")
     process: str | None = text("Processus")
     user: str | None = text("Utilisateur")
+
+    @property
+    def places(self) -> list[str]:
+        """Its places, as subjects of findings."""
+        return [Claim(self.protocol, address, self.port, self.port).name for address in self.addresses or ()]
+
+
+def is_client(socket: Listener | HostPort, clients: range | None) -> bool:
+    """Whether it is an unconnected UDP socket of the ephemeral range: a client, that listens to nothing."""
+    published = isinstance(socket, HostPort) and socket.kind == "conteneur"
+    return socket.protocol == "udp" and socket.port in (clients or ()) and not published
 
 
 @view(HostPort)

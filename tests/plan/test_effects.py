@@ -1,16 +1,18 @@
 """What each act changes in the tables: what tells of it, and nothing else."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.findings.audit import audit as judge
-from auditlib.plan import describe
-from auditlib.plan.acts import Act, Create, Mode, Owner
+from auditlib.plan.acts.act import Act, Edit
+from auditlib.plan.acts.networks import Create
+from auditlib.plan.acts.rights import Mode, Owner
 from auditlib.plan.effects import applied
+from tests import acts
 from tests.conftest import snapshot_of
 
 
@@ -23,7 +25,7 @@ def of(facts: Snapshot, table: str, **wanted: Any) -> list[Record]:
 
 
 def test_a_port_moves_to_the_loopback(faulty: Snapshot) -> None:
-    after = applied(faulty, Act("chromadb", Publish("chromadb", "tcp", 8000, 8000, ("127.0.0.1", 8000))))
+    after = applied(faulty, acts.on("chromadb", acts.publish("chromadb", "tcp", 8000, 8000, ("127.0.0.1", 8000))))
     assert [row["host_ip"] for row in of(after, "publications", container="chromadb")] == ["127.0.0.1"]
     assert [row["address"] for row in of(after, "listeners", container="chromadb")] == ["127.0.0.1"]
     assert [row["host_ip"] for row in of(after, "compose_ports", service="chromadb")] == ["127.0.0.1"]
@@ -33,7 +35,7 @@ def test_a_port_moves_to_the_loopback(faulty: Snapshot) -> None:
 
 
 def test_a_port_is_published_no_more(faulty: Snapshot) -> None:
-    after = applied(faulty, Act("chromadb", Publish("chromadb", "tcp", 8000, 8000, None)))
+    after = applied(faulty, acts.on("chromadb", acts.publish("chromadb", "tcp", 8000, 8000, None)))
     assert of(after, "publications", container="chromadb") == []
     [base] = of(after, "databases", database="chromadb")
     assert (base["addresses"], base["published"]) == ((), False)
@@ -41,7 +43,7 @@ def test_a_port_is_published_no_more(faulty: Snapshot) -> None:
 
 def test_a_file_that_does_not_run_changes_alone(faulty: Snapshot) -> None:
     disk = ("/home/lalpha/projets", "ai-tools/ai-orchestrator/docker-compose.legacy.yml")
-    after = applied(faulty, Act(None, Publish("backend", "tcp", 8002, 8001, ("", 8003)), disk))
+    after = applied(faulty, replace(acts.publish("backend", "tcp", 8002, 8001, ("", 8003)), disk=disk))
     assert {row["host_port"] for row in of(after, "compose_ports", service="backend")} == {8003}
     assert changed(faulty, after) == {"compose_ports", "compose_services"}
 
@@ -49,7 +51,7 @@ def test_a_file_that_does_not_run_changes_alone(faulty: Snapshot) -> None:
 def test_a_stopped_container_publishes_nothing_yet() -> None:
     base = {"container": "a", "protocol": "tcp", "container_port": 80, "host_ip": "0.0.0.0", "host_port": 80}
     facts = snapshot_of(publications=[{**base, "live": False}])
-    after = applied(facts, Act("a", Publish("a", "tcp", 80, 80, ("", 8080))))
+    after = applied(facts, acts.on("a", acts.publish("a", "tcp", 80, 80, ("", 8080))))
     assert [(row["host_ip"], row["host_port"], row["live"]) for row in records(after.publications)] == [
         ("0.0.0.0", 8080, False),
         ("::", 8080, False),
@@ -58,7 +60,7 @@ def test_a_stopped_container_publishes_nothing_yet() -> None:
 
 
 def test_a_network_joined_is_what_traefik_takes(faulty: Snapshot) -> None:
-    after = applied(faulty, Act("jsr-dev", Join("jsr-dev", "unified-net")))
+    after = applied(faulty, acts.on("jsr-dev", acts.join("jsr-dev", "unified-net")))
     [place] = of(after, "container_networks", container="jsr-dev", network="unified-net")
     assert place["ipv4"] not in {row["ipv4"] for row in records(faulty.container_networks)}
     assert place["ipv4"].startswith("192.168.200.")
@@ -68,14 +70,14 @@ def test_a_network_joined_is_what_traefik_takes(faulty: Snapshot) -> None:
 
 
 def test_a_network_left_hides_a_database_from_its_clients(faulty: Snapshot) -> None:
-    alone = Act("redis", Leave("redis", "unified-net"))
+    alone = acts.on("redis", acts.leave("redis", "unified-net"))
     after = applied(faulty, alone)
     [string] = of(after, "connection_strings", variable="REDIS_URL")
     assert (string["target"], string["targets"], string["networks"]) == ("unresolved", (), ())
     assert [one.identity for one in judge(after).live if one.check == "DB-006"] == ["DB-006|container=media-api"]
     # Both on another network first, nothing is lost: whatever the order in which the acts are given.
-    create = Act(None, Create("redis-net", internal=True))
-    joins = [Act(name, Join(name, "redis-net")) for name in ("redis", "media-api")]
+    create = Create("redis-net", internal=True)
+    joins = [acts.on(name, acts.join(name, "redis-net")) for name in ("redis", "media-api")]
     together = applied(faulty, create, alone, *joins)
     [string] = of(together, "connection_strings", variable="REDIS_URL")
     assert (string["target"], string["networks"]) == ("container", ("redis-net",))
@@ -83,7 +85,7 @@ def test_a_network_left_hides_a_database_from_its_clients(faulty: Snapshot) -> N
 
 
 def test_a_name_changes_wherever_the_container_is_told(faulty: Snapshot) -> None:
-    after = applied(faulty, Act("redis", Name("redis", "unified-redis")))
+    after = applied(faulty, acts.on("redis", acts.name("redis", "unified-redis")))
     for table in ("containers", "container_networks", "labels", "databases", "container_listeners"):
         column = "name" if table == "containers" else "container"
         assert "redis" not in set(getattr(after, table)[column].dropna())
@@ -93,81 +95,83 @@ def test_a_name_changes_wherever_the_container_is_told(faulty: Snapshot) -> None
     [string] = of(after, "connection_strings", variable="REDIS_URL")
     assert (string["host"], string["targets"]) == ("redis", ("unified-redis",))
     assert of(after, "compose_services", service="redis")[0]["container_name"] == "unified-redis"
-    assert "unified-stack-redis-1" in set(applied(faulty, Act("redis", Name("redis", None))).containers["name"])
+    assert "unified-stack-redis-1" in set(
+        applied(faulty, acts.on("redis", acts.name("redis", None))).containers["name"]
+    )
 
 
 def test_a_client_that_used_the_name_of_the_container_loses_it(faulty: Snapshot) -> None:
     strings = [
         {**row, "host": "cache"} if row["host"] == "redis" else row for row in records(faulty.connection_strings)
     ]
-    called = applied(faulty, Act("redis", Name("redis", "cache"))).changed({"connection_strings": [
+    called = applied(faulty, acts.on("redis", acts.name("redis", "cache"))).changed({"connection_strings": [
         {**row, "targets": ("cache",)} if row["host"] == "cache" else row for row in strings
     ]})  # fmt: skip
-    after = applied(called, Act("cache", Name("redis", "autre")))
+    after = applied(called, acts.on("cache", acts.name("redis", "autre")))
     assert "DB-006" in {one.check for one in judge(after).live}
 
 
 def test_a_label_changes_what_traefik_must_load(faulty: Snapshot) -> None:
     label = "traefik.http.routers.jsr-dev.middlewares"
-    after = applied(faulty, Act("jsr-dev", Label("jsr-dev", label, "security-headers@file")))
+    after = applied(faulty, acts.on("jsr-dev", acts.label("jsr-dev", label, "security-headers@file")))
     assert of(after, "labels", container="jsr-dev", label=label)[0]["value"] == "security-headers@file"
     assert of(after, "compose_labels", service="jsr-dev", label=label)[0]["value"] == "security-headers@file"
     assert of(after, "traefik_routers", router="jsr-dev@docker")[0]["middlewares"] == ("security-headers@file",)
     [probe] = of(after, "http_probes", url="https://jsr.4lb.ca/")
     assert probe["content_type_options"] == "nosniff"
     # A middleware that gives no header gives none in the simulation either.
-    other = applied(faulty, Act("jsr-dev", Label("jsr-dev", label, "geoblock@file")))
+    other = applied(faulty, acts.on("jsr-dev", acts.label("jsr-dev", label, "geoblock@file")))
     assert of(other, "http_probes", url="https://jsr.4lb.ca/") == of(faulty, "http_probes", url="https://jsr.4lb.ca/")
-    off = applied(faulty, Act("jsr-dev", Label("jsr-dev", "traefik.enable", "false")))
+    off = applied(faulty, acts.on("jsr-dev", acts.label("jsr-dev", "traefik.enable", "false")))
     assert of(off, "traefik_routers", router="jsr-dev@docker") == []
 
 
 def test_without_the_option_the_api_is_known_no_more(faulty: Snapshot) -> None:
-    after = applied(faulty, Act("traefik", Flag("traefik", "api.insecure", None)))
+    after = applied(faulty, acts.on("traefik", acts.flag("traefik", "api.insecure", None)))
     assert "api.insecure" not in set(after.traefik_static["key"])
     assert "traefik_routers" not in after.tables
     assert "n’est plus servie" in after.absent["traefik_routers"]
-    other = applied(faulty, Act("traefik", Flag("traefik", "log.level", "DEBUG")))
+    other = applied(faulty, acts.on("traefik", acts.flag("traefik", "log.level", "DEBUG")))
     assert of(other, "traefik_static", key="log.level")[0]["value"] == "DEBUG"
     assert changed(faulty, other) == {"traefik_static"}
 
 
 def test_rights_and_restarts(faulty: Snapshot) -> None:
     path = records(faulty.docker_sockets)[0]["path"]
-    after = applied(faulty, Act(None, Mode(path, "666", "660")), Act(None, Owner(path, "a:b", "root:docker")))
+    after = applied(faulty, Mode(path, "666", "660"), Owner(path, "a:b", "root:docker"))
     [socket] = of(after, "docker_sockets", path=path)
     assert (socket["mode"], socket["owner"], socket["group"]) == ("660", "root", "docker")
     storage = records(faulty.acme_storage)[0]
-    after = applied(faulty, Act(None, Mode(storage["host_path"], storage["mode"], "640", "traefik")))
+    after = applied(faulty, Mode(storage["host_path"], storage["mode"], "640", "traefik"))
     assert records(after.acme_storage)[0]["mode"] == "640"
     assert changed(faulty, after) == {"acme_storage"}
-    after = applied(faulty, Act("redis", Restart("redis", "always")))
+    after = applied(faulty, acts.on("redis", acts.restart("redis", "always")))
     assert of(after, "containers", name="redis")[0]["restart_policy"] == "always"
     assert changed(faulty, after) == {"containers", "compose_services"}
 
 
-ACTS: list[Operation | Mode | Owner | Create] = [
-    Join("a", "n"),
-    Leave("a", "n"),
-    Publish("a", "tcp", 1, 1, None),
-    Publish("a", "tcp", 1, 1, ("", 2)),
-    Publish("a", "tcp", 1, 1, ("::1", 1)),
-    Name("a", None),
-    Name("a", "b"),
-    Label("a", "l", "v"),
-    Label("a", "l", "v", "m"),
-    Flag("a", "f", None),
-    Flag("a", "f", "v"),
-    Restart("a", "always"),
+ACTS: list[Act] = [
+    acts.join("a", "n"),
+    acts.leave("a", "n"),
+    acts.publish("a", "tcp", 1, 1, None),
+    acts.publish("a", "tcp", 1, 1, ("", 2)),
+    acts.publish("a", "tcp", 1, 1, ("::1", 1)),
+    acts.name("a", None),
+    acts.name("a", "b"),
+    acts.label("a", "l", "v"),
+    acts.label("a", "l", "v", "m"),
+    acts.flag("a", "f", None),
+    acts.flag("a", "f", "v"),
+    acts.restart("a", "always"),
     Mode("/a", "666", "660"),
     Owner("/a", "a:a", "root:docker"),
     Create("n", internal=True),
 ]
 
 
-@pytest.mark.parametrize("operation", ACTS)
-def test_every_act_has_its_sentence_and_its_effect_on_nothing(operation: Any) -> None:
-    act = Act(None if isinstance(operation, Mode | Owner | Create) else "a", operation)
-    assert describe(act).endswith(".")
+@pytest.mark.parametrize("act", ACTS)
+def test_every_act_has_its_sentence_and_its_effect_on_nothing(act: Act) -> None:
+    act = acts.on("a", act) if isinstance(act, Edit) else act
+    assert act.describe().endswith(".")
     assert isinstance(applied(snapshot_of(), act), Snapshot)
     assert act.writable

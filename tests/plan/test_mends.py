@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from auditlib.compose.edit import Join, Label, Name, Publish, Restart
 from auditlib.compose.written import Line
 from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
@@ -16,18 +15,23 @@ from auditlib.findings.check import CHECKS, Command
 from auditlib.findings.policy import Policy
 from auditlib.findings.problems import Evidence, Problem
 from auditlib.plan import plan
-from auditlib.plan.acts import Act, Mode, Owner, Stack
+from auditlib.plan.acts.act import Edit
+from auditlib.plan.acts.name import Name
+from auditlib.plan.acts.publish import Publish
+from auditlib.plan.acts.rights import Mode, Owner
 from auditlib.plan.choice import chosen, drafts
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import MENDS, ways
+from auditlib.plan.stacks import Stack
 from auditlib.plan.written import write
 from auditlib.report.plan import PlanShown
+from tests import acts
 from tests.checks.cases import Case, load
 from tests.conftest import snapshot_of
 
 
 def test_only_checks_that_exist_are_mended() -> None:
-    assert set(MENDS) <= set(CHECKS)
+    assert set(MENDS) <= {check.fault for check in CHECKS.values()}
 
 
 def without(facts: Snapshot, table: str, **wanted: Any) -> list[Record]:
@@ -76,13 +80,13 @@ def broken(facts: Snapshot, kind: str) -> Snapshot:
 
 
 CASES: dict[str, Any] = {
-    "CONT-004": Restart("redis", "unless-stopped"),
+    "CONT-004": acts.restart("redis", "unless-stopped"),
     "ACME-001": Mode("/home/a/acme.json", "644", "600", "traefik"),
     "CIS-3.16": Mode,
     "CIS-3.15": Owner,
-    "NET-002": Join("jsr-dev", "unified-net"),
-    "ROUTE-006": Label("media-api", "traefik.http.services.media-api.loadbalancer.server.port", "8123"),
-    "ROUTE-021": Label("multimedia-frontend", "traefik.enable", "true", "traefik.enabled"),
+    "NET-002": acts.join("jsr-dev", "unified-net"),
+    "ROUTE-006": acts.label("media-api", "traefik.http.services.media-api.loadbalancer.server.port", "8123"),
+    "ROUTE-021": acts.label("multimedia-frontend", "traefik.enable", "true", "traefik.enabled"),
 }
 
 
@@ -93,8 +97,11 @@ def test_a_fault_has_its_step_and_the_simulation_agrees(faulty: Snapshot, kind: 
     found = [one for one in audit.live if one.check == kind]
     assert found
     [way, *_] = ways(facts, found[0])
-    operation = way[0].operation
-    assert operation == CASES[kind] or type(operation) is CASES[kind]
+    [act] = way
+    expected = CASES[kind]
+    assert (act == (acts.on(found[0].fault.container, expected) if isinstance(expected, Edit) else expected)) or (
+        type(act) is expected
+    )
     made = plan(facts, Audit(audit.results, found))
     [step] = made.steps
     assert step.claims == tuple(one.identity for one in found)
@@ -137,7 +144,7 @@ def test_the_gravest_wins_and_the_other_is_left_with_its_reason(faulty: Snapshot
         grave,
         subjects=(("router", "jsr-dev@docker"), ("entrypoint", "web")),
         identity="ROUTE-009|router=jsr-dev@docker|entrypoint=web",
-        evidence={**grave.evidence, "proposed": ["rate-limit@file"]},
+        fault=dataclasses.replace(grave.fault, proposed=("rate-limit@file",)),
     )
     made = plan(faulty, Audit(audit.results, [grave, other]))
     assert [left.reason for left in made.left] == []  # the simulation finds it gone with the first
@@ -203,7 +210,7 @@ def test_idle_files_get_ports_that_no_other_was_given(faulty: Snapshot) -> None:
         facts = facts.changed({table: [*records(getattr(faulty, table)), *copies]})
     audit = judge(facts)
     made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "PORT-002"]))
-    given = [act.operation.wanted for step in made.steps for act in step.acts if isinstance(act.operation, Publish)]
+    given = [act.wanted for step in made.steps for act in step.acts if isinstance(act, Publish)]
     assert len(given) == len(set(given)) >= 2
 
 
@@ -211,13 +218,13 @@ def test_idle_files_get_ports_that_no_other_was_given(faulty: Snapshot) -> None:
 PLACES = [
     (("traefik-net", "unified-net"), [], "unified-net"),
     (("traefik-net",), [], "traefik-net"),
-    (("agent-zero_default",), [Join("jsr-dev", "unified-net")], "unified-net"),
+    (("agent-zero_default",), [acts.join("jsr-dev", "unified-net")], "unified-net"),
 ]
 
 
 @pytest.mark.parametrize(("places", "joins", "shared"), PLACES)
 def test_a_network_that_is_not_there_is_designated_no_more(
-    faulty: Snapshot, places: tuple[str, ...], joins: list[Join], shared: str
+    faulty: Snapshot, places: tuple[str, ...], joins: list[Edit], shared: str
 ) -> None:
     labels = without(faulty, "labels", container="jsr-dev", label="traefik.docker.network")
     absent = {"container": "jsr-dev", "label": "traefik.docker.network", "value": "traefik_public"}
@@ -228,7 +235,8 @@ def test_a_network_that_is_not_there_is_designated_no_more(
     audit = judge(facts)
     made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check in ("NET-001", "NET-002")]))
     [step] = made.steps
-    assert [act.operation for act in step.acts] == [*joins, Label("jsr-dev", "traefik.docker.network", shared)]
+    wanted = [*joins, acts.label("jsr-dev", "traefik.docker.network", shared)]
+    assert [*step.acts] == [acts.on("jsr-dev", act) for act in wanted]
     assert "NET-001|container=jsr-dev" in step.claims
     assert step.kept == ()
 
@@ -236,7 +244,7 @@ def test_a_network_that_is_not_there_is_designated_no_more(
 def test_a_name_that_others_call_is_for_a_person(faulty: Snapshot) -> None:
     strings = altered(faulty, "connection_strings", {"host": "base"}, host="redis")
     strings = [{**row, "targets": ("base",)} if row["host"] == "base" else row for row in strings]
-    facts = applied(faulty, Act("redis", Name("redis", "base"))).changed({"connection_strings": strings})
+    facts = applied(faulty, acts.on("redis", acts.name("redis", "base"))).changed({"connection_strings": strings})
     facts = facts.changed({"containers": altered(facts, "containers", {"name": "database"}, name="base")})
     facts = facts.changed({"connection_strings": [
         {**row, "host": "database", "targets": ("database",)} if row["host"] == "base" else row for row in strings
@@ -248,7 +256,7 @@ def test_a_name_that_others_call_is_for_a_person(faulty: Snapshot) -> None:
     [left] = [left for left in made.left if left.finding.check == "COMPOSE-001"]
     assert "« media-api (REDIS_URL) » l’appelle par ce nom" in left.reason.replace("\u00a0", " ")
     assert "« redis »" in left.reason.replace("\u00a0", " ")
-    assert [act for step in made.steps for act in step.acts if isinstance(act.operation, Name)] == []
+    assert [act for step in made.steps for act in step.acts if isinstance(act, Name)] == []
 
 
 def test_ports_that_files_move_stay_moved_under_an_override() -> None:
@@ -259,8 +267,8 @@ def test_ports_that_files_move_stay_moved_under_an_override() -> None:
     files = {("/r", name): ["services:", "  a:", "    image: a", "    ports:", f'      - "{port}"']
              for name, port in (("b.yml", "${PORT}:81"), ("a.yml", "80:80"))}  # fmt: skip
     home = Stack("p", Command("docker compose -p p"), "/r", ("b.yml", "a.yml"), ("/r", "a.yml + b.yml", "a"))
-    acts = [Act("a", Publish("a", "tcp", number, number, ("127.0.0.1", number))) for number in (80, 81)]
-    made = write(facts, "01-p", home, acts, {key: [Line(line) for line in lines] for key, lines in files.items()})
+    moves = [acts.on("a", acts.publish("a", "tcp", number, number, ("127.0.0.1", number))) for number in (80, 81)]
+    made = write(facts, "01-p", home, moves, {key: [Line(line) for line in lines] for key, lines in files.items()})
     assert set(made.files) == {"01-p.patch", "01-p.override.yml"}
     assert made.files["01-p.override.yml"].count('"127.0.0.1:8') == made.files["01-p.override.yml"].count("- ") == 2
 
@@ -289,7 +297,7 @@ UNTIED = {
     ("COMPOSE-001", "a container and a service of another project have one name"),
     ("ROUTE-006", "another port is"),
 }
-MENDED = [one for one in load() if one.verdict == "fail" and one.check in MENDS]
+MENDED = [one for one in load() if one.verdict == "fail" and CHECKS[one.check].fault in MENDS]
 
 
 @pytest.mark.parametrize("case", MENDED, ids=lambda one: f"{one.check}-{one.name}")

@@ -124,7 +124,7 @@ def test_what_is_cut_and_who_is_hindered_is_said(made: Plan) -> None:
 def test_the_way_that_breaks_the_least_is_chosen(made: Plan) -> None:
     # Without `api.insecure` the API would be read no more, and neither would the routes.
     acts = [act for step in made.steps for act in step.acts]
-    assert not [act for act in acts if type(act.operation).__name__ == "Flag"]
+    assert not [act for act in acts if type(act).__name__ == "Flag"]
 
 
 def test_a_step_that_loses_what_is_known_says_so(faulty: Snapshot, audit: Audit) -> None:
@@ -142,7 +142,7 @@ def test_a_step_that_does_not_resolve_what_it_is_for_says_so(faulty: Snapshot, a
         next(one for one in audit.live if ("container", name) in one.subjects and one.check == check)
         for check, name in (("PORT-005", "nvidia-gpu-exporter"), ("PORT-004", "chromadb"))
     )
-    stubborn = dataclasses.replace(stubborn, evidence=other.evidence)
+    stubborn = dataclasses.replace(stubborn, fault=other.fault)
     lying = plan(faulty, Audit(audit.results, [stubborn]))
     [step] = lying.steps
     assert step.kept == (stubborn.identity,)
