@@ -40,7 +40,7 @@ def _overlap(first: Subnet, second: Subnet) -> bool:
 
 
 def _within(inner: Subnet, outer: Subnet) -> bool:
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+    return _overlap(inner, outer) and inner.prefixlen >= outer.prefixlen
 
 
 def _is_default(route: Subnet) -> bool:

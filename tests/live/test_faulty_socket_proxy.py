@@ -71,12 +71,12 @@ def run(proxy: tuple[GetOnlyProxy, str], tmp_path_factory: pytest.TempPathFactor
 
 def test_every_source_is_read_and_only_get_was_let_through(run: Run, proxy: tuple[GetOnlyProxy, str]) -> None:
     assert run.code == 0, run.told
-    unread = {row.source: row.status for row in run.facts.rows(SourceStatus) if row.status != "ok"}
+    unread = {row.source: row.status for row in run.facts.snapshot.rows(SourceStatus) if row.status != "ok"}
     assert unread in ({}, {"systemd": "absent"})
     # What was tried in vain are the questions of docker exec, and they are said.
     assert {line.split(b" ")[0] for line in proxy[0].refused} <= {b"POST"}
     assert all(b"/exec" in line for line in proxy[0].refused)
-    databases = next(row for row in run.facts.rows(SourceStatus) if row.source == "databases")
+    databases = next(row for row in run.facts.snapshot.rows(SourceStatus) if row.source == "databases")
     assert "docker exec" in (databases.reason or "")
 
 

@@ -65,7 +65,7 @@ def facts(containers: list[dict[str, Any]], **tables: list[dict[str, Any]]) -> S
     return snapshot_of(**{**given, "containers": containers, **tables})
 
 
-def states(snapshot: Snapshot) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
+def states(snapshot: Snapshot) -> dict[str, tuple[str | None, tuple[str, ...] | None, tuple[str, ...] | None]]:
     return {row.files: (row.state, row.running, row.missing) for row in snapshot.rows(Project)}
 
 
@@ -176,7 +176,7 @@ def test_the_reference_server(faulty: Snapshot) -> None:
     assert [(row.host_port, row.claimant) for row in faulty.rows(IdlePort)] == [(8002, "ai-orchestrator / backend")]
     networks = {row.name: row.external for row in faulty.rows(Declaration) if row.kind == "network"}
     assert networks == {"unified-net": True, "traefik-net": True, "agent-zero_default": False}
-    report = "\n".join([*_inventory(Facts(faulty)), *_ports_without_findings(faulty)])  # type: ignore[arg-type]
+    report = "\n".join([*_inventory(Facts(faulty)), *_ports_without_findings(faulty)])
     assert "**Robin_IA/Dockerfile**" in report
     assert "docker-compose.legacy.yml:14" in report.replace("\\", "")
     assert "concert.mp4" in report
