@@ -32,12 +32,12 @@ Codes de sortie :
 """
 
 
-class _French:
+class _French(click.Command):
     """click's own English, in French: headings of the help."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options of a command, and the commands of a group."""
-        rows = [row for parameter in self.get_params(ctx) if (row := parameter.get_help_record(ctx))]  # type: ignore[attr-defined]
+        rows = [row for parameter in self.get_params(ctx) if (row := parameter.get_help_record(ctx))]
         with formatter.section("Options"):
             formatter.write_dl([(names, help_text.replace("[required]", "[obligatoire]")) for names, help_text in rows])
         if isinstance(self, click.Group):
@@ -45,7 +45,7 @@ class _French:
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in self.commands.items()])
 
 
-class _Command(_French, click.Command):
+class _Command(_French):
     pass
 
 

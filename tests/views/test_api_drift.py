@@ -1,6 +1,6 @@
 """What Traefik has and its sources do not say, and the other way round, with the reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from auditlib.facts.tables.traefik import TraefikFile, TraefikRouter, TraefikSer
 from auditlib.views.api_drift import ProviderDifference
 
 R = TypeVar("R", bound=Row)
+Tables = dict[str, Iterable[Row]]
 
 
 def changed(facts: Snapshot, row: type[R], change: Callable[[R], R]) -> Snapshot:
@@ -40,7 +41,7 @@ def test_an_address_that_nobody_has_any_more(faulty: Snapshot) -> None:
 
 
 def test_a_container_that_traefik_did_not_see_start(faulty: Snapshot) -> None:
-    unseen = {
+    unseen: Tables = {
         "traefik_routers": [row for row in faulty.rows(TraefikRouter) if row.router != "jsr-dev@docker"],
         "traefik_services": [row for row in faulty.rows(TraefikService) if row.service != "jsr-dev@docker"],
         "traefik_servers": [row for row in faulty.rows(TraefikServer) if row.service != "jsr-dev@docker"],
@@ -78,7 +79,7 @@ def test_a_file_that_is_broken_is_named(faulty: Snapshot) -> None:
 
 
 def test_a_traefik_that_cannot_talk_to_docker(faulty: Snapshot) -> None:
-    silent = {
+    silent: Tables = {
         "traefik_routers": [row for row in faulty.rows(TraefikRouter) if row.provider != "docker"],
         "traefik_services": [row for row in faulty.rows(TraefikService) if row.provider != "docker"],
     }
