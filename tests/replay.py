@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from auditlib import parameters
+
 HERE = Path(__file__).resolve().parent.parent
 SHOWN = 40  # lines of difference a file
 
@@ -39,11 +41,11 @@ def run(checkout: Path, snapshot: str, outputs: Path) -> Path:
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """What a run wrote, by its name in the run, masked; notebooks are in the report."""
+    """What a run wrote, by its name in the run, masked; its parameters left out, and its notebooks, which it shows."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or name.startswith("carnets/") or path.suffix == ".log":
+        if path.is_dir() or name.startswith("carnets/") or path.suffix == ".log" or name == parameters.FILE:
             continue
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         text = raw.decode("utf-8")
