@@ -1,101 +1,27 @@
-"""Edits of compose files at their line, as unified diffs that keep every comment and touch nothing else.
+"""Edits of compose files at their line, which keep every comment and touch nothing else.
 
 The lines are those of the table `compose_lines`: some are unknown, since they may hold secrets. An edit is made only
 where the file is understood from what is known, and its result is read again: nothing else must have changed.
 Otherwise `Unsafe` is raised, with a French clause, and an override file (`auditlib.compose.overrides`) may do the same.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import yaml
 
-from auditlib.compose.document import NOWHERE, Invalid, documents
-from auditlib.compose.ports import Port, parse
-from auditlib.compose.unified import diff
-from auditlib.compose.written import PLAIN, Change, File, Line, Unsafe, content, scalar
+from auditlib.compose.document import NOWHERE, Invalid, Map
+from auditlib.compose.ports import Port, PublishedPort, parse
+from auditlib.compose.written import PLAIN, Change, File, Line, Unsafe, scalar
 from auditlib.french import visible
 
 _PATH = re.compile(r"[\w.@+-][\w.@+ -]*(?:/[\w.@+ -]+)*")
 
-
-@dataclass(frozen=True)
-class Publish:
-    """Publish a port of a service elsewhere: `wanted` is the short form, None to publish it no more."""
-
-    service: str
-    protocol: str
-    host_port: int
-    container_port: int
-    wanted: tuple[str, int] | None  # address ("" for every one) and port of the machine
-
-
-@dataclass(frozen=True)
-class Join:
-    """Attach a service to an existing network, declared as external where the file does not know it."""
-
-    service: str
-    network: str
-
-
-@dataclass(frozen=True)
-class Leave:
-    """Take a service off a network; another must be left to it, since one that names none is on the project's own."""
-
-    service: str
-    network: str
-
-
-@dataclass(frozen=True)
-class Restart:
-    """Give a service a restart policy."""
-
-    service: str
-    policy: str
-
-
-@dataclass(frozen=True)
-class Name:
-    """Give another `container_name` to a service, or none."""
-
-    service: str
-    wanted: str | None
-
-
-@dataclass(frozen=True)
-class Label:
-    """Give a label to a service, in place of its value if it has one, or of the label that was meant to be it."""
-
-    service: str
-    label: str
-    value: str
-    instead: str | None = None
-
-
-@dataclass(frozen=True)
-class Flag:
-    """Give an option of a command another value, or take it away."""
-
-    service: str
-    flag: str  # without its dashes and its value
-    wanted: str | None
-
-
-Operation = Publish | Join | Leave | Name | Label | Restart | Flag
-
-
-def patch(lines: Sequence[Line], path: str, operations: Sequence[Operation]) -> str:
-    """The unified diff of a file, for `patch -p1` and `git apply` in the folder that `path` is relative to.
-
-    Raises Unsafe when one of the operations cannot be made surely.
-    """
-    check_path(path)
-    now = list(lines)
-    for operation in operations:
-        now = applied(now, operation)
-    return diff(list(lines), now, path)
+P = ParamSpec("P")
+Changes = Callable[Concatenate[File, str, P], list[Change]]
+Edit = Callable[Concatenate[Sequence[Line], str, P], list[Line]]
 
 
 def check_path(path: str) -> None:
@@ -104,44 +30,56 @@ def check_path(path: str) -> None:
         raise Unsafe("le chemin du fichier ne peut s’écrire dans un correctif")
 
 
-def applied(lines: Sequence[Line], operation: Operation) -> list[Line]:
-    """The lines of a file after one operation. Raises Unsafe."""
-    file = File(lines)
-    made = file.changed(_EDITS[type(operation)](file, operation))
-    touched = _KEYS[type(operation)]
-    if _rest(lines, operation.service, touched) != _rest(made, operation.service, touched):
-        raise Unsafe("la correction changerait autre chose que ce qui est voulu")
-    return made
+def edits(key: str) -> Callable[[Changes[P]], Edit[P]]:
+    """Make an edit of the lines of a file out of a function that gives the changes of the file for a service.
+
+    The edit may change one key of the service, and for `networks` those that the file declares: it raises Unsafe when
+    anything else would read otherwise.
+    """
+
+    def declare(changes: Changes[P]) -> Edit[P]:
+        @functools.wraps(changes)
+        def edit(lines: Sequence[Line], service: str, /, *args: P.args, **kwargs: P.kwargs) -> list[Line]:
+            file = File(lines)
+            edited = file.changed(changes(file, service, *args, **kwargs))
+            try:
+                after = File(edited)
+            except Unsafe:
+                raise Unsafe("le fichier corrigé ne se lirait plus") from None
+            if _rest(file.tree, service, key) != _rest(after.tree, service, key):
+                raise Unsafe("la correction changerait autre chose que ce qui est voulu")
+            return edited
+
+        return edit
+
+    return declare
 
 
-def _rest(lines: Sequence[Line], service: str, key: str) -> Any:
+def _rest(tree: Map, service: str, key: str) -> Any:
     """What a file says but for one key of a service, and the networks of the file when that is what is edited."""
-    try:
-        [tree] = documents(content(lines), "")
-    except (Invalid, ValueError):
-        raise Unsafe("le fichier corrigé ne se lirait plus") from None
     rest = {name: value for name, value in tree.items() if (name, key) != ("networks", "networks")}
     services = dict(rest["services"])
     services[service] = {name: value for name, value in services[service].items() if name != key}
     return {**rest, "services": services}
 
 
-def _publish(file: File, one: Publish) -> list[Change]:
-    found = file.own(file.service(one.service), "ports")
+@edits("ports")
+def publish(file: File, service: str, published: PublishedPort, wanted: tuple[str, int] | None) -> list[Change]:
+    """Publish a port elsewhere: at an address ("" for every one) and port of the machine; None: publish it no more."""
+    found = file.own(file.service(service), "ports")
     if not found or not isinstance(found[1], yaml.SequenceNode):
         raise Unsafe("le service ne publie rien dans ce fichier")
     key, ports = found
-    items = [(item, port) for item in ports.value if (port := _port(item)) is None or publishes(port, one)]
+    items = [(item, port) for item in ports.value if (port := _port(item)) is None or published.matches(port)]
     if len(items) != 1 or items[0][1] is None:
         raise Unsafe("le port ne se reconnaît pas sûrement parmi ceux du service (variable, plage ou doublon)")
     [(item, _)] = items
-    if one.wanted is None:
+    if wanted is None:
         return [_drop(file, key, ports, item)]
-    address, number = one.wanted
     if isinstance(item, yaml.ScalarNode):
-        text = short(one.container_port, one.protocol, address, number)
+        text = published.at(*wanted)
         return [file.replaced(item, f"'{text}'" if item.style == "'" else f'"{text}"')]
-    return list(_long_port(file, item, address, number))
+    return list(_long_port(file, item, *wanted))
 
 
 def _long_port(file: File, item: yaml.MappingNode, address: str, number: int) -> Iterator[Change]:
@@ -161,18 +99,6 @@ def _long_port(file: File, item: yaml.MappingNode, address: str, number: int) ->
         margin = " " * published[0].start_mark.column
         extra = (f'{margin}host_ip: "{address}"',) if address else ()
         yield change._replace(texts=(*change.texts, *extra))
-
-
-def short(target: int, protocol: str, address: str, number: int) -> str:
-    """A published port in Compose's short form."""
-    host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
-    return f"{host}{number}:{target}" + ("" if protocol == "tcp" else f"/{protocol}")
-
-
-def publishes(port: Port, one: Publish) -> bool:
-    """Whether a port of a service is the one that an edit is about."""
-    same = (port.protocol, port.target, port.target_last) == (one.protocol, one.container_port, one.container_port)
-    return same and (port.first, port.last) == (one.host_port, one.host_port)
 
 
 def _port(item: yaml.Node) -> Port | None:
@@ -261,22 +187,24 @@ def _first(file: File, block: yaml.MappingNode, name: str, value: str, *more: st
     return file.inserted(key, f"{name}: {value}")
 
 
-def _join(file: File, one: Join) -> list[Change]:
-    service = file.service(one.service)
-    if not PLAIN.fullmatch(one.network):
+@edits("networks")
+def join(file: File, service: str, network: str) -> list[Change]:
+    """Attach a service to an existing network, declared as external where the file does not know it."""
+    block = file.service(service)
+    if not PLAIN.fullmatch(network):
         raise Unsafe("le nom du réseau ne peut s’écrire tel quel")
-    if file.own_or_none(service, "network_mode"):
+    if file.own_or_none(block, "network_mode"):
         raise Unsafe("le service prend le réseau d’un autre (« network_mode »)")
     declared = file.own(file.root, "networks")
     known = _declared(declared[1]) if declared else {}
-    named = next((key for key, name in known.items() if name == one.network), None)
-    changes = [] if named else [_declare(file, declared, one.network)]
-    if named is None and one.network in known:
-        raise Unsafe(f"le fichier nomme « {one.network} » un autre réseau")
-    key, found = named or one.network, file.own(service, "networks")
+    named = next((key for key, name in known.items() if name == network), None)
+    changes = [] if named else [_declare(file, declared, network)]
+    if named is None and network in known:
+        raise Unsafe(f"le fichier nomme « {network} » un autre réseau")
+    key, found = named or network, file.own(block, "networks")
     if found is None:
         # Naming a network leaves the project's own, which a service that names none is on.
-        changes.append(file.new_key(service, "networks:", "  - default", f"  - {key}"))
+        changes.append(file.new_key(block, "networks:", "  - default", f"  - {key}"))
     elif isinstance(found[1], yaml.SequenceNode):
         if any(item.value == key for item in found[1].value):
             raise Unsafe("le service demande déjà ce réseau")
@@ -317,12 +245,13 @@ def _declare(file: File, declared: tuple[yaml.Node, yaml.Node] | None, network: 
     return file.inserted(services[0], "networks:", f"  {network}:", "    external: true", "")
 
 
-def _leave(file: File, one: Leave) -> list[Change]:
-    service = file.service(one.service)
-    found, declared = file.own(service, "networks"), file.own(file.root, "networks")
+@edits("networks")
+def leave(file: File, service: str, network: str) -> list[Change]:
+    """Take a service off a network; another must be left to it, since one that names none is on the project's own."""
+    found, declared = file.own(file.service(service), "networks"), file.own(file.root, "networks")
     known = _declared(declared[1]) if declared else {}
-    keys = {key for key, name in known.items() if name == one.network}
-    if one.network.endswith("_default") and "default" not in known:
+    keys = {key for key, name in known.items() if name == network}
+    if network.endswith("_default") and "default" not in known:
         keys.add("default")
     if not found or not isinstance(found[1], yaml.SequenceNode | yaml.MappingNode) or len(found[1].value) < 2:
         raise Unsafe("le service n’a pas d’autre réseau dans ce fichier")
@@ -337,96 +266,80 @@ def _leave(file: File, one: Leave) -> list[Change]:
     raise Unsafe("le réseau ne se reconnaît pas sûrement parmi ceux du service")
 
 
-def _restart(file: File, one: Restart) -> list[Change]:
-    service = file.service(one.service)
-    if found := file.own(service, "restart"):
-        return [file.replaced(found[1], scalar(one.policy, found[1]))]
-    return [file.new_key(service, f"restart: {scalar(one.policy)}")]
+@edits("restart")
+def restart(file: File, service: str, policy: str) -> list[Change]:
+    """Give a service a restart policy."""
+    block = file.service(service)
+    if found := file.own(block, "restart"):
+        return [file.replaced(found[1], scalar(policy, found[1]))]
+    return [file.new_key(block, f"restart: {scalar(policy)}")]
 
 
-def _name(file: File, one: Name) -> list[Change]:
-    service = file.service(one.service)
-    found = file.own(service, "container_name")
+@edits("container_name")
+def rename(file: File, service: str, name: str | None) -> list[Change]:
+    """Give another `container_name` to a service, or none."""
+    block = file.service(service)
+    found = file.own(block, "container_name")
     if not found or not isinstance(found[1], yaml.ScalarNode):
         raise Unsafe("ce fichier n’impose pas de nom au conteneur")
-    if one.wanted is not None:
-        return [file.replaced(found[1], scalar(one.wanted, found[1]))]
-    if len(service.value) == 1:
+    if name is not None:
+        return [file.replaced(found[1], scalar(name, found[1]))]
+    if len(block.value) == 1:
         raise Unsafe("le service ne dit rien d’autre dans ce fichier")
     return [file.removed(found[1], found[0])]
 
 
-def _label(file: File, one: Label) -> list[Change]:
-    service = file.service(one.service)
-    found = file.own(service, "labels")
+@edits("labels")
+def label(file: File, service: str, name: str, value: str, instead: str | None = None) -> list[Change]:
+    """Give a label to a service, in place of its value if it has one, or of the label `instead` that was meant."""
+    block = file.service(service)
+    found = file.own(block, "labels")
     # Compose replaces variables in labels: a dollar is written twice.
-    value = one.value.replace("$", "$$")
-    entry = scalar(f"{one.label}={value}")
+    value = value.replace("$", "$$")
+    entry = scalar(f"{name}={value}")
     if found is None:
-        return [file.new_key(service, "labels:", f"  - {entry}")]
+        return [file.new_key(block, "labels:", f"  - {entry}")]
     labels = found[1]
-    meant = one.instead or one.label
     if isinstance(labels, yaml.SequenceNode):
-        same = [item for item in labels.value if str(item.value).partition("=")[0] == meant]
-        if one.instead and not same:
-            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
+        same = [item for item in labels.value if str(item.value).partition("=")[0] == (instead or name)]
+        if instead and not same:
+            raise Unsafe(f"l’étiquette « {visible(instead)} » n’est pas dans ce fichier")
         return [file.replaced(same[0], entry)] if same else [_append(file, labels, entry)]
-    if isinstance(labels, yaml.MappingNode):
-        if known := file.own(labels, meant):
-            return [file.replaced(known[1], scalar(value))] if one.instead is None else [_renamed(file, one, *known)]
-        if one.instead:
-            raise Unsafe(f"l’étiquette « {visible(one.instead)} » n’est pas dans ce fichier")
-        name = one.label if re.fullmatch(r"[A-Za-z][\w.-]*", one.label) else scalar(one.label)
-        return [_first(file, labels, name, scalar(value))]
-    raise Unsafe("les étiquettes du service sont vides")
+    if not isinstance(labels, yaml.MappingNode):
+        raise Unsafe("les étiquettes du service sont vides")
+    if known := file.own(labels, instead or name):
+        renamed = f"{scalar(name)}: {scalar(value)}"
+        return [file.replaced(known[1], scalar(value)) if instead is None else _renamed(file, *known, renamed)]
+    if instead:
+        raise Unsafe(f"l’étiquette « {visible(instead)} » n’est pas dans ce fichier")
+    key = name if re.fullmatch(r"[A-Za-z][\w.-]*", name) else scalar(name)
+    return [_first(file, labels, key, scalar(value))]
 
 
-def _renamed(file: File, one: Label, key: yaml.Node, value: yaml.Node) -> Change:
+def _renamed(file: File, key: yaml.Node, value: yaml.Node, entry: str) -> Change:
     """An entry of a mapping becomes another, name and value."""
     if key.start_mark.line != value.end_mark.line:
         raise Unsafe("l’étiquette tient plusieurs lignes")
     line = file.line(key)
-    made = f"{scalar(one.label)}: {scalar(one.value.replace('$', '$$'))}"
-    text = line[: key.start_mark.column] + made + line[value.end_mark.column :]
+    text = line[: key.start_mark.column] + entry + line[value.end_mark.column :]
     return Change(key.start_mark.line, key.start_mark.line + 1, (text,))
 
 
-def _flag(file: File, one: Flag) -> list[Change]:
-    service = file.service(one.service)
-    found = file.own(service, "command")
+@edits("command")
+def flag(file: File, service: str, name: str, wanted: str | None) -> list[Change]:
+    """Give an option of a command, named without its dashes, another value, or take it away."""
+    found = file.own(file.service(service), "command")
     if not found or not isinstance(found[1], yaml.SequenceNode):
         raise Unsafe("la commande du service n’est pas une liste dans ce fichier")
-    items = [item for item in found[1].value if _option(item) == one.flag.lower()]
-    if len(items) != 1 or (one.wanted is None and len(found[1].value) == 1):
-        raise Unsafe(f"l’option « {visible(one.flag)} » ne se reconnaît pas sûrement dans la commande")
-    if one.wanted is None:
-        return [_drop(file, found[0], found[1], items[0])]
-    name = items[0].value.partition("=")[0]
-    text = f"{name}={one.wanted}".replace("$", "$$")
+    items = [item for item in found[1].value if _option(item) == name.lower()]
+    if len(items) != 1 or (wanted is None and len(found[1].value) == 1):
+        raise Unsafe(f"l’option « {visible(name)} » ne se reconnaît pas sûrement dans la commande")
+    if wanted is None:
+        return [_drop(file, *found, items[0])]
+    text = f"{items[0].value.partition('=')[0]}={wanted}".replace("$", "$$")
     simple = re.fullmatch(r"--[\w.-]+=[\w./:-]*\w", text) and not items[0].style
     return [file.replaced(items[0], text if simple else scalar(text, items[0]))]
 
 
 def _option(item: yaml.Node) -> str:
     return str(item.value).partition("=")[0].lstrip("-").lower() if str(item.value).startswith("-") else ""
-
-
-_EDITS: dict[type, Callable[[File, Any], list[Change]]] = {
-    Publish: _publish,
-    Join: _join,
-    Leave: _leave,
-    Name: _name,
-    Label: _label,
-    Restart: _restart,
-    Flag: _flag,
-}
-# The key of a service that an edit may touch.
-_KEYS: dict[type, str] = {
-    Publish: "ports",
-    Join: "networks",
-    Leave: "networks",
-    Name: "container_name",
-    Label: "labels",
-    Restart: "restart",
-    Flag: "command",
-}

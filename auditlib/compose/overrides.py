@@ -3,12 +3,11 @@
 `!override` and `!reset` are of Compose 2.24.4 and later.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from auditlib.compose.document import NOWHERE
-from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Operation, Publish, Restart, publishes, short
-from auditlib.compose.ports import parse
+from auditlib.compose.ports import PublishedPort, parse
 from auditlib.compose.written import Unsafe, scalar
 
 
@@ -24,56 +23,79 @@ class Now:
     network_mode: str | None = None
 
 
-def override(operations: Sequence[Operation], now: Mapping[str, Now]) -> str:
-    """The text of a compose file that does the same over the others, to be named last with `-f`.
+@dataclass
+class _Service:
+    """What an override says of a service: lines of keys, networks and labels, and its ports as they are to be."""
 
-    Raises Unsafe for what only the files themselves can say.
+    now: Now
+    ports: tuple[str, ...]
+    keys: list[str] = field(default_factory=list)
+    networks: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """The block of the service."""
+        yield from self.keys
+        if self.ports != self.now.ports:
+            yield "ports: !override" if self.ports else "ports: !reset []"
+            yield from (f"  - {scalar(port)}" for port in self.ports)
+        if self.networks:
+            # Naming a network leaves the project's own, which a service that names none is on.
+            yield "networks:"
+            yield from ["  default: {}", *self.networks] if self.now.default else self.networks
+        if self.labels:
+            yield "labels:"
+            yield from self.labels
+
+
+class Override:
+    """A compose file that changes services over what the others make of them (`now`), to be named last with `-f`.
+
+    A method raises Unsafe for what only the files themselves can say.
     """
-    lines = ["services:"]
-    for service in dict.fromkeys(operation.service for operation in operations):
-        own = [operation for operation in operations if operation.service == service]
-        lines += [f"  {scalar(service)}:", *(f"    {line}" for line in _service(own, now.get(service, Now())))]
-    joined = dict.fromkeys(scalar(one.network) for one in operations if isinstance(one, Join))
-    if joined:
-        lines += ["networks:", *(line for name in joined for line in (f"  {name}:", "    external: true"))]
-    return "\n".join(lines) + "\n"
 
+    def __init__(self, now: Mapping[str, Now]) -> None:
+        self._now = now
+        self._services: dict[str, _Service] = {}
+        self._networks: dict[str, None] = {}
 
-def _service(operations: Sequence[Operation], now: Now) -> Iterator[str]:
-    ports, networks, labels = now.ports, [], []
-    for one in operations:
-        match one:
-            case Name(wanted=wanted):
-                yield f"container_name: {'!reset null' if wanted is None else scalar(wanted)}"
-            case Restart(policy=policy):
-                yield f"restart: {scalar(policy)}"
-            case Label(instead=None):
-                labels.append(f"  {scalar(one.label)}: {scalar(one.value.replace('$', '$$'))}")
-            case Join(network=network):
-                if now.network_mode:
-                    raise Unsafe("le service prend le réseau d’un autre (« network_mode »)")
-                networks.append(f"  {scalar(network)}: {{}}")
-            case Publish():
-                ports = tuple(_ports(one, ports))
-            case Label() | Leave() | Flag():
-                raise Unsafe("une surcharge ajoute à ce que disent les fichiers, et n’en retire rien sûrement")
-    if ports != now.ports:
-        yield "ports: !override" if ports else "ports: !reset []"
-        yield from (f"  - {scalar(port)}" for port in ports)
-    if networks:
-        # Naming a network leaves the project's own, which a service that names none is on.
-        yield "networks:"
-        yield from ["  default: {}", *networks] if now.default else networks
-    if labels:
-        yield "labels:"
-        yield from labels
+    def _service(self, name: str) -> _Service:
+        now = self._now.get(name, Now())
+        return self._services.setdefault(name, _Service(now, now.ports))
 
+    def rename(self, service: str, name: str | None) -> None:
+        """Give another `container_name` to a service, or none."""
+        self._service(service).keys.append(f"container_name: {'!reset null' if name is None else scalar(name)}")
 
-def _ports(one: Publish, ports: Sequence[str]) -> Iterator[str]:
-    """The ports of a service once published as wanted. Raises Unsafe when the one to change is not among them."""
-    same = [port for port in ports if publishes(parse(port, NOWHERE), one)]
-    if not same:
-        raise Unsafe("le port n’est pas parmi ceux du service")
-    yield from (port for port in ports if port not in same)
-    if one.wanted is not None:
-        yield short(one.container_port, one.protocol, *one.wanted)
+    def restart(self, service: str, policy: str) -> None:
+        """Give a service a restart policy."""
+        self._service(service).keys.append(f"restart: {scalar(policy)}")
+
+    def label(self, service: str, name: str, value: str) -> None:
+        """Give a label to a service."""
+        self._service(service).labels.append(f"  {scalar(name)}: {scalar(value.replace('$', '$$'))}")
+
+    def join(self, service: str, network: str) -> None:
+        """Attach a service to an existing network."""
+        block = self._service(service)
+        if block.now.network_mode:
+            raise Unsafe("le service prend le réseau d’un autre (« network_mode »)")
+        block.networks.append(f"  {scalar(network)}: {{}}")
+        self._networks[scalar(network)] = None
+
+    def publish(self, service: str, published: PublishedPort, wanted: tuple[str, int] | None) -> None:
+        """Publish a port at an address ("" for every one) and port of the machine; None: publish it no more."""
+        block = self._service(service)
+        others = tuple(port for port in block.ports if not published.matches(parse(port, NOWHERE)))
+        if others == block.ports:
+            raise Unsafe("le port n’est pas parmi ceux du service")
+        block.ports = others if wanted is None else (*others, published.at(*wanted))
+
+    def text(self) -> str:
+        """The file."""
+        lines = ["services:"]
+        for name, service in self._services.items():
+            lines += [f"  {scalar(name)}:", *(f"    {line}" for line in service.lines())]
+        if self._networks:
+            lines += ["networks:", *(line for name in self._networks for line in (f"  {name}:", "    external: true"))]
+        return "\n".join(lines) + "\n"

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from auditlib.findings.audit import Audit
 from auditlib.plan.simulation import first_identity, plan
 from auditlib.plan.steps import Plan, Step
-from auditlib.plan.words import describe
 from auditlib.plan.written import FOLDER
 
-__all__ = ["FOLDER", "Plan", "Step", "attached", "describe", "exported", "first_identity", "plan"]
+__all__ = ["FOLDER", "Plan", "Step", "attached", "exported", "first_identity", "plan"]
 
 
 def exported(made: Plan) -> Mapping[str, str]:

@@ -1,19 +1,23 @@
 """Which way mends each finding, and the acts of all of them by stack, in the order to do them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.databases import Database
 from auditlib.findings.audit import Audit, Finding
 from auditlib.findings.audit import audit as judge
 from auditlib.findings.check import WEIGHTS
 from auditlib.findings.policy import Policy
-from auditlib.plan.acts import Act, Create, Mode, Stack, container, rows, stack
+from auditlib.plan.acts.act import Act, Edit
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import ByHand, Way, ways
+from auditlib.plan.stacks import Stack, container
 from auditlib.plan.steps import Cut
 from auditlib.plan.written import Disk, disk, write
 from auditlib.software import is_attached
+from auditlib.views.proxy import Proxy
+from auditlib.views.routes import Route
 
 
 @dataclass
@@ -28,7 +32,7 @@ class Draft:
 
 def chosen(snapshot: Snapshot, policy: Policy, audit: Audit) -> tuple[list[tuple[Finding, Way]], dict[str, str]]:
     """The way of each finding that has one, the gravest first; by identity, why the others have none."""
-    taken: dict[tuple[object, ...], Act] = {}
+    taken: dict[Hashable, Act] = {}
     files, settled = disk(snapshot), snapshot
     found: list[tuple[Finding, Way]] = []
     reasons: dict[str, str] = {}
@@ -51,7 +55,7 @@ def chosen(snapshot: Snapshot, policy: Policy, audit: Audit) -> tuple[list[tuple
             taken |= {act.target: act for act in way}
             found.append((finding, way))
             # A port that one idle service gets is free for no other.
-            settled = applied(settled, *(act for act in way if act.disk))
+            settled = applied(settled, *(act for act in way if isinstance(act, Edit) and act.disk))
         elif tried:
             reasons[finding.identity] = tried[0][1]
         elif offered:
@@ -59,14 +63,12 @@ def chosen(snapshot: Snapshot, policy: Policy, audit: Audit) -> tuple[list[tuple
     return found, reasons
 
 
-def _refusal(
-    snapshot: Snapshot, way: Way, taken: dict[tuple[object, ...], Act], files: Disk, *, keep: bool = False
-) -> str:
+def _refusal(snapshot: Snapshot, way: Way, taken: dict[Hashable, Act], files: Disk, *, keep: bool = False) -> str:
     """Why a way cannot be written after those already chosen; "" when it can. `keep` writes it into `files`."""
     known = files if keep else dict(files)
     for act in way:
         if act.target not in taken:
-            made = write(snapshot, "essai", stack(snapshot, act), [act], known)
+            made = write(snapshot, "essai", act.stack(snapshot), [act], known)
             if made.refused:
                 return made.refused[act]
     return ""
@@ -92,24 +94,18 @@ def drafts(snapshot: Snapshot, found: Sequence[tuple[Finding, Way]]) -> list[Dra
     for finding, way in found:
         last: Draft | None = None
         for act in sorted(way, key=lambda act: act.phase):
-            if not isinstance(act.operation, Create):
-                home = stack(snapshot, act)
-                last = made.setdefault(
-                    (act.phase, home.compose if home else act.container or ""), Draft(home, act.phase)
-                )
+            if not act.first:
+                home = act.stack(snapshot)
+                alone = (isinstance(act, Edit) and act.container) or ""
+                last = made.setdefault((act.phase, home.compose if home else alone), Draft(home, act.phase))
                 last.acts += [act] if act not in last.acts else []
         if last:
             last.claims.append(finding)
     ordered = sorted(made.values(), key=lambda draft: (draft.phase, -_gain(snapshot, draft)))
-    # A network is created by the first step that joins it.
-    for act in dict.fromkeys(act for _, way in found for act in way if isinstance(act.operation, Create)):
-        joining = (draft for draft in ordered if any(_network(one) == _network(act) for one in draft.acts))
-        next(joining).acts.insert(0, act)
+    for early in dict.fromkeys(act for _, way in found for act in way if act.first):
+        needing = (draft for draft in ordered if any(early.prepares(act) for act in draft.acts))
+        next(needing).acts.insert(0, early)
     return ordered
-
-
-def _network(act: Act) -> str | None:
-    return getattr(act.operation, "network", None)
 
 
 def _gain(snapshot: Snapshot, draft: Draft) -> float:
@@ -120,11 +116,10 @@ def _gain(snapshot: Snapshot, draft: Draft) -> float:
 
 def interrupted(snapshot: Snapshot, acts: Iterable[Act]) -> Cut:
     """What is cut while the containers of some acts are made again, or restarted."""
-    names: set[str | None] = {act.container for act in acts if act.recreates}
-    names |= {act.operation.restart for act in acts if isinstance(act.operation, Mode)}
-    up = [name for name in names if name and is_attached(container(snapshot, name).get("state"))]
-    proxy = {row["container"] for row in rows(snapshot, "proxy")} & {*up}
-    routes = [row for row in rows(snapshot, "routes") if row["domain"] and not row["domain"].startswith("~")]
-    domains = {row["domain"] for row in routes if proxy or row["container"] in up}
-    bases = {row["database"] for row in rows(snapshot, "databases") if row["container"] in up}
-    return Cut(tuple(sorted(up)), tuple(sorted(domains)), tuple(sorted(bases)), bool(proxy))
+    names = {name for act in acts for name in (act.recreated, act.restarted) if name}
+    up = {name for name in names if (known := container(snapshot, name)) and is_attached(known.state)}
+    through = any(proxy.container in up for proxy in snapshot.known(Proxy) or ())
+    reached = {route.domain for route in snapshot.known(Route) or () if through or route.container in up}
+    domains = {domain for domain in reached if domain and not domain.startswith("~")}
+    bases = {base.database for base in snapshot.known(Database) or () if base.container in up}
+    return Cut(tuple(sorted(up)), tuple(sorted(domains)), tuple(sorted(bases)), through)

@@ -5,24 +5,21 @@ What a step resolves, and what it would break, are what the checks say then, not
 
 import dataclasses
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from auditlib.compose.edit import Join, Name
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.docker import ContainerNetwork
 from auditlib.findings.audit import Audit, Finding, identity
 from auditlib.findings.audit import audit as judge
 from auditlib.findings.policy import Policy
 from auditlib.findings.problems import Problem, problems
 from auditlib.french import quoted
-from auditlib.plan.acts import Act, Create, rows
 from auditlib.plan.choice import Draft, chosen, drafts, interrupted, lost
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import Way
 from auditlib.plan.steps import Cut, Left, Plan, Step
-from auditlib.plan.words import remarks
-from auditlib.plan.written import Disk, Written, commands, disk, file_name, relief, write
+from auditlib.plan.written import Disk, Written, commands, disk, file_name, write
 
 
 @dataclass
@@ -86,12 +83,13 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
     if made.refused:
         why = next(iter(made.refused.values()))
         reasons |= {one.identity: why for one in draft.claims}
-    if all(isinstance(act.operation, Create) for act in made.done):
+    if all(act.first for act in made.done):
         return None
     earlier = state.overrides.setdefault(draft.home.compose, []) if draft.home else []
     forth, back = commands(facts, draft.home, made, earlier)
     earlier += [made.override] if made.override else []
-    renames, cut = _renames(made.done), interrupted(facts, made.done)
+    renames = tuple(act.renamed for act in made.done if act.renamed)
+    cut = interrupted(facts, made.done)
     state.facts = applied(facts, *made.done)
     state.audit = judge(state.facts, state.policy)
     state.former |= {new: state.former.get(old, old) for old, new in renames}
@@ -104,7 +102,7 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         commands=tuple(forth),
         verify=(),
         back=tuple(back),
-        relief=tuple(relief(made)),
+        relief=tuple(line for act in made.done for line in act.relief()),
         claims=() if made.refused else tuple(one.identity for one in draft.claims),
         resolved=tuple(sorted(before - state.live)),
         broken=tuple(sorted(state.live - before)),
@@ -114,15 +112,15 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         override=made.override is not None,
         renames=renames,
         addresses=tuple(_addresses(facts, cut)),
-        remarks=tuple(dict.fromkeys([*remarks(facts, tuple(made.done)), *_override(made)])),
+        remarks=tuple(dict.fromkeys([*(line for act in made.done for line in act.remarks(facts)), *_override(made)])),
     )
 
 
 def _addresses(facts: Snapshot, cut: Cut) -> Iterator[str]:
     """The addresses that containers may lose when they are made again."""
-    for row in rows(facts, "container_networks"):
-        if row["container"] in cut.containers:
-            yield from filter(None, (row["ipv4"], row["ipv6"]))
+    for place in facts.known(ContainerNetwork) or ():
+        if place.container in cut.containers:
+            yield from filter(None, (place.ipv4, place.ipv6))
 
 
 def _override(made: Written) -> list[str]:
@@ -134,11 +132,6 @@ def _override(made: Written) -> list[str]:
     ]
 
 
-def _renames(acts: list[Act]) -> tuple[tuple[str, str], ...]:
-    named = [(act.container, act.operation.wanted) for act in acts if isinstance(act.operation, Name)]
-    return tuple((old, new) for old, new in named if old and new)
-
-
 def _claimed(steps: list[Step], live: dict[str, Finding], end: set[str]) -> list[Step]:
     """The steps, each claiming what the simulation sees gone by it, and saying of what it was for what stays."""
     # Gone at the end: by the last step that took it away.
@@ -147,7 +140,7 @@ def _claimed(steps: list[Step], live: dict[str, Finding], end: set[str]) -> list
     for step in steps:
         claims = tuple(one for one in live if owner.get(one) == step.number)
         verify = [line for one in claims for line in live[one].fix.verify if not _names_any(line, step.addresses)]
-        verify = verify or _networks(step)
+        verify = verify or [line for act in step.acts for line in act.verify()]
         kept = tuple(one for one in step.claims if one in end)
         made.append(dataclasses.replace(step, claims=claims, kept=kept, verify=tuple(dict.fromkeys(verify))))
     return made
@@ -155,12 +148,6 @@ def _claimed(steps: list[Step], live: dict[str, Finding], end: set[str]) -> list
 
 def _names_any(command: str, addresses: tuple[str, ...]) -> bool:
     return any(re.search(rf"(?<![\d.]){re.escape(one)}(?![\d.])", command) for one in addresses)
-
-
-def _networks(step: Step) -> list[str]:
-    """How to verify a step that only attaches containers to networks."""
-    names = dict.fromkeys(act.container for act in step.acts if isinstance(act.operation, Join) and act.container)
-    return [f"docker inspect --format '{{{{json .NetworkSettings.Networks}}}}' {shlex.quote(name)}" for name in names]
 
 
 def _preparing(step: Step, steps: list[Step], found: list[tuple[Finding, Way]]) -> Step:

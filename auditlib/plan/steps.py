@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditlib.compose.edit import Flag, Leave, Name, Publish
 from auditlib.findings.audit import Finding
-from auditlib.plan.acts import Act
+from auditlib.plan.acts.act import Act
 from auditlib.plan.written import FOLDER
 
 
@@ -59,7 +58,7 @@ class Step:
     @property
     def risky(self) -> bool:
         """Whether something that the audit cannot see may depend on what changes."""
-        return not self.sure or any(map(_risky, self.acts))
+        return not self.sure or any(act.risky for act in self.acts)
 
     @property
     def safe(self) -> bool:
@@ -99,13 +98,3 @@ class Plan:
         for step in self.steps:
             found |= {new: found.pop(old, old) for old, new in step.renames}
         return found
-
-
-def _risky(act: Act) -> bool:
-    """Whether what changes may be called by something that the audit does not see."""
-    match act.operation:
-        case Name() | Leave() | Flag():
-            return True
-        case Publish(wanted=wanted, host_port=port):
-            return act.container is not None and (wanted is None or wanted[1] != port)
-    return False

@@ -1,79 +1,10 @@
-"""What the acts and the steps of a plan are in French."""
+"""What the steps of a plan are in French."""
 
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
-from auditlib.compose.edit import Flag, Join, Label, Leave, Name, Publish, Restart
-from auditlib.facts.snapshot import Snapshot
 from auditlib.french import listing, quoted
-from auditlib.plan.acts import Act, Create, Mode, Owner
-from auditlib.plan.mends import callers
 from auditlib.plan.steps import Cut, Step
-
-
-def describe(act: Act) -> str:
-    """One act as a sentence."""
-    who = quoted(act.container or getattr(act.operation, "service", ""))
-    match act.operation:
-        case Publish(wanted=None) as one:
-            return f"Ne plus publier le port {one.container_port}/{one.protocol} de {who} sur la machine."
-        case Publish(wanted=(address, number)) as one:
-            place = f"{f'[{address}]' if ':' in address else address}:{number}" if address else f"le port {number}"
-            where = "" if act.container else f", dans {quoted((act.disk or ('', ''))[1])}"
-            port = f"{one.container_port}/{one.protocol}"
-            return f"Publier le port {port} de {who} sur {place} au lieu de {_old(one)}{where}."
-        case Join(network=network):
-            return f"Attacher {who} au réseau {quoted(network)}."
-        case Leave(network=network):
-            return f"Détacher {who} du réseau {quoted(network)}."
-        case Name(wanted=None):
-            return f"Laisser Compose nommer le conteneur {who}."
-        case Name(wanted=wanted):
-            return f"Nommer {quoted(wanted)} le conteneur {who}."
-        case Label(instead=None) as one:
-            return f"Donner à {who} l’étiquette {quoted(f'{one.label}={one.value}')}."
-        case Label() as one:
-            return f"Remplacer l’étiquette {quoted(one.instead)} de {who} par {quoted(f'{one.label}={one.value}')}."
-        case Restart(policy=policy):
-            return f"Faire redémarrer {who} de lui-même (« restart: {policy} »)."
-        case Flag(flag=flag, wanted=None):
-            return f"Retirer l’option {quoted(f'--{flag}')} de {who}."
-        case Flag(flag=flag, wanted=wanted):
-            return f"Donner à l’option {quoted(f'--{flag}')} de {who} la valeur {quoted(wanted)}."
-        case Mode(path=path, was=was, wanted=wanted):
-            return f"Ramener les droits de {quoted(path)} de {was} à {wanted}."
-        case Owner(path=path, wanted=wanted):
-            return f"Rendre {quoted(path)} à {quoted(wanted)}."
-        case Create(network=network, internal=internal):
-            return f"Créer le réseau {quoted(network)}{', sans accès à l’extérieur' if internal else ''}."
-    raise TypeError(act.operation)
-
-
-def _old(one: Publish) -> str:
-    return f"{one.host_port}" if one.wanted and one.wanted[1] != one.host_port else "toutes les interfaces"
-
-
-def remarks(facts: Snapshot, acts: tuple[Act, ...]) -> Iterator[str]:
-    """What a person should know before a step: who may be hindered by it, as far as the audit sees."""
-    for act in acts:
-        who = quoted(act.container)
-        match act.operation:
-            case Publish(wanted=("127.0.0.1", number)) if act.container:
-                yield f"Depuis une autre machine, {who} ne répondra plus sur le port {number}."
-            case Label(label=label, value=value) if label.endswith(".middlewares"):
-                names = listing(map(quoted, value.split(",")))
-                yield f"Les requêtes passeront par {names} : vérifier que les visiteurs légitimes ne sont pas refusés."
-            case Leave():
-                unseen = "que l’audit n’a pas vu (fichier de configuration, tâche planifiée)"
-                yield f"Un client de {who} {unseen} la perdra."
-            case Flag():
-                yield f"Ce qui se sert de cette option de {who} devra s’en passer."
-            case Name(service=service) if act.container:
-                yield f"Ce qui appelle {who} depuis la machine (« docker exec », scripts, sauvegardes) doit suivre."
-                if (calling := callers(facts, act.container)) and act.container == service:
-                    verb = "l’appelle" if len(calling) == 1 else "l’appellent"
-                    stays = "ce nom reste, c’est celui du service sur leurs réseaux"
-                    yield f"{listing(map(quoted, calling))} {verb} {quoted(service)} : {stays}."
 
 
 def interruption(cut: Cut) -> str:

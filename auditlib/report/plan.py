@@ -9,7 +9,7 @@ from auditlib.facts.table import prose as clause
 from auditlib.findings.check import SEVERITIES_FR
 from auditlib.french import listing, number, plural, sentence, typography
 from auditlib.plan.steps import Left, Plan, Step
-from auditlib.plan.words import describe, interruption, outcome, risk, title
+from auditlib.plan.words import interruption, outcome, risk, title
 from auditlib.report.blocks import Grid, Notice, Sentences, Shown, markdown_code, markdown_text, plain, prose
 from auditlib.report.shown import FindingList
 
@@ -125,7 +125,7 @@ def beginning(plan: Plan) -> list[str]:
 
 
 def _acts(step: Step) -> list[str]:
-    return [*map(describe, step.acts)]
+    return [act.describe() for act in step.acts]
 
 
 def _effects(step: Step) -> list[str]:
