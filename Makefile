@@ -64,11 +64,17 @@ bench: .venv/.dev ## mesures de durée (celle du moteur demande le serveur de r�
 	$(BIN)/python -m tests.benchmarks.engine
 
 .PHONY: check
-check: .venv/.dev ## style et types
+check: .venv/.dev ## style, types et déclarations des contrôles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -c "import auditlib.checks"
 	! command -v shellcheck >/dev/null || shellcheck auditlib/report/check_global.sh
+
+# One name at a time, in a copy of the package: a column in code, a field in a template, a field of a key.
+.PHONY: misspelling
+misspelling: .venv/.dev ## vérifie que « make check » voit chaque colonne mal écrite dans les contrôles
+	$(BIN)/python -m tests.misspelling $(ARGS)
 
 .PHONY: pins
 pins: ## recalcule les versions épinglées (demande uv)

@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import fcntl
 import os
+import platform
 import re
 import shutil
 import uuid
@@ -154,11 +155,13 @@ def last_snapshot(outputs: Path, host: str) -> Path:
     return max(found, key=lambda run: (run.name[:18], len(run.name), run.name))
 
 
-def find(path: str) -> Path:
-    """The snapshot that a person means: a path from here, else from the project.
+def find(path: str, outputs: str = "outputs") -> Path:
+    """The snapshot that a person means: a path from here, else from the project; "" is the last one of this host.
 
-    Raises SnapshotError when there is no snapshot.
+    Raises SnapshotError when there is no snapshot, RunError when there is none of this host below `outputs`.
     """
+    if not path:
+        return last_snapshot(outputs_folder(outputs), platform.node())
     given = Path(path).expanduser()
     if not given.exists() and not given.is_absolute() and (project() / given).exists():
         given = project() / given

@@ -5,7 +5,6 @@ why, and the notebook goes on.
 """
 
 import dataclasses
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.findings.audit import CheckResult
 from auditlib.findings.check import SEVERITIES_FR
 from auditlib.findings.policy import Policy
-from auditlib.parameters import read
+from auditlib.parameters import kept, read
 from auditlib.report import conclusions
 from auditlib.report.blocks import Cards, Grid, Notice, Sentences, Several, Shown
 from auditlib.report.plan import PlanShown, conclusion
@@ -40,13 +39,13 @@ _CHAPTERS: dict[str, conclusions.Chapter] = {
 def load(path: str = "", outputs: str = "outputs", **policy: Any) -> Facts:
     """The facts of the snapshot at `path` (a run or its snapshot); "" means the last one of this host under `outputs`.
 
-    `policy` is what it is judged by: `severities`, `waivers`, `expected` and `cis`, as in the parameters of a run.
+    `policy` is what it is judged by: `severities`, `waivers`, `expected` and `cis`, as in the parameters of a run. What
+    it does not say is as in the parameters that the run was given.
     Raises SnapshotError or RunError with a French sentence when there is none, or when it cannot be read;
     ParameterError when the policy is wrong.
     """
-    decisions = Policy.of(read(None, policy))
-    folder = folders.find(path) if path else folders.last_snapshot(folders.outputs_folder(outputs), platform.node())
-    return Facts(snapshot.read(folder), decisions)
+    folder = folders.find(path, outputs)
+    return Facts(snapshot.read(folder), Policy.of(read(None, policy, kept(folder.parent))))
 
 
 def record(destination: str = "", **parameters: Any) -> Facts:

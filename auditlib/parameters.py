@@ -15,6 +15,9 @@ from auditlib.french import listing, number, os_error, visible
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 
+# In the folder of a run: what it was asked.
+FILE = "parametres.yaml"
+
 # Where a person may write a password by mistake: what was given there is never repeated.
 _PRIVATE = ("traefik_api", "traefik_auth_env")
 
@@ -119,14 +122,22 @@ def _texts(names: dict[Any, Any]) -> dict[Any, Any]:
     }
 
 
-def read(file: Path | None, overrides: dict[str, Any] | None = None) -> Parameters:
-    """Read parameters from a YAML `file`, then `overrides`.
+def document(parameters: Parameters) -> str:
+    """Parameters as the YAML that `read` reads, but for where the run and its snapshot are: both may be moved."""
+    values = parameters.model_dump(mode="json", exclude={"outputs", "snapshot"})
+    return yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
+
+
+def read(
+    file: Path | None, overrides: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | None = None
+) -> Parameters:
+    """Read parameters from a YAML `file`; `overrides` win over it, and it wins over `defaults`.
 
     `waivers` and `expected` may name a file, relative to the current folder or to that of `file`: what it holds is
     taken in its place. Raises ParameterError if a file cannot be read or is not the YAML that is due, or for unknown
     or wrong parameters.
     """
-    values = {**(_mapping(file) if file else {}), **(overrides or {})}
+    values = {**(defaults or {}), **(_content(file, dict) if file else {}), **(overrides or {})}
     for name, kind in (("waivers", list), ("expected", dict)):
         if isinstance(given := values.get(name), str):
             values[name] = _named(name, _beside(given, file), kind) if given else kind()
@@ -150,8 +161,13 @@ def _beside(name: str, file: Path | None) -> Path:
     return path if path.exists() or file is None else file.parent / path
 
 
-def _mapping(file: Path) -> dict[str, Any]:
-    return dict(_content(file, dict))
+def kept(run: Path) -> dict[str, Any]:
+    """The parameters that a run was given, from its own file; none where it has no such file.
+
+    Raises ParameterError if the file cannot be read.
+    """
+    file = run / FILE
+    return dict(_content(file, dict)) if file.is_file() else {}
 
 
 def _content(file: Path, kind: type) -> Any:

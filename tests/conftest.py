@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def replay(variant: str) -> Snapshot:
 _ROWS: dict[tuple[str, str], Rows[Row]] = {}
 
 
-def _rows(name: str, rows: list[dict[str, Any]]) -> Rows[Row]:
+def _rows(name: str, rows: Sequence[Row | Mapping[str, Any]]) -> Rows[Row]:
     """The typed rows of these, made once: rows are never changed, and many tests give the same."""
     key = name, repr(rows)
     if key not in _ROWS:
@@ -69,7 +69,7 @@ def _rows(name: str, rows: list[dict[str, Any]]) -> Rows[Row]:
     return _ROWS[key]
 
 
-def snapshot_of(**tables: list[dict[str, Any]]) -> Snapshot:
+def snapshot_of(**tables: Sequence[Row | Mapping[str, Any]]) -> Snapshot:
     """A snapshot of a few rows; the tables that are not given are absent."""
     read = {name: _rows(name, rows) for name, rows in {"sources": [], **tables}.items()}
     absent = {name: "elle n’a pas été lue" for name in TABLES if name not in read}

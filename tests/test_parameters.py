@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from auditlib.collect import ALL
 from auditlib.french import listing
-from auditlib.parameters import ParameterError, Parameters, override, read
+from auditlib.parameters import FILE, ParameterError, Parameters, document, kept, override, read
 
 SEVERITIES = "critical, high, medium, low ou info"
 SOURCES = listing(sorted(source.name for source in ALL))
@@ -237,3 +237,13 @@ def test_expectations_are_texts_whatever_yaml_reads() -> None:
     assert asked.expected == {"domain": {"https://a.fr/": "200"}, "container": {"web": ""}}
     with pytest.raises(ParameterError, match="des rubriques parmi port, container, domain, certificate et database"):
         read(None, {"expected": {"porte": {}}})
+
+
+def test_the_parameters_of_a_run_are_read_back_but_for_where_it_is(tmp_path: Path) -> None:
+    waiver = {"check": "NET-001", "subject": "app", "reason": "voulu", "author": "é", "expires": dt.date(2027, 1, 31)}
+    asked = Parameters(
+        severities={"PORT-004": "low"}, waivers=[waiver], expected={"port": {"tcp/80": "traefik"}}, outputs="ailleurs"
+    )
+    (tmp_path / FILE).write_text(document(asked), "utf-8")
+    assert read(None, None, kept(tmp_path)) == asked.model_copy(update={"outputs": "outputs"})
+    assert kept(tmp_path / "another") == {}

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from auditlib import checks, views  # noqa: F401 - imported for what they register
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.databases import Database
 from auditlib.findings.audit import audit as judge
 from auditlib.findings.check import CHECKS
 from auditlib.findings.expectations import freeze
@@ -411,7 +411,7 @@ def test_commands_run_inside_databases(faulty: Snapshot) -> None:
 
 
 def test_trials_of_databases_are_those_of_the_reference_with_the_right_heartbeat(faulty: Snapshot) -> None:
-    assert [command for row in records(faulty.databases) for command in trial_commands(row)] == [
+    assert [command for row in faulty.rows(Database) for command in trial_commands(row)] == [
         "curl -sS http://127.0.0.1:8000/api/v2/heartbeat",
         "mariadb-admin -h 127.0.0.1 -P 3306 ping",
         "docker exec postgres psql -U lalpha -d main -c '\\l'",

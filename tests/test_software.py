@@ -1,8 +1,11 @@
 """Which images are databases, and the names that say nothing."""
 
+from typing import Any
+
 import pytest
 
-from auditlib.findings.commands import compose
+from auditlib.facts.tables.docker import Container
+from auditlib.findings.commands import container_words
 from auditlib.software import (
     DATABASES,
     GENERIC_NAMES,
@@ -160,8 +163,9 @@ def test_generic_names_are_those_of_the_catalogue() -> None:
         ({"compose_project": None}, None),
     ],
 )
-def test_compose_is_called_the_way_the_server_does(given: dict[str, object], command: str | None) -> None:
-    container = {"compose_project": "shop", "compose_service": "app", "compose_version": None, "compose_files": None}
-    wording = compose({**container, **given})
+def test_compose_is_called_the_way_the_server_does(given: dict[str, Any], command: str | None) -> None:
+    words = container_words(
+        Container(**{"name": "a", "compose_project": "shop", "compose_service": "app", **given}), ()
+    )
     declared = "le fichier compose" if command else "la commande qui le crée"
-    assert wording == {"compose": command, "service": "app" if command else None, "declared": declared}
+    assert (words.compose, words.service, words.declared) == (command, "app" if command else None, declared)

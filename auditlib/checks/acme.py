@@ -12,7 +12,7 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.logs import LogEvent
 from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.facts.tables.web import AcmeStorage, TlsProbe
-from auditlib.findings.check import Fault, Fix, NotApplicable, Subject, check, fact, word
+from auditlib.findings.check import About, Fault, Fix, NotApplicable, Subject, check, fact, word
 from auditlib.french import instant, listing, quoted
 from auditlib.views.routes import Route
 
@@ -23,7 +23,7 @@ class StorageFault(Fault):
     """A storage of certificates at fault."""
 
     container: str | None
-    resolver: str
+    resolver: str = fact(about="resolver")
     path: str | None
 
 
@@ -117,11 +117,16 @@ class UselessStorage(StorageFault):
     valid: bool | None
     cause: str | None
     certificates: int | None
-    domains: tuple[str, ...]
+    domains: tuple[str, ...] = fact(about="domain")
     bearer: str = word()
     state: str = word()
     users: str = word()
     remedy: str = word()
+
+    @property
+    def form(self) -> str:
+        """Whether the storage cannot be used, or only holds nothing."""
+        return "broken" if self.exists is False or self.valid is False else "empty"
 
 
 @check(
@@ -254,12 +259,19 @@ class NoResolver(Fault):
 
     router: str
     resolver: str
-    domains: tuple[str, ...]
+    domains: tuple[str, ...] = fact(about="domain")
     known: tuple[str, ...] = fact("Résolveurs déclarés")
     reason: str = word()
     effect: str = word()
     remedy: str = word()
     proxy: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """Its domains, and the resolver: one that Traefik skipped, or the option that lacks."""
+        if self.resolver in self.known:
+            return {**super().about, "resolver": [self.resolver]}
+        return {**super().about, "option": [f"résolveur {self.resolver.lower()}"]}
 
 
 @check(

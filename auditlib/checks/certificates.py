@@ -13,7 +13,7 @@ from auditlib.addresses import covers, is_public
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.web import Certificate, TlsProbe
-from auditlib.findings.check import Command, Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Command, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.views.routes import Route
 
@@ -93,6 +93,11 @@ class DefaultCertificate(CertificateFault):
     cert_resolver: str | None
     cause: str = word()
     remedy: str = word()
+
+    @property
+    def about(self) -> About:
+        """The resolvers of its routers."""
+        return {"resolver": self.cert_resolver.split(", ") if self.cert_resolver else ()}
 
 
 @check(

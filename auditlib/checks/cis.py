@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Concatenate, NamedTuple, TypeVar
 
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Rows
 from auditlib.facts.tables.docker import Container, DockerEngine
@@ -127,7 +126,7 @@ def on_daemon(
         def judge(docker_daemon: Rows[DockerDaemon], host: Rows[Host], **tables: Rows[Any]) -> Iterator[DaemonFault]:
             if not docker_daemon:
                 raise NotApplicable("aucun démon Docker n’est décrit sur cette machine")
-            name = host[0].name if host else "localhost"
+            name = machine_name(host)
             known = [daemon for daemon in docker_daemon if _readable(daemon)]
             for daemon in known:
                 if found := wrong(daemon, **tables):
@@ -171,9 +170,9 @@ def security_features(engines: Rows[DockerEngine]) -> set[str]:
     return {option.partition(",")[0].removeprefix("name=") for option in options}
 
 
-def machine_name(host: Any) -> str:
-    """The name of the audited machine, subject of what is said of it as a whole; for checks that read frames still."""
-    return next((str(machine["name"]) for machine in records(host)), "localhost")
+def machine_name(host: Rows[Host]) -> str:
+    """The name of the audited machine, subject of what is said of it as a whole."""
+    return host[0].name if host else "localhost"
 
 
 def _readable(daemon: DockerDaemon) -> bool:

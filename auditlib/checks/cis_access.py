@@ -14,7 +14,7 @@ from auditlib.facts.tables.docker import (
     Publication,
 )
 from auditlib.facts.tables.host import DockerSocket
-from auditlib.findings.check import fact, word
+from auditlib.findings.check import About, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import SENSITIVE_FOLDERS, image_words, is_traefik
 from auditlib.views.ports import EVERYWHERE, exposure
@@ -25,6 +25,11 @@ class SensitiveFolders(ContainerFault):
     """Folders of the machine that a container must not write to, and can."""
 
     folders: tuple[str, ...] = fact("Dossiers")
+
+    @property
+    def about(self) -> About:
+        """The folders in the container."""
+        return {"mount": [f"{path} ({self.container})" for path in self.folders]}
 
 
 @on_container(
@@ -113,17 +118,27 @@ def needless_ports(
     return PublishedPorts(ports=tuple(f"{port}/tcp" for port in needless)) if needless else None
 
 
+class OpenPorts(PublishedPorts):
+    """Ports that a container publishes on every address of the machine."""
+
+    @property
+    def about(self) -> About:
+        """The publications."""
+        ports = [port.rpartition("/") for port in self.ports]
+        return {"publication": [f"{self.container} {kind}/{place.rpartition(':')[2]}" for place, _, kind in ports]}
+
+
 @on_container(
     Rule("CIS-5.14", "low", "Chaque port publié l’est sur une adresse précise"),
     fault="publie sur toutes les interfaces de la machine, IPv4 ou IPv6 : {ports}",
     remedy="faire précéder chaque port d’une adresse, par exemple « 127.0.0.1: », là où l’extérieur n’en a pas besoin",
     shows="{{json .NetworkSettings.Ports}}",
 )
-def every_interface(container: Container, publications: Rows[Publication]) -> PublishedPorts | None:
+def every_interface(container: Container, publications: Rows[Publication]) -> OpenPorts | None:
     """Ports published on 0.0.0.0 or on ::, one as bad as the other."""
     wide = [row for row in publications if row.live and exposure([row.host_ip]) == EVERYWHERE]
     ports = sorted((row.host_port or 0, row.protocol, joined(row.host_ip, row.host_port or 0)) for row in wide)
-    return PublishedPorts(ports=tuple(f"{place}/{protocol}" for _, protocol, place in ports)) if ports else None
+    return OpenPorts(ports=tuple(f"{place}/{protocol}" for _, protocol, place in ports)) if ports else None
 
 
 on_container(
@@ -185,6 +200,11 @@ class MountedSocket(ContainerFault):
     writable: bool
     through: str = word()
     access: str = word()
+
+    @property
+    def about(self) -> About:
+        """The paths in the container."""
+        return {"mount": [f"{path} ({self.container})" for path in self.sources]}
 
 
 @on_container(

@@ -100,12 +100,20 @@ def open_tcp(daemon: DockerDaemon) -> OpenAddresses | None:
     return OpenAddresses(addresses=addresses, tls=daemon.tls, severity="high" if near else None)
 
 
-on_daemon(
+class UnsetDefault(DaemonFault):
+    """A default that containers which ask for nothing go without."""
+
+    default: str = word(about="default")
+
+
+@on_daemon(
     Rule("CIS-2.8", "info", "Des limites de ressources par défaut sont réglées"),
     fault="ne donne aucune limite de ressources (ulimit) par défaut à ses conteneurs",
     remedy="régler « default-ulimits », par exemple pour « nofile »",
-    when=lambda daemon: not daemon.default_ulimits,
 )
+def default_limits(daemon: DockerDaemon) -> UnsetDefault | None:
+    """No default ulimit."""
+    return None if daemon.default_ulimits else UnsetDefault(default="limites de ressources")
 
 
 @on_daemon(
@@ -174,12 +182,14 @@ def local_logs(daemon: DockerDaemon) -> LocalLogs | None:
     return LocalLogs(driver=driver) if driver in ("json-file", "local") else None
 
 
-on_daemon(
+@on_daemon(
     Rule("CIS-2.14", "info", "Les conteneurs ne peuvent pas acquérir de privilèges par défaut"),
     fault="laisse par défaut ses conteneurs acquérir de nouveaux privilèges",
     remedy="régler « no-new-privileges » à « true »",
-    when=lambda daemon: not daemon.no_new_privileges,
 )
+def default_privileges(daemon: DockerDaemon) -> UnsetDefault | None:
+    """`no-new-privileges` is off by default."""
+    return None if daemon.no_new_privileges else UnsetDefault(default="nouveaux privilèges")
 
 
 @on_daemon(

@@ -158,15 +158,22 @@ on_container(
 )
 
 
+class NoLimits(ContainerFault):
+    """A container that has no limits of its own, nor the daemon's."""
+
+    default: str = word(default="limites de ressources", about="default")
+
+
 @on_container(
     Rule("CIS-5.19", "info", "Les limites de ressources de chaque conteneur sont réglées"),
     fault="n’a aucune limite de ressources (ulimit) à lui, et le démon n’en donne pas par défaut",
     remedy="régler celles qui comptent (« ulimits », « --ulimit »), par exemple « nofile »",
     shows="{{json .HostConfig.Ulimits}}",
 )
-def ulimits(container: Container, docker_daemon: Rows[DockerDaemon]) -> bool:
+def ulimits(container: Container, docker_daemon: Rows[DockerDaemon]) -> NoLimits | None:
     """No ulimit of its own, nor of the daemon's. Not judged where an older snapshot did not keep them."""
-    return container.ulimits == () and not any(daemon.default_ulimits for daemon in docker_daemon)
+    default = any(daemon.default_ulimits for daemon in docker_daemon)
+    return NoLimits() if container.ulimits == () and not default else None
 
 
 on_container(
@@ -205,6 +212,7 @@ class NewPrivileges(SecurityOptions):
     """Options of security that leave new privileges within reach."""
 
     explicit: str = word()
+    default: str | None = word(about="default")  # unless an option of its own decides
 
 
 @on_container(
@@ -222,7 +230,9 @@ def new_privileges(container: Container, docker_daemon: Rows[DockerDaemon] | Non
     if not explicit and any(daemon.no_new_privileges for daemon in docker_daemon or ()):
         return None
     allowed = " : son option « no-new-privileges:false » l’y autorise" if explicit else ""
-    return NewPrivileges(security_options=options, explicit=allowed)
+    return NewPrivileges(
+        security_options=options, explicit=allowed, default=None if explicit else "nouveaux privilèges"
+    )
 
 
 on_container(

@@ -7,7 +7,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposeFile, ComposeProblem, ComposeProject, ComposeSecret, ComposeService
 from auditlib.facts.tables.docker import Container
-from auditlib.findings.check import Command, Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Command, Fault, Fix, check, fact, word
 from auditlib.findings.commands import compose_on_disk
 from auditlib.french import listing, quoted
 from auditlib.software import GENERIC_NAMES
@@ -122,7 +122,13 @@ class InvalidFile(Fault):
     effect: str = word()
     summary: str = word()
     remedy: str = word()
-    compose: Command = word()
+    compose: Command | None = word()
+    refused: bool = word()  # Compose refuses a project of the file
+
+    @property
+    def about(self) -> About:
+        """A file whose project cannot start."""
+        return {"start": self.compose_file.split(" + ") if self.refused else ()}
 
 
 @check(
@@ -152,23 +158,25 @@ def valid_files(
         if project and problem.kind != "remote" and (problem.root, problem.files) not in gone:
             files.setdefault(problem.file or project.file or problem.files, []).append(problem)
     for file, problems in files.items():
-        yield _invalid(file, problems, projects[problems[0].root, problems[0].files])
+        refused = any(project.refused and file in project.files.split(" + ") for project in compose_projects)
+        yield _invalid(file, problems, projects[problems[0].root, problems[0].files], refused=bool(refused))
 
 
-def _invalid(file: str, problems: list[ComposeProblem], project: ComposeProject) -> InvalidFile:
-    refused = any(problem.kind != "variable" for problem in problems)
+def _invalid(file: str, problems: list[ComposeProblem], project: ComposeProject, *, refused: bool) -> InvalidFile:
+    faulty = any(problem.kind != "variable" for problem in problems)
     clauses = tuple(dict.fromkeys(map(_clause, problems)))
     return InvalidFile(
         compose_file=file,
         project=project.project,
         problems=clauses,
         variables=tuple(sorted({problem.variable for problem in problems if problem.variable})),
-        effect="est refusé par Compose" if refused else "est incomplet",
+        effect="est refusé par Compose" if faulty else "est incomplet",
         summary=summary(clauses),
         remedy="Corriger ce qui est refusé"
-        if refused
+        if faulty
         else "Donner ces valeurs dans le fichier .env du projet, ou une valeur de repli",
         compose=compose_on_disk(project),
+        refused=refused,
     )
 
 
@@ -198,7 +206,7 @@ class ClearSecrets(Fault):
     project: str | None = fact("Projet")
     secrets: tuple[str, ...] = fact("Secrets")
     summary: str = word()
-    compose: Command = word()
+    compose: Command | None = word()
     service: str | None = word()
 
 

@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from auditlib.checks.compose import lost_projects, summary
 from auditlib.facts.table import Rows
@@ -23,11 +23,11 @@ from auditlib.facts.tables.docker import (
     Mount,
     Publication,
 )
-from auditlib.findings.check import Command, Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Command, Fault, Fix, check, fact, word
 from auditlib.findings.commands import compose_on_disk
 from auditlib.french import listing, quoted
 from auditlib.software import image_words, is_up
-from auditlib.views.compose_drift import differences
+from auditlib.views.compose_drift import Live, Written, differences
 from auditlib.views.declarations import Project, on_disk, origin, place
 from auditlib.views.inventory import PASSIVE
 
@@ -90,38 +90,39 @@ def as_written(
     contrary, since whoever started it had variables of their own. For the same reason, nothing is said of files whose
     variables have no value here.
     """
-    services, aside = on_disk(compose_projects, compose_services), _oneoff(labels)  # type: ignore[arg-type]
+    services, aside = on_disk(compose_projects, compose_services), _oneoff(labels)
+    projects = {(project.root, project.files): project for project in compose_projects}
     vague = {(problem.root, problem.files) for problem in compose_problems if problem.kind == "variable"}
-    asked_ports, asked_labels, asked_variables = (
-        _by_service(compose_ports),
-        _by_service(compose_labels),
-        _by_service(compose_environment),
-    )
+    ports, variables = _by_service(compose_ports), _by_service(compose_environment)
+    asked_labels = _by_service(compose_labels)
     for container in containers:
         name, service = container.name, services.get(origin(container))
         if service is None or not is_up(container.state) or name in aside:
             continue
-        key = (service["root"], service["files"], service["service"])
+        project, key = (service.root, service.files), (service.root, service.files, service.service)
         own_labels = labels.grouped(ContainerLabel.container).get(name, ())
-        if key[:2] in vague or _is_current(service["config_hash"], own_labels):
+        if project in vague or _is_current(service.config_hash, own_labels):
             continue
-        written: dict[str, list[Any]] = {
-            "ports": asked_ports.get(key, []),
-            "labels": asked_labels.get(key, []),
-            "environment": asked_variables.get(key, []),
-        }
-        live: dict[str, list[Any]] = {
-            "publications": [*publications.grouped(Publication.container).get(name, ())],
-            "labels": [*own_labels],
-            "networks": [*container_networks.grouped(ContainerNetwork.container).get(name, ())],
-            "mounts": [*mounts.grouped(Mount.container).get(name, ())],
-            "environment": [*container_environment.grouped(ContainerVariable.container).get(name, ())],
-        }
-        if clauses := tuple(differences(service, written, container, live)):
+        written = Written(
+            projects[project],
+            service,
+            ports=ports.get(key, ()),
+            labels=asked_labels.get(key, ()),
+            variables=variables.get(key, ()),
+        )
+        live = Live(
+            container,
+            publications=publications.grouped(Publication.container).get(name, ()),
+            networks=container_networks.grouped(ContainerNetwork.container).get(name, ()),
+            labels=own_labels,
+            mounts=mounts.grouped(Mount.container).get(name, ()),
+            variables=container_environment.grouped(ContainerVariable.container).get(name, ()),
+        )
+        if clauses := tuple(differences(written, live)):
             yield Drift(
                 container=name,
-                file=service["file"],
-                line=service["line"],
+                file=service.file,
+                line=service.line,
                 differences=clauses,
                 place=place(service),
                 summary=summary(clauses),
@@ -150,6 +151,12 @@ class PassiveProject(Fault):
     what: str = word()
     compose: Command | None = word()
     columns: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """Its files, and what does not run of each."""
+        files = self.compose_file.split(" + ")
+        return {"start": [*files, *(f"{file} ({service})" for file in files for service in self.services or ())]}
 
 
 @check(

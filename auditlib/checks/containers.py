@@ -9,7 +9,8 @@ from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.databases import Database
 from auditlib.facts.tables.docker import Container, DockerEngine, Publication
 from auditlib.facts.tables.host import DockerDaemon
-from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.about import given_up
+from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.french import instant, listing, plural, quoted, size
 from auditlib.software import is_running, is_up
 from auditlib.views.proxy import RoutedContainer
@@ -26,6 +27,11 @@ class Unhealthy(Fault):
     state: str | None
     image: str | None
     consequence: str = word()
+
+    @property
+    def about(self) -> About:
+        """A container that Traefik gives up for its health."""
+        return {"step": given_up([self.container], "health")}
 
 
 @check(
@@ -57,10 +63,20 @@ def healthy(containers: Rows[Container], routed: Rows[RoutedContainer] | None = 
             yield Unhealthy(container=container.name, state=container.state, image=container.image, consequence=dropped)
 
 
-class Looping(Fault):
-    """A container that restarts again and again."""
+class StoppedFault(Fault):
+    """A container that does not run, or not for long."""
 
     container: str
+
+    @property
+    def about(self) -> About:
+        """A container that Traefik gives up."""
+        return {"step": given_up([self.container], "stopped")}
+
+
+class Looping(StoppedFault):
+    """A container that restarts again and again."""
+
     state: str | None
     restart_count: int | None
     exit_code: int | None
@@ -119,10 +135,9 @@ def _restarted_just_now(container: Container, now: dt.datetime | None) -> bool:
 _STOPPED_BY_HAND = (0, 130, 137, 143)
 
 
-class Failed(Fault):
+class Failed(StoppedFault):
     """A container that ended with an error, and should run."""
 
-    container: str
     exit_code: int
     finished: dt.datetime | None
     restart_policy: str | None
@@ -216,15 +231,19 @@ def restarting(
             raise AbsentTable(name, "on ne sait pas quels conteneurs sont routés, ou sont des bases de données")
 
 
-class OutOfMemory(Fault):
+class OutOfMemory(StoppedFault):
     """A container that was killed for lack of memory."""
 
-    container: str
     state: str | None
     memory_limit: int | None
     finished: dt.datetime | None
     when: str = word()
     limit: str = word()
+
+    @property
+    def about(self) -> About:
+        """A container that does not run, unless it was killed once and runs again."""
+        return {**super().about, "state": () if self.state == "running" else (self.container,)}
 
 
 @check(

@@ -11,7 +11,7 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposeProject, ComposeService
 from auditlib.facts.tables.databases import Database
 from auditlib.facts.tables.docker import Container
-from auditlib.findings.check import Command, Fix, check, word
+from auditlib.findings.check import About, Command, Fix, check, word
 from auditlib.french import listing, quoted
 from auditlib.software import command, database_of
 from auditlib.views.databases import DatabaseReach
@@ -35,6 +35,16 @@ class OpenDatabase(DatabaseFault):
     place: str = word()
     proof: Command | None = word()
     host_port: int | None = word()
+
+    @property
+    def about(self) -> About:
+        """Its networks, and where its container is published."""
+        ports = [address.rpartition(":")[2] for address in self.addresses]
+        return {
+            **super().about,
+            "attachment": [f"{self.database} ({network})" for network in self.networks or ()],
+            "publication": [f"{self.container} tcp/{port}" for port in ports] if self.container else [],
+        }
 
 
 @check(

@@ -25,7 +25,7 @@ class DatabaseFault(Fault):
     database: str
     kind: str | None
     shown: str = word()
-    container: str | None = word(default=None)
+    container: str | None = word(default=None, about="container")
 
 
 def shown(database: Database) -> str:
@@ -44,7 +44,7 @@ def written(
     compose_services: Rows[ComposeService] | None,
 ) -> str:
     """Where a file declares a container, as the end of a clause: « , dans … »; "" when it is not known."""
-    services = on_disk(compose_projects, compose_services)  # type: ignore[arg-type]
+    services = on_disk(compose_projects, compose_services)
     where = place(services.get(origin(container))) if container else ""
     return f", dans {where}" if where else ""
 
@@ -223,6 +223,7 @@ class LostStrings(Fault):
     reasons: str = word()
     host: str | None = word()
     place: str = word()
+    aliases: tuple[str, ...] = word(about="alias")  # names that several containers answer to, with their network
 
 
 @check(
@@ -257,7 +258,13 @@ def resolved_strings(
                 reasons=" ; ".join(map(_reason, lost)),
                 host=lost[0].host,
                 place=written(container, compose_projects, compose_services),
+                aliases=tuple(alias for string in lost if string.target == "several" for alias in _ambiguous(string)),
             )
+
+
+def _ambiguous(string: ConnectionString) -> list[str]:
+    """The name that a string designates, on each network where the name is known."""
+    return [f"{string.host.lower()} ({network})" for network in string.networks or ()] if string.host else []
 
 
 def _reason(string: ConnectionString) -> str:

@@ -18,11 +18,11 @@ class UnservedDomain(Fault):
 
     domain: str
     project: str | None = fact("Projet")
-    file: str | None
+    file: str | None = fact(about="file")
     line: int | None
     place: str = word()
     owner: str = word()
-    compose: Command = word()
+    compose: Command | None = word()
     resolve: str = word()
     url: str = word()
 
@@ -53,7 +53,7 @@ def declared_domains(
     """
     served = {route.domain for route in routes if route.status != "disabled"}
     projects = {(project.root, project.files): project for project in compose_projects}
-    live = live_services(containers)  # type: ignore[arg-type]
+    live = live_services(containers)
     labels: dict[tuple[str, str, str], list[ComposeLabel]] = {}
     for label in compose_labels:
         labels.setdefault((label.root, label.files, label.service), []).append(label)

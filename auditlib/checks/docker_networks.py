@@ -1,9 +1,10 @@
 """NET: the Docker networks themselves: their addresses, what is on them, who declares them."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from posixpath import join
+from typing import NamedTuple
 
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
@@ -11,7 +12,7 @@ from auditlib.facts.tables.compose import ComposeResource, ComposeService
 from auditlib.facts.tables.databases import ConnectionString, Database
 from auditlib.facts.tables.docker import Connection, Container, ContainerListener, ContainerNetwork, Network
 from auditlib.facts.tables.host import HostAddress, HostRoute
-from auditlib.findings.check import UNSAID, Fault, Fix, check, fact, word
+from auditlib.findings.check import UNSAID, About, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import is_attached
 from auditlib.views.proxy import Proxy, RoutedContainer, traefiks
@@ -40,7 +41,7 @@ def _overlap(first: Subnet, second: Subnet) -> bool:
 
 
 def _within(inner: Subnet, outer: Subnet) -> bool:
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+    return _overlap(inner, outer) and inner.prefixlen >= outer.prefixlen
 
 
 def _is_default(route: Subnet) -> bool:
@@ -86,6 +87,13 @@ def subnets_distinct(
     Docker's own routes lead to the bridge of a network: the interface that holds its gateway's address.
     """
     subnets = [(network, subnet) for network in networks for subnet in _subnets(network)]
+    yield from _overlapping_networks(subnets)
+    if host_routes is None or host_addresses is None:
+        raise AbsentTable("host_routes", "les routes de la machine n’ont pas été lues")
+    yield from _overlapping_routes(subnets, host_routes, _bridges(networks, host_addresses))
+
+
+def _overlapping_networks(subnets: Sequence[tuple[Network, Subnet]]) -> Iterator[Overlap]:
     for (network, subnet), (other, overlapped) in combinations(subnets, 2):
         if network.id != other.id and _overlap(subnet, overlapped):
             yield Overlap(
@@ -97,10 +105,12 @@ def subnets_distinct(
                 overlapped=f"{overlapped} du réseau {quoted(other.name)}",
                 effect="des paquets destinés à l’un partent vers l’autre",
             )
-    if host_routes is None or host_addresses is None:
-        raise AbsentTable("host_routes", "les routes de la machine n’ont pas été lues")
-    bridges = _bridges(networks, host_addresses)
-    for route in host_routes:
+
+
+def _overlapping_routes(
+    subnets: Sequence[tuple[Network, Subnet]], routes: Iterable[HostRoute], bridges: Mapping[str, Sequence[Subnet]]
+) -> Iterator[Overlap]:
+    for route in routes:
         destination = _subnet(route.destination)
         if destination is None or _is_default(destination):
             continue
@@ -186,6 +196,11 @@ class SharedNetwork(Fault):
     clients: str = word()
     place: str = word()
 
+    @property
+    def about(self) -> About:
+        """The networks of the database."""
+        return {"attachment": [f"{self.database} ({network})" for network in self.networks]}
+
 
 @check(
     "NET-007",
@@ -220,41 +235,29 @@ def databases_apart(
     """
     known = containers.by(Container.name)
     members = _members(container_networks, known)
+    stacks = {container.name: container.compose_project or container.name for container in containers}
     traefik = proxy[0].network_container if proxy else None
     routes = {row.container for row in routed or ()}
-
-    def stack(name: str) -> str:
-        return known[name].compose_project or name
-
     for database in databases:
-        name = database.container
-        if name is None or name not in known or not is_attached(known[name].state):
+        container = known.get(database.container or "")
+        if container is None or not is_attached(container.state):
             continue
-        users = {string.container for string in connection_strings if name in (string.targets or ())}
-        users |= {seen.source for seen in connections if seen.source and _reaches(seen, name)}
-        users |= {traefik} if traefik and name in routes else set()
-        networks, strangers, proxied = [], set(), False
-        for network, ends in members.items():
-            others = {end for end in ends - {name, traefik} if stack(end) != stack(name)}
-            exposed = traefik in ends and traefik not in users
-            # One of them that refers to it is a reason to share the network, which the proxy takes away.
-            if name in ends and (exposed or (others and not others & users)):
-                networks.append(network)
-                strangers |= others - users
-                proxied = proxied or exposed
-        if networks:
-            projects = sorted({stack(stranger) for stranger in strangers})
+        users = _users(container.name, connection_strings, connections)
+        users |= {traefik} if traefik and container.name in routes else set()
+        shared = _shared(container.name, users, members, stacks, traefik)
+        if shared.networks:
+            proxied = traefik if shared.proxied else None
             yield SharedNetwork(
                 database=database.database,
                 kind=database.kind,
-                container=name,
-                networks=tuple(sorted(networks)),
-                proxy=traefik if proxied else None,
-                strangers=tuple(sorted(strangers)),
+                container=container.name,
+                networks=tuple(sorted(shared.networks)),
+                proxy=proxied,
+                strangers=tuple(sorted(shared.strangers)),
                 users=tuple(sorted(users)),
-                others=_neighbours(traefik if proxied else None, projects),
+                others=_neighbours(proxied, sorted({stacks[stranger] for stranger in shared.strangers})),
                 clients=listing(map(quoted, sorted(users))) or "les conteneurs qui s’en servent",
-                place=_networks_place(compose_services or (), known[name]),
+                place=_networks_place(compose_services or (), container),
             )
     if proxy is None and traefiks(containers, container_listeners):
         raise AbsentTable("traefik_static", "la configuration de Traefik n’a pas été lue")
@@ -268,6 +271,40 @@ def _members(attachments: Rows[ContainerNetwork], containers: Mapping[str, Conta
         if there and row.network not in ("host", "none"):
             members.setdefault(row.network, set()).add(row.container)
     return members
+
+
+def _users(database: str, strings: Iterable[ConnectionString], connections: Iterable[Connection]) -> set[str]:
+    """The containers that refer to that of a database."""
+    referring = {string.container for string in strings if database in (string.targets or ())}
+    return referring | {seen.source for seen in connections if seen.source and _reaches(seen, database)}
+
+
+class _Shared(NamedTuple):
+    """The networks that a database shares with who does not use it: containers of other stacks, perhaps the proxy."""
+
+    networks: list[str]
+    strangers: set[str]
+    proxied: bool
+
+
+def _shared(
+    database: str,
+    users: Collection[str],
+    members: Mapping[str, set[str]],
+    stacks: Mapping[str, str],
+    traefik: str | None,
+) -> _Shared:
+    """What the container of a database shares; `members` are the containers of each network."""
+    networks, strangers, proxied = [], set(), False
+    for network, ends in members.items():
+        others = {end for end in ends - {database, traefik} if stacks[end] != stacks[database]}
+        exposed = traefik in ends and traefik not in users
+        # One of them that refers to it is a reason to share the network, which the proxy takes away.
+        if database in ends and (exposed or (others and others.isdisjoint(users))):
+            networks.append(network)
+            strangers |= others.difference(users)
+            proxied = proxied or exposed
+    return _Shared(networks, strangers, proxied)
 
 
 def _reaches(connection: Connection, database: str) -> bool:
@@ -302,6 +339,12 @@ class MissingNetwork(Fault):
     effect: str = word()
     hint: str = word()
     place: str = word()
+    used: bool = word()
+
+    @property
+    def about(self) -> About:
+        """A file whose project cannot start."""
+        return {"start": self.compose_file.split(" + ") if self.used else ()}
 
 
 @check(
@@ -344,4 +387,5 @@ def external_networks_exist(
             effect="le projet ne pourra pas démarrer" if used else "aucun service qui démarre ne le demande",
             hint=f" Le moteur a {listing(map(quoted, near))}." if near else "",
             place=f" dans {quoted(file)}{f', ligne {line}' if line is not None else ''}",
+            used=used,
         )

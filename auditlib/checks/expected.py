@@ -12,10 +12,10 @@ from auditlib.facts.tables.host import Host, Listener, SourceStatus
 from auditlib.facts.tables.policy import Expectation
 from auditlib.facts.tables.web import Certificate, HttpProbe
 from auditlib.findings.check import UNSAID, Fault, Fix, NotApplicable, check, fact, word
-from auditlib.findings.expectations import RUNNING, certifies, ephemeral, is_client, names
+from auditlib.findings.expectations import RUNNING, certifies
 from auditlib.french import listing, quoted
 from auditlib.software import is_running
-from auditlib.views.ports import HostPort, claim
+from auditlib.views.ports import HostPort, claim, ephemeral, is_client
 
 _WHERE = "Sinon, corriger le fichier que nomme le paramètre « expected »."
 _STATES = {
@@ -57,11 +57,11 @@ def listeners_owned(listeners: Rows[Listener], host: Rows[Host]) -> Iterator[Uno
     """Listeners without container, unit and process. Without root, processes of others are not seen at all."""
     if host and not host[0].root:
         raise AbsentTable("listeners", "sans root, les processus des autres utilisateurs ne se voient pas")
-    first, last = ephemeral(list(host))
+    clients = ephemeral(host)
     faults: dict[tuple[str, int], Unowned] = {}
     for row in listeners:
         place = claim(row)
-        if place is None or row.container or row.unit or row.process or is_client(row, first, last):
+        if place is None or row.container or row.unit or row.process or is_client(row, clients):
             continue
         who = f"l’utilisateur est {quoted(row.user)}, sans processus" if row.user else "aucun processus"
         faults.setdefault((row.protocol, row.port), Unowned(port=place.name, user=row.user, number=row.port, who=who))
@@ -73,7 +73,7 @@ class PortChange(Fault):
 
     port: str
     places: tuple[str, ...] = fact("Joignable par")
-    expected: str | None = fact("Attendu")
+    expected: str | None = fact("Attendu", about="owner")
     owners: tuple[str, ...] = fact("Tenu par")
     change: str = word()
     mend: str = word()
@@ -101,10 +101,10 @@ def ports_expected(
         raise NotApplicable("aucun port attendu n’est donné (paramètre « expected »)")
     if host_ports is None:
         raise AbsentTable("listeners", "ni les écoutes de la machine ni les ports publiés n’ont été lus")
-    first, last = ephemeral(list(host or ()))
+    clients = ephemeral(host)
     holders: dict[str, list[HostPort]] = {}
     for port in host_ports:
-        places = [] if is_client(port, first, last) else names(port)
+        places = [] if is_client(port, clients) else port.places
         for place in places:
             holders.setdefault(place, []).append(port)
         if new := [place for place in places if place not in wanted]:
@@ -180,7 +180,7 @@ class Unmet(Fault):
     expected: str | None = fact("Attendu")
     now: str | None = fact("Constaté")
     container: str = fact(default=UNSAID)
-    url: str = fact(default=UNSAID)
+    url: str = fact(default=UNSAID, about="url")
     change: str = word()
     mend: str = word()
     started: str | None = word(default=None)

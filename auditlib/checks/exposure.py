@@ -156,8 +156,8 @@ def _opened(
         holder=holder,
         protection="et n’a que son mot de passe pour la protéger" if authenticates else "sans mot de passe",
         mend=mend,
-        compose=words["compose"],
-        service=words["service"],
+        compose=words.compose,
+        service=words.service,
     )
 
 

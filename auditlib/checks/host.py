@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from auditlib.checks.cis import machine_name
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import DockerEngine, Publication
@@ -10,11 +11,6 @@ from auditlib.findings.check import Confidence, Fault, Fix, NotApplicable, check
 from auditlib.french import listing, number, quoted, size
 from auditlib.views.ports import EVERYWHERE, exposure
 from auditlib.views.routes import Route
-
-
-def _name(host: Rows[Host]) -> str:
-    """The name of the machine, subject of what is said of it as a whole."""
-    return host[0].name if host else "localhost"
 
 
 class Commanders(Fault):
@@ -43,7 +39,7 @@ def commanding(docker_group: Rows[GroupMember], host: Rows[Host]) -> Iterator[Co
     if docker_group:
         users = tuple(sorted({member.user for member in docker_group}))
         first = docker_group[0]
-        yield Commanders(host=_name(host), users=users, first=first.user, group=first.group)
+        yield Commanders(host=machine_name(host), users=users, first=first.user, group=first.group)
 
 
 # A disk is nearly full from this share on, if less than this is left: a tenth of a large disk is a lot of room.
@@ -82,7 +78,7 @@ def room(disks: Rows[Disk], host: Rows[Host]) -> Iterator[FullDisk]:
         holds = tuple(what for what in disk.holds or () if what != "racine")
         if holds and (measure := _measure(disk)):
             yield FullDisk(
-                host=_name(host),
+                host=machine_name(host),
                 disk=disk.mountpoint,
                 holds=holds,
                 used=disk.used,
@@ -172,7 +168,7 @@ class FailedUnit(Fault):
     result: str | None
     exit_status: int | None
     dependents: tuple[str, ...] = fact("En dépendent")
-    services: tuple[str, ...]
+    services: tuple[str, ...] = fact(about="service")
     outcome: str = word()
 
 
@@ -297,7 +293,7 @@ def bypassed(
     }
     if wide:
         ports = tuple(f"{port}/{protocol} ({container})" for port, protocol, container in sorted(wide))
-        yield BypassedFirewall(host=_name(host), firewalls=active, ports=ports)
+        yield BypassedFirewall(host=machine_name(host), firewalls=active, ports=ports)
 
 
 def _redirects(engines: Rows[DockerEngine], daemons: Iterable[DockerDaemon]) -> bool:

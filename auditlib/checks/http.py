@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from auditlib.addresses import host_and_port
+from auditlib.checks.route_rules import pairs
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.web import HttpProbe
-from auditlib.findings.check import Command, Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Command, Fault, Fix, check, fact, word
 from auditlib.french import duration, listing, quoted
 from auditlib.views.probed import ProbeWalk
 
@@ -61,11 +62,11 @@ class DeadRoute(ProbeFault):
     """A live route whose probe had no answer, or a gateway's error."""
 
     router: str | None
-    urls: tuple[str, ...] = fact("URL")
+    urls: tuple[str, ...] = fact("URL", about="url")
     status: int | None
     error: str | None
     latency_ms: int | None
-    container: str | None
+    container: str | None = fact(about="container")
     server: str | None
     faults: tuple[str, ...]
     pages: str = word()
@@ -73,6 +74,14 @@ class DeadRoute(ProbeFault):
     routed: str = word()
     cause: str = word()
     remedy: str = word()
+    reached: bool = word()  # an application answered by itself
+
+    @property
+    def about(self) -> About:
+        """Its pages, and the faults on the way; what lies on the way is not at fault where an application answered."""
+        faults = [fault.split(" ", 2) for fault in self.faults]
+        way: About = {"service": (), "target": ()} if self.reached else {}
+        return {**super().about, **way, "fault": [f"{check} ({name})" for check, _, name in faults]}
 
 
 @check(
@@ -109,6 +118,7 @@ def routes_answer(http_probes: Rows[HttpProbe], probe_walks: Rows[ProbeWalk] | N
             cause=broken or _cause(probe),
             remedy=_remedy(walk, broken),
             target=target_of(probe),
+            reached=any(failed.own_answer is False for failed, _ in probes),
         )
 
 
@@ -182,6 +192,11 @@ class OtherRouter(ProbeFault):
     status: int | None
     designated: str = word()
 
+    @property
+    def about(self) -> About:
+        """The router with each that should answer."""
+        return {"pair": pairs(self.router, self.predicted, self.entrypoint)}
+
 
 @check(
     "HTTP-002",
@@ -226,7 +241,7 @@ def predicted_routers(http_probes: Rows[HttpProbe], probe_walks: Rows[ProbeWalk]
 class Loop(ProbeFault):
     """A page that redirects without end."""
 
-    url: str
+    url: str = fact(about="url")
     entrypoint: str
     router: str | None
     redirects: tuple[str, ...]

@@ -12,7 +12,7 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container
 from auditlib.facts.tables.traefik import TraefikEntrypoint, TraefikMiddleware
 from auditlib.facts.tables.web import HttpProbe
-from auditlib.findings.check import Fix, check, fact, word
+from auditlib.findings.check import About, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import answers_anyone
 from auditlib.traefik.protection import ALLOW_LISTS, expanded
@@ -53,6 +53,11 @@ class NoHeaders(ProbeFault):
     missing: str = word()
     pages: str = word()
     options: str = word()
+
+    @property
+    def about(self) -> About:
+        """What the routers lack."""
+        return {"protection": [f"{router} (en-têtes de sécurité)" for router in self.routers]}
 
 
 @check(
@@ -124,6 +129,11 @@ class Clear(ProbeFault):
     pages: str = word()
     verb: str = word()
     remedy: str = word()
+
+    @property
+    def about(self) -> About:
+        """The domain on the entry point, as one of all that are there."""
+        return {"clear": [f"{name} ({self.entrypoint})" for name in (self.domain, "tous")]}
 
 
 @check(
@@ -198,6 +208,11 @@ class OpenTool(ProbeFault):
     container: str | None
     image: str | None
     tool: str = word()
+
+    @property
+    def about(self) -> About:
+        """What the router lacks."""
+        return {"protection": [f"{self.router} (authentification)"]}
 
 
 @check(

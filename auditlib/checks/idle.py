@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from posixpath import join
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
-from auditlib.findings.commands import compose
+from auditlib.facts.table import Rows
+from auditlib.facts.tables.docker import Container
+from auditlib.findings.check import Command, Subject
+from auditlib.findings.commands import container_words, stack_command
 from auditlib.french import listing, quoted
+from auditlib.views.declarations import Declaration
 from auditlib.views.ports import Claim, claim
 
 
@@ -20,23 +20,23 @@ class Idle:
     `subject` identifies it in findings: kind and name, a file relative to its root.
     """
 
-    subject: tuple[str, str]
+    subject: Subject
     claim: Claim
     names: tuple[str, ...]
     owners: frozenset[tuple[str | None, str | None]]
     active: bool
     chosen: bool
-    rows: tuple[Record, ...]
+    rows: tuple[Declaration, ...]
 
     @property
     def crowded(self) -> bool:
         """Whether several services of one file, that start together, claim the same."""
-        return len({row["service"] for row in self.rows if row["active"]}) > 1
+        return len({row.service for row in self.rows if row.active}) > 1
 
     @property
     def lines(self) -> tuple[int, ...]:
         """The lines that claim, in the file."""
-        return tuple(sorted({row["line"] for row in self.rows if row["line"] is not None}))
+        return tuple(sorted({row.line for row in self.rows if row.line is not None}))
 
     @property
     def place(self) -> str:
@@ -70,72 +70,61 @@ def _lines(lines: tuple[int, ...]) -> str:
     return f" ({word} {listing(map(str, lines))})" if lines else ""
 
 
-def idle(declarations: pd.DataFrame) -> list[Idle]:
+def idle(declarations: Rows[Declaration]) -> list[Idle]:
     """The claims of what does not run, those of one subject on one port once per address.
 
     A service that a stopped container stands for is told by its container.
     """
-    rows = [row for row in records(declarations) if row["kind"] == "port" and not row["running"]]
-    stopped = {_port(row) for row in rows if row["container"]}
-    kept = [row for row in rows if claim(row) and (row["container"] or _port(row) not in stopped)]
-    kept.sort(key=_key)
-    return [_idle(subject, list(group)) for (subject, _), group in groupby(kept, _key)]
+    claims = [(row, place) for row in declarations if not row.running and (place := claim(row))]
+    stopped = {_port(row) for row, _ in claims if row.container}
+    groups: dict[tuple[Subject, Claim], list[Declaration]] = {}
+    for row, place in claims:
+        if row.container or _port(row) not in stopped:
+            groups.setdefault((_subject(row), place), []).append(row)
+    return [_idle(subject, place, groups[subject, place]) for subject, place in sorted(groups)]
 
 
-def _key(row: Record) -> tuple[tuple[str, str], Claim]:
-    return _subject(row), _claimed(row)
-
-
-def _idle(subject: tuple[str, str], rows: list[Record]) -> Idle:
+def _idle(subject: Subject, place: Claim, rows: list[Declaration]) -> Idle:
     return Idle(
         subject,
-        _claimed(rows[0]),
-        tuple(sorted({row["container"] or row["service"] for row in rows})),
-        frozenset((row["project"], row["service"]) for row in rows),
-        any(row["active"] for row in rows),
-        all(row["chosen"] for row in rows),
+        place,
+        tuple(sorted({name for row in rows if (name := row.container or row.service)})),
+        frozenset((row.project, row.service) for row in rows),
+        any(row.active for row in rows),
+        all(row.chosen for row in rows),
         tuple(rows),
     )
 
 
-def _subject(row: Record) -> tuple[str, str]:
-    return ("container", row["container"]) if row["container"] else ("compose_file", row["file"] or row["files"])
+def _subject(row: Declaration) -> Subject:
+    return ("container", row.container) if row.container else ("compose_file", row.file or row.files or "")
 
 
-def _claimed(row: Record) -> Claim:
-    found = claim(row)
-    assert found is not None  # noqa: S101 - asked of rows that claim
-    return found
-
-
-def _port(row: Record) -> tuple[object, ...]:
-    return row["project"], row["service"], row["protocol"], row["host_port"]
+def _port(row: Declaration) -> tuple[object, ...]:
+    return row.project, row.service, row.protocol, row.host_port
 
 
 def one_family(claims: Iterable[Idle]) -> Iterator[Idle]:
     """The claims, those of one subject on several addresses of one port once."""
-    told = set()
-    for one in claims:
-        key = (one.subject, one.claim.protocol, one.claim.first)
-        if key not in told:
-            told.add(key)
-            yield one
+    seen = set()
+    for claimant in claims:
+        key = (claimant.subject, claimant.claim.protocol, claimant.claim.first)
+        if key not in seen:
+            seen.add(key)
+            yield claimant
 
 
-def commands(one: Idle, containers: dict[str, Record]) -> Record:
-    """The wording of commands on what claims: `compose` and `service`, as `commands.compose` gives them."""
-    kind, name = one.subject
+def starter(claimant: Idle, containers: Rows[Container]) -> tuple[Command | None, str | None]:
+    """The Compose command that starts what claims, and its service there; None for what no project made."""
+    kind, name = claimant.subject
     if kind == "container":
-        return compose(containers[name])
-    row = one.rows[0]
-    versions = [c for c in containers.values() if c["compose_version"]]
-    own = [c for c in versions if c["compose_project"] == row["project"]]
-    return compose(
-        {
-            "compose_project": row["project"],
-            "compose_service": row["service"],
-            # The server calls Compose one way: that of this project's containers, else of any.
-            "compose_version": next((c["compose_version"] for c in [*own, *versions]), None),
-            "compose_files": [join(row["root"], file) for file in row["files"].split(" + ")],
-        }
-    )
+        words = container_words(containers.by(Container.name)[name], Rows())
+        return words.compose, words.service
+    row = claimant.rows[0]
+    if row.project is None or row.root is None or row.files is None:
+        return None, None
+    # The server calls Compose one way: that of this project's containers, else of any.
+    versioned = [container for container in containers if container.compose_version]
+    own = [container for container in versioned if container.compose_project == row.project]
+    version = next((container.compose_version for container in [*own, *versioned]), None)
+    return stack_command(row.project, version, [join(row.root, file) for file in row.files.split(" + ")]), row.service

@@ -11,7 +11,7 @@ from auditlib.facts.tables.docker import Container, DockerEngine
 from auditlib.facts.tables.logs import CAUSES, KINDS, SUBJECTS, AccessStat, Log, LogEvent
 from auditlib.facts.tables.traefik import Traefik
 from auditlib.facts.tables.web import Certificate
-from auditlib.findings.check import UNSAID, Command, Fault, Fix, Subject, check, fact, word
+from auditlib.findings.check import UNSAID, About, Command, Fault, Fix, Subject, check, fact, word
 from auditlib.french import instant, listing, number, plural, quoted
 from auditlib.views import logs as journal
 from auditlib.views.routes import Route
@@ -109,17 +109,23 @@ class NoCertificate(Fault):
     """A domain, or what a resolver asks for, that an authority gave no certificate."""
 
     domain: str = fact(default=UNSAID)
-    resolver: str = fact(default=UNSAID)
+    resolver: str = fact(default=UNSAID, about="resolver")
     causes: tuple[str, ...] = fact("Causes")
     count: int
     first: dt.datetime | None
     last: dt.datetime
     example: str | None
-    about: str = word()
+    wanted: str = word()
     failures: str = word()
     remedy: str = word()
     container: str | None = word()
     target: Command | None = word(default=None)
+    asked: tuple[str, ...] = word(default=())  # the resolvers that the routers of the domain ask
+
+    @property
+    def about(self) -> About:
+        """The resolver; those of its routers for a domain that the limits of an authority refuse."""
+        return {"resolver": self.asked} if CAUSES["rate_limited"] in self.causes else super().about
 
 
 @check(
@@ -127,7 +133,7 @@ class NoCertificate(Fault):
     "high",
     "Aucune demande récente de certificat n’a échoué",
     key=("domain",),
-    message="Traefik n’obtient pas de certificat pour {about} : {failures}.",
+    message="Traefik n’obtient pas de certificat pour {wanted} : {failures}.",
     fix=Fix(
         "Remède : {remedy}. Traefik essaie de nouveau à son démarrage, et une fois par jour pour un renouvellement.",
         ("docker logs --since 48h {container}",),
@@ -147,15 +153,17 @@ def certificates_obtained(
     """
     for (kind, name), events in _failures(log_events, docker_engine).items():
         if kind == "resolver":
-            about = f"ce que demande le résolveur {quoted(name)}"
-            fault = _no_certificate(events, about, ("source", f"certificatesResolvers.{name}"), _writer(logs))
+            wanted = f"ce que demande le résolveur {quoted(name)}"
+            fault = _no_certificate(events, wanted, ("source", f"certificatesResolvers.{name}"), _writer(logs))
             yield replace(fault, resolver=name)
         elif _is_routed(name, routes) and not _given_since(name, Span.of(events).last, certificates or ()):
             fault = _no_certificate(events, quoted(name), ("domain", name), _writer(logs))
-            yield replace(fault, domain=name, target=None if "*" in name else target_of(name))
+            asked = {route.cert_resolver for route in routes or () if route.domain == name and route.cert_resolver}
+            target = None if "*" in name else target_of(name)
+            yield replace(fault, domain=name, target=target, asked=tuple(sorted(asked)))
 
 
-def _no_certificate(events: Sequence[LogEvent], about: str, subject: Subject, container: str | None) -> NoCertificate:
+def _no_certificate(events: Sequence[LogEvent], wanted: str, subject: Subject, container: str | None) -> NoCertificate:
     span, causes = Span.of(events), [*dict.fromkeys(event.cause or "other" for event in events)]
     return NoCertificate(
         subjects=(subject,),
@@ -164,7 +172,7 @@ def _no_certificate(events: Sequence[LogEvent], about: str, subject: Subject, co
         first=span.first,
         last=span.last,
         example=events[0].example,
-        about=about,
+        wanted=wanted,
         failures=listing(map(_failure, events)),
         remedy=next((_REMEDIES[cause] for cause in causes if cause in _REMEDIES), "lire le message dans la preuve"),
         container=container,
@@ -235,7 +243,7 @@ class LoggedError(Fault):
     last: dt.datetime
     example: str | None
     error: str = word()
-    about: str = word()
+    named: str = word()
     number: str = word()
     latest: str = word()
     container: str | None = word()
@@ -247,7 +255,7 @@ class LoggedError(Fault):
     "Le journal de Traefik ne contient aucune erreur récente inexpliquée",
     key=(),
     confidence="probable",
-    message="Le journal de Traefik signale {error} ({about}{number} fois, la dernière le {latest}) : « {example} ».",
+    message="Le journal de Traefik signale {error} ({named}{number} fois, la dernière le {latest}) : « {example} ».",
     fix=Fix(
         "Lire le message et ce qui l’entoure dans le journal de Traefik, et corriger ce qu’il signale.",
         ("docker logs --since 24h {container}",),
@@ -266,18 +274,18 @@ def unexplained_errors(
             key = (event.kind, event.subject_kind or "source", event.subject or "traefik")
             groups.setdefault(key, []).append(event)
     for (kind, subject_kind, subject), events in groups.items():
-        named, span = subject_kind != "source", Span.of(events)
+        is_named, span = subject_kind != "source", Span.of(events)
         yield LoggedError(
             subjects=((_KINDS.get(subject_kind, subject_kind), subject), ("source", f"log {kind}")),
             kind=KINDS[kind],
-            subject=subject if named else None,
+            subject=subject if is_named else None,
             level=events[0].level,
             count=span.count,
             first=span.first,
             last=span.last,
             example=events[0].example,
             error="une erreur" if kind == "other" else quoted(KINDS[kind]),
-            about=f"{SUBJECTS.get(subject_kind, subject_kind)} « {subject} », " if named else "",
+            named=f"{SUBJECTS.get(subject_kind, subject_kind)} « {subject} », " if is_named else "",
             number=number(span.count),
             latest=instant(span.last),
             container=_writer(logs),
@@ -354,6 +362,11 @@ class ServerErrors(Fault):
     since: str = word()
     container: str | None = word()
     remedy: str = word()
+
+    @property
+    def about(self) -> About:
+        """What lies on the way to the application, unless it gave all these answers."""
+        return {} if self.traefik_5xx else {"service": (), "target": ()}
 
 
 @check(

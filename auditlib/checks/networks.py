@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from auditlib.checks.routes import is_contained
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, ContainerNetwork
-from auditlib.findings.check import Fault, Fix, NotApplicable, check, fact, word
+from auditlib.findings.about import given_up
+from auditlib.findings.check import About, Fault, Fix, NotApplicable, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import is_attached
 from auditlib.views.proxy import Proxy, RoutedContainer
@@ -28,10 +29,20 @@ def _designated(route: RoutedContainer, proxy: Proxy) -> str | None:
     return proxy.designated if route.network_label is None else route.network_label
 
 
-class Detached(Fault):
-    """A routed container that is not on the network that Traefik is told to use."""
+class NetworkFault(Fault):
+    """A routed container that Traefik may find no address of."""
 
     container: str
+
+    @property
+    def about(self) -> About:
+        """A container that Traefik gives up for its address."""
+        return {"step": given_up([self.container], "address")}
+
+
+class Detached(NetworkFault):
+    """A routed container that is not on the network that Traefik is told to use."""
+
     network: str
     networks: tuple[str, ...]
     designation: str = word()
@@ -105,10 +116,9 @@ def _prefixed(label: str, networks: tuple[str, ...]) -> str:
     return f" L’étiquette veut le nom complet, {quoted(real)}." if real else ""
 
 
-class Unreached(Fault):
+class Unreached(NetworkFault):
     """A routed container on none of Traefik's networks."""
 
-    container: str
     proxy: str = fact("Proxy")
     networks: tuple[str, ...]
     proxy_networks: tuple[str, ...] = fact("Réseaux de Traefik")
@@ -237,6 +247,11 @@ class SharedName(Fault):
     holders: str = word()
     container: str = word()
     other: str = word()
+
+    @property
+    def about(self) -> About:
+        """The names on the network."""
+        return {"alias": [f"{alias} ({self.network})" for alias in self.aliases]}
 
 
 @check(

@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from auditlib.checks.idle import Idle, commands, idle, one_family
+from auditlib.checks.idle import Idle, idle, one_family, starter
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.compose import ComposePort
 from auditlib.facts.tables.docker import Container, Publication
 from auditlib.facts.tables.host import Listener
-from auditlib.findings.check import UNSAID, Command, Fault, Fix, check, fact, word
+from auditlib.findings.about import given_up, port_number
+from auditlib.findings.check import UNSAID, About, Command, Fault, Fix, check, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import PORT_HOLDERS, is_up
 from auditlib.views.declarations import Declaration
@@ -93,6 +94,14 @@ class TakenPort(Fault):
     effect: str = word()
     holder: str = word()
     proposal: str = word()
+
+    @property
+    def about(self) -> About:
+        """A container that does not run, unless it was refused nothing."""
+        return {
+            "state": (self.container,) if self.start_error else (),
+            "step": given_up([self.container], "stopped"),
+        }
 
 
 @check(
@@ -194,6 +203,15 @@ class ClaimedPort(Fault):
     compose: Command | None = word()
     service: str | None = word()
 
+    @property
+    def about(self) -> About:
+        """The port that it claims, and the services of a file that cannot start."""
+        files = () if self.compose_file is UNSAID else self.compose_file.split(" + ")
+        return {
+            "claim": [f"{self.subjects[0][1]} {port_number(self.port)}"],
+            "start": [f"{file} ({service})" for file in files for service in self.services],
+        }
+
 
 @check(
     "PORT-002",
@@ -225,7 +243,7 @@ def claims_free(
         kind, name = claimant.subject
         # A range wants several free ports in a row.
         proposal = free_port(claimant.claim.first, used) if claimant.claim.first == claimant.claim.last else None
-        call = commands(claimant, dict(known))
+        compose, service = starter(claimant, containers)
         fault = ClaimedPort(
             port=claimant.claim.name,
             held=tuple(holder.place for holder in held[claimant]),
@@ -238,8 +256,8 @@ def claims_free(
             effect="il ne pourra pas démarrer" if claimant.active else "il ne pourrait pas démarrer",
             proposal=_proposed(proposal),
             place=f" dans {claimant.place}" if claimant.place else "",
-            compose=call["compose"],
-            service=call["service"],
+            compose=compose,
+            service=service,
         )
         if kind == "container":
             yield replace(fault, container=name, state=known[name].state)
@@ -260,7 +278,7 @@ def _held(
     known = containers.by(Container.name)
     # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it.
     refused = {_service(container) for container in containers if _is_refused(container)}
-    for claimant in idle(declarations):  # type: ignore[arg-type]
+    for claimant in idle(declarations):
         kind, name = claimant.subject
         if _is_refused(known[name]) if kind == "container" else claimant.owners & refused:
             continue
@@ -292,6 +310,11 @@ class ContendedPort(Fault):
     number: int = word()
     proposal: str = word()
 
+    @property
+    def about(self) -> About:
+        """The port, as each claims it."""
+        return {"claim": [f"{name} {port_number(self.port)}" for name in self.claimants]}
+
 
 @check(
     "PORT-003",
@@ -315,7 +338,7 @@ def claims_distinct(
     """
     used = used_ports(listeners, publications, declarations)
     # Of a range where it chooses, the engine takes a port that is free.
-    for group in _rivalries(claimant for claimant in idle(declarations) if not claimant.chosen):  # type: ignore[arg-type]
+    for group in _rivalries(claimant for claimant in idle(declarations) if not claimant.chosen):
         if _is_contended(group):
             yield _contended(group, used)
     if compose_ports is None:

@@ -10,10 +10,9 @@ from auditlib.facts.tables.compose import ComposePort
 from auditlib.facts.tables.docker import Container, Publication
 from auditlib.facts.tables.host import Host
 from auditlib.findings.check import UNSAID, Fault, Fix, Subject, check, fact, word
-from auditlib.findings.expectations import ephemeral
 from auditlib.french import listing, quoted
 from auditlib.views.declarations import Declaration
-from auditlib.views.ports import EVERYWHERE, Claim, claim, exposure
+from auditlib.views.ports import EVERYWHERE, Claim, claim, ephemeral, exposure
 
 
 class OpenPort(NamedTuple):
@@ -89,14 +88,14 @@ def ports_not_ephemeral(
     compose_ports: Rows[ComposePort] | None = None,
 ) -> Iterator[EphemeralPort]:
     """Ports asked for by their number in the kernel's ephemeral range; those that the engine chose are its own."""
-    first, last = ephemeral(list(host))
-    if first is not None and last is not None:
+    clients = ephemeral(host)
+    if clients is not None:
         ports = [*_published(publications, containers, declarations or ()), *_declared(declarations or ())]
-        within = [port for port in ports if port.place.first <= last and port.place.last >= first]
+        within = [port for port in ports if port.place.first < clients.stop and port.place.last >= clients.start]
         # The two families of one publication are one risk.
         once = {(port.subject, port.place.protocol, port.place.first): port for port in reversed(within)}
         for port in once.values():
-            yield _ephemeral(port, first, last)
+            yield _ephemeral(port, clients)
     elif host:
         raise AbsentTable("host", "la plage des ports éphémères n’a pas été lue")
     if compose_ports is None:
@@ -134,12 +133,12 @@ def _declared(declarations: Iterable[Declaration]) -> Iterator[NumberedPort]:
             yield NumberedPort(place, ("compose_file", row.file), row.service, title, f" dans {file}")
 
 
-def _ephemeral(port: NumberedPort, first: int, last: int) -> EphemeralPort:
+def _ephemeral(port: NumberedPort, clients: range) -> EphemeralPort:
     kind, name = port.subject
     fault = EphemeralPort(
         port=port.place.name,
-        first=first,
-        last=last,
+        first=clients.start,
+        last=clients.stop - 1,
         subjects=(port.subject, ("port", port.place.name)),
         claimed=port.claimed,
         place=port.where,

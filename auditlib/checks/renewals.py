@@ -36,7 +36,7 @@ class Expired(CertificateFault):
     origin: str
     issuer: str | None
     not_after: dt.datetime
-    resolver: str | None
+    resolver: str | None = fact(about="resolver")
     fingerprint: str | None
     how: str = word()
     ended: str = word()
@@ -142,7 +142,7 @@ def _lifetime(resolver: str, options: Mapping[str, str | None]) -> int | None:
 class Late(CertificateFault):
     """A domain whose stored certificate Traefik should have renewed."""
 
-    resolver: str
+    resolver: str = fact(about="resolver")
     not_after: dt.datetime
     issuer: str | None
     fingerprint: str | None
@@ -223,7 +223,7 @@ class Useless(Fault):
     """A stored certificate that covers no domain in use."""
 
     certificate: str = fact("Certificat")
-    domains: tuple[str, ...]
+    domains: tuple[str, ...] = fact(about="domain")
     not_after: dt.datetime
     fingerprint: str | None
     names: str = word()

@@ -8,7 +8,7 @@ from auditlib.checks.routes import is_contained
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import ContainerNetwork, Network
 from auditlib.facts.tables.traefik import Traefik, TraefikServer
-from auditlib.findings.check import Fault, Fix, NotApplicable, check, word
+from auditlib.findings.check import Fault, Fix, NotApplicable, check, fact, word
 from auditlib.findings.commands import api_object
 from auditlib.french import listing, quoted
 from auditlib.views.predicted import PredictedServer
@@ -26,7 +26,7 @@ class Astray(Fault):
 
     service: str
     url: str
-    container: str | None
+    container: str | None = fact(about="container")
     network: str | None
     why: str = word()
     remedy: str = word()

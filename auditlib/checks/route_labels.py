@@ -7,7 +7,8 @@ from auditlib.checks.routes import reads_docker
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerListener
 from auditlib.facts.tables.traefik import StaticOption, Traefik
-from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.about import given_up
+from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_object, api_url
 from auditlib.french import listing, quoted
 from auditlib.software import is_up
@@ -77,6 +78,12 @@ class Unrouted(Fault):
     missed: str | None = word()
     recreated: str | None = word()  # its compose service, where other labels mend it
     url: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """The step, and the provider: what this Traefik does not look at may be another's."""
+        looked_at = self.step not in ("provider", "constraints")
+        return {"step": given_up([self.container], self.step), "provider": ["docker"] if looked_at else []}
 
 
 @check(
@@ -218,13 +225,22 @@ class Conflict(Fault):
     kind: str
     name: str
     protocol: str
-    containers: tuple[str, ...]
+    containers: tuple[str, ...] = fact(about="container")
     noun: str = word()
     lost: str = word()
     proposal: str = word()
     container: str = word()  # the one to rename
     hint: str = word()
     url: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """What Traefik does not load, and the containers that it gives up."""
+        return {
+            **super().about,
+            "object": [] if self.kind == "router" else [f"{self.kind} {self.name}"],
+            "step": given_up(self.containers, "services", "event", "disabled_router"),
+        }
 
 
 @check(
@@ -336,6 +352,10 @@ def _proposal(name: str, holders: Sequence[Container]) -> str:
     return f"{name.rpartition('@')[0]}-{suffix or last.name}"
 
 
+# The end of a label, and the step at which Traefik gives up a container that lacks it.
+_SPELLED = {".enable": "disabled", ".rule": "rule", ".port": "port"}
+
+
 class Misspelt(Fault):
     """A container with labels that look like Traefik's and that it does not understand."""
 
@@ -347,6 +367,13 @@ class Misspelt(Fault):
     effect: str = word()
     shown: tuple[str, ...] = word()
     remedy: str = word()
+
+    @property
+    def about(self) -> About:
+        """The steps at which Traefik gives the container up for these labels."""
+        labels = [proposal.partition("=")[0] for proposal in self.proposals]
+        steps = [step for end, step in _SPELLED.items() if any(label.endswith(end) for label in labels)]
+        return {"step": given_up([self.container], *steps, *(("labels", "options") if self.drops else ()))}
 
 
 @check(

@@ -8,7 +8,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container
 from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikRouter
-from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import Declared, RouterOption, api_object
 from auditlib.french import listing, quoted
 from auditlib.traefik.migration import outdated
@@ -17,6 +17,11 @@ from auditlib.traefik.statuses import MAX_USER_PRIORITY
 from auditlib.views.entrypoints import Entrypoint
 from auditlib.views.predicted import PredictedRouter
 from auditlib.views.shadowing import Shadowing
+
+
+def pairs(router: str, others: Iterable[str], entrypoint: str) -> list[str]:
+    """A router with each of the others, of which one answers for the other, on an entry point."""
+    return [f"{' / '.join(sorted((router, other)))} ({entrypoint})" for other in others if other != router]
 
 
 class Shadowed(Fault):
@@ -35,6 +40,11 @@ class Shadowed(Fault):
     remedy: str = word()
     container: str | None = word()
     api: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """The router with each that takes its requests."""
+        return {"pair": pairs(self.router, self.others, self.entrypoint)}
 
 
 @check(
@@ -121,7 +131,7 @@ def _raising(loss: Shadowing, raised: RouterOption | None) -> str:
 class OldSyntax(Fault):
     """A rule that the running version deprecates, refuses for its old syntax, or takes without meaning it."""
 
-    router: str
+    router: str = fact(about="rule")
     rule: str
     version: str
     proposal: str | None = fact("Règle proposée")
@@ -185,6 +195,11 @@ class Tie(Fault):
     where: str = word()
     container: str | None = word()
     api: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """The two routers."""
+        return {"pair": pairs(self.routers[0], self.routers[1:], self.entrypoint)}
 
 
 @check(
@@ -251,6 +266,14 @@ class Capture(Fault):
     where: str = word()
     container: str | None = word()
     api: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """The router with each of those that it silences, and all that is in clear on the entry point."""
+        return {
+            "clear": [f"tous ({self.entrypoint})"],
+            "pair": pairs(self.router, self.victims, self.entrypoint),
+        }
 
 
 @check(

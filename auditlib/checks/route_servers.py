@@ -10,7 +10,7 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, ContainerListener, Network, Publication
 from auditlib.facts.tables.host import HostAddress, Listener, SourceStatus
 from auditlib.facts.tables.traefik import Traefik, TraefikRouter, TraefikServer, TraefikService
-from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_object
 from auditlib.french import listing, plural, quoted
 from auditlib.software import is_running
@@ -183,6 +183,11 @@ class Down(Fault):
     effect: str = word()
     container: str | None = word()
     api: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """The service, unless it has other servers: it goes on without the one that is down."""
+        return {"service": (self.service,) if len(self.servers) == self.total else ()}
 
 
 @check(

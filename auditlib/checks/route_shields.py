@@ -10,7 +10,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, Publication
 from auditlib.facts.tables.traefik import Traefik, TraefikEntrypoint, TraefikMiddleware, TraefikRouter
-from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import Declared, api_object
 from auditlib.french import listing
 from auditlib.traefik.protection import PROTECTIONS, Protection, protection
@@ -49,6 +49,11 @@ class Clear(Fault):
     container: str | None = word()
     host: str = word()
     probe: str = word()
+
+    @property
+    def about(self) -> About:
+        """The domains in clear on the entry point."""
+        return {"clear": [f"{domain} ({self.entrypoint})" for domain in self.domains]}
 
 
 @check(
@@ -118,6 +123,11 @@ class Unshielded(Fault):
     where: str = word()
     container: str | None = word()
     api: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """What the router lacks."""
+        return {"protection": [f"{self.router} ({kind})" for kind in self.missing]}
 
 
 @check(

@@ -1,5 +1,6 @@
 """ROUTE: where Traefik's configuration comes from: its static sources, its files, and the Docker engine."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from auditlib.checks.routes import reads_docker
@@ -8,7 +9,7 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, DockerEngine
 from auditlib.facts.tables.logs import LogEvent
 from auditlib.facts.tables.traefik import FileRouter, StaticOption, Traefik, TraefikFile, TraefikRouter, TraefikService
-from auditlib.findings.check import Fault, Fix, check, fact, word
+from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_url
 from auditlib.french import listing, plural, quoted
 from auditlib.traefik.fields import UNTOLD, Version
@@ -94,6 +95,11 @@ class Broken(Fault):
     effect: str = word()
     api: str | None = word()
 
+    @property
+    def about(self) -> About:
+        """The provider of files."""
+        return {"provider": ("file",)}
+
 
 @check(
     "ROUTE-018",
@@ -144,6 +150,10 @@ def _file_effect(held: bool | None, others: Sequence[str]) -> str:
     return f"Traefik ne sert plus rien d’aucun fichier{lost}"
 
 
+# What only the static configuration declares.
+_RESOLVER = re.compile(r"certificatesresolvers\.([^.]+)", re.IGNORECASE)
+_ENTRYPOINT = re.compile(r"entrypoints\.([^.]+)", re.IGNORECASE)
+
 _ORIGINS = {"file": "le fichier statique", "flags": "les options de lancement", "environment": "l’environnement"}
 
 
@@ -161,6 +171,18 @@ class Void(Fault):
     ignored: str = word()
     effective: str = word()
     place: str = word()
+
+    @property
+    def about(self) -> About:
+        """The resolvers and entry points among the options."""
+        resolvers = [name for key in self.keys for name in _RESOLVER.findall(key)]
+        entrypoints = [name for key in self.keys for name in _ENTRYPOINT.findall(key)]
+        return {
+            "option": [
+                *(f"résolveur {name.lower()}" for name in resolvers),
+                *(f"point d’entrée {name.lower()}" for name in entrypoints),
+            ]
+        }
 
 
 @check(
@@ -245,6 +267,11 @@ class Silent(Fault):
     effect: str = word()
     remedy: str = word()
     api: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """The provider of what labels declare."""
+        return {"provider": ("docker",)}
 
 
 @check(

@@ -16,7 +16,8 @@ from auditlib.facts.tables.traefik import (
     TraefikRouter,
     TraefikService,
 )
-from auditlib.findings.check import UNSAID, Fault, Fix, check, fact, word
+from auditlib.findings.about import port_number
+from auditlib.findings.check import UNSAID, About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_object
 from auditlib.french import listing, quoted
 from auditlib.traefik.decoding import TRUE
@@ -46,6 +47,10 @@ _REMEDIES = tuple(
         (r"parsing server URL", "corriger l’adresse du serveur, ou l’étiquette de son port"),
     )
 )
+# What else those messages tell: what is missing, and that a rule is at fault.
+_MISSING = re.compile(r"\b(middleware|service) \"([^\"]+)\" does not exist")
+_NO_ENTRYPOINT = re.compile(r"entryPoint \"([^\"]+)\" doesn't exist", re.IGNORECASE)
+_BAD_RULE = re.compile(r"(?:parsing|adding|invalid) rule")
 # The services of Traefik's own that show its configuration.
 API_SERVICES = ("api@internal", "dashboard@internal")
 
@@ -74,6 +79,21 @@ class Refused(Fault):
     effect: str = word()
     remedy: str = word()
     url: str | None = word()
+    parts: tuple[str, ...] = word()  # itself, or the middlewares and the service of a router
+
+    @property
+    def about(self) -> About:
+        """Its parts, and what Traefik's messages miss or call wrong."""
+        missing = [found for error in self.errors for found in _MISSING.findall(error)]
+        entrypoints = [name for error in self.errors for name in _NO_ENTRYPOINT.findall(error)]
+        providers = {name.rpartition("@")[2] for _, name in missing}
+        bad_rule = self.router is not UNSAID and any(map(_BAD_RULE.search, self.errors))
+        return {
+            "object": [*self.parts, *(f"{kind} {name}" for kind, name in missing)],
+            "option": [f"point d’entrée {name.lower()}" for name in entrypoints],
+            "provider": providers & {"file", "docker"},
+            "rule": [self.router] if bad_rule else [],
+        }
 
 
 @check(
@@ -113,7 +133,14 @@ def loaded(
                 effect="est désactivé par Traefik" if disabled else "est servi, mais Traefik avertit",
                 remedy=_remedy(target.errors or ()),
                 url=api_object(traefik, target.protocol, kind, name),
+                parts=_parts(target) if isinstance(target, TraefikRouter) else (f"{kind} {name}",),
             )
+
+
+def _parts(router: TraefikRouter) -> tuple[str, ...]:
+    """The middlewares and the service of a router."""
+    service = [f"service {router.service}"] if router.service else []
+    return (*(f"middleware {name}" for name in router.middlewares or ()), *service)
 
 
 def _remedy(errors: Iterable[str]) -> str:
@@ -133,6 +160,16 @@ class OpenApi(Fault):
     cause: str = word()
     mend: str = word()
     probe: str | None = word()
+    proxy: str | None = word()
+
+    @property
+    def about(self) -> About:
+        """The ports of Traefik's container, and what the router lacks."""
+        ports = [port_number(place) for place in self.places]
+        return {
+            "protection": [f"{self.router} (authentification)"],
+            "publication": [f"{self.proxy} {port}" for port in ports] if self.proxy else [],
+        }
 
 
 @check(
@@ -176,7 +213,7 @@ def api_protected(
         if accesses and plugins:
             doubtful |= {*plugins}
         elif accesses:
-            yield _open(entrypoint, router, accesses)
+            yield _open(entrypoint, router, accesses, proxy[0].network_container)
     if not read:
         raise AbsentTable("traefik_routers", "les routeurs de Traefik n’ont pas été lus")
     if doubtful:
@@ -231,7 +268,7 @@ class Access(NamedTuple):
     address: str
 
 
-def _open(entrypoint: str, router: str, accesses: list[Access]) -> OpenApi:
+def _open(entrypoint: str, router: str, accesses: list[Access], proxy: str | None) -> OpenApi:
     by_itself = router == "api@internal"
     return OpenApi(
         entrypoint=entrypoint,
@@ -245,6 +282,7 @@ def _open(entrypoint: str, router: str, accesses: list[Access]) -> OpenApi:
         if by_itself
         else f"Ajouter au routeur {quoted(router)} un middleware d’authentification (basicAuth ou forwardAuth).",
         probe=f"http://{accesses[0].address}/api/rawdata" if by_itself else None,
+        proxy=proxy,
     )
 
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 # jsonschema's optional IRI checker builds 35 parsers when it is imported: two seconds for what no schema here has.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None forbids its import
 
 from jsonschema import Draft7Validator, ValidationError  # noqa: E402
 from jsonschema.exceptions import best_match  # noqa: E402

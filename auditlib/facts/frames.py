@@ -1,6 +1,5 @@
 """Rows as a pandas frame: what a person in a notebook works with. The audit itself reads rows."""
 
-import math
 from typing import Any
 
 import pandas as pd
@@ -33,8 +32,3 @@ def _array(values: list[Any], column: Column) -> Any:
     if column.kind == "list":
         return pd.Series([pd.NA if value is None else value for value in values], dtype=DTYPES["list"])
     return pd.array(values, dtype=DTYPES[column.kind])
-
-
-def is_unknown(value: Any) -> bool:
-    """Whether `value` is one of the ways Python and pandas say "not known"."""
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))

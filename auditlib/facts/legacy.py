@@ -1,10 +1,10 @@
 """Rows as dicts, for what does not read typed rows yet. Goes when nothing imports it."""
 
+import math
 from typing import Any
 
 import pandas as pd
 
-from auditlib.facts.frames import is_unknown
 from auditlib.facts.table import Row, asdict
 
 Record = Any  # typed where it is no dict any more
@@ -30,3 +30,8 @@ def records(rows: Any) -> list[Record]:
         kept = [_Record(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         vars(rows)["_records"] = kept  # not set as an attribute: pandas would take it for a column
     return [_Record(row) for row in kept]
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether `value` is one of the ways Python and pandas say "not known"."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))

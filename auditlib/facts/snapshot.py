@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 import pandas as pd
 
 from auditlib.facts.frames import frame
-from auditlib.facts.table import VIEWS, R, Row, Rows, Table, inputs, parameters
+from auditlib.facts.table import VIEWS, R, Row, Rows, Table, inputs
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.host import STATUSES, SourceStatus
 from auditlib.french import instant, listing, os_error, plural, visible
@@ -145,21 +145,18 @@ class Snapshot:
         return other
 
     def call(self, function: Callable[..., T]) -> T:
-        """Call `function` with the tables and views that its parameters name.
+        """Call `function` with the rows of the tables and views that its parameters name.
 
         A parameter with a default keeps it when its table is absent; otherwise `AbsentTable` is raised.
         """
-        given: dict[str, Any] = {}
-        named = parameters(function)
+        tables: dict[str, Rows[Row]] = {}
         for name, optional in inputs(function).items():
             try:
-                # For the time that some functions read frames still.
-                typed = "Rows" in str(named[name].annotation)
-                given[name] = self.named(name) if typed else getattr(self, name)
+                tables[name] = self.named(name)
             except AbsentTable:
                 if not optional:
                     raise
-        return function(**given)
+        return function(**tables)
 
     def __repr__(self) -> str:
         lines = [f"Instantané de {visible(self.hostname)}, {instant(self.collected, self.zone)}"]

@@ -23,7 +23,7 @@ Kind = Literal["text", "prose", "integer", "bytes", "seconds", "flag", "instant"
 
 # What a value of each kind is in Python, and what may be given for one. Text is the machine's own, shown as it is;
 # prose is French; integers are identifiers or counts, shown without grouping; instants are in UTC.
-_TYPES: dict[Kind, tuple[object, type | tuple[type, ...]]] = {
+_TYPES: dict[Kind, tuple[Any, type | tuple[type, ...]]] = {
     "text": (str, str),
     "prose": (str, str),
     "integer": (int, int),
@@ -236,7 +236,7 @@ def table(
 def _column(attribute: "dataclasses.Field[Any]", hint: Any) -> Column:
     declared: Column = attribute.metadata["column"]
     held = _TYPES[declared.kind][0]
-    if hint != held and hint != held | None:  # type: ignore[operator]
+    if hint != held and hint != held | None:
         raise TypeError(f"column {attribute.name}: {hint} is not {declared.kind}")
     return dataclasses.replace(declared, name=attribute.name, optional=hint != held)
 

@@ -6,17 +6,16 @@ import re
 import shlex
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from auditlib.facts.frames import is_unknown
-from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable, Snapshot
-from auditlib.facts.table import Row, Rows, inputs, prose, table, text
+from auditlib.facts.table import Row, inputs, prose, table, text
 from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.docker import Container
 from auditlib.facts.tables.policy import WaiverState
+from auditlib.findings.about import Scene, about
 from auditlib.findings.check import (
     CHECKS,
     SEVERITIES_FR,
@@ -27,6 +26,7 @@ from auditlib.findings.check import (
     Confidence,
     Fault,
     Fix,
+    Kind,
     NotApplicable,
     Subject,
     Verdict,
@@ -42,7 +42,10 @@ NO_FAULT = Fault()  # of a finding that no check made
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what, how grave, how sure, and how to mend it. `fault` is what its check found."""
+    """One thing that is wrong: what, how grave, how sure, and how to mend it.
+
+    `fault` is what its check found, and `about` names the things by which another finding may explain it, by kind.
+    """
 
     identity: str
     check: str
@@ -54,6 +57,7 @@ class Finding:
     fix: Fix
     waived: Mapping[str, str | None] | None = None
     fault: Fault = NO_FAULT
+    about: Mapping[Kind, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,9 +161,9 @@ def audit(snapshot: Snapshot, policy: Policy | None = None, checks: Iterable[Che
 
 
 def _run(snapshot: Snapshot, policy: Policy, checks: Sequence[Check]) -> tuple[list[Result], list[Finding]]:
-    results, findings = [], []
+    results, findings, scene = [], [], Scene(snapshot)
     for one in checks:
-        result, found = _judge(snapshot, policy, one)
+        result, found = _judge(scene, policy, one)
         results.append(result)
         findings += found
     return results, findings
@@ -186,10 +190,11 @@ def _waiver(waiver: Waiver, findings: Sequence[Finding], day: dt.date) -> Waiver
     )
 
 
-def _judge(snapshot: Snapshot, policy: Policy, one: Check) -> tuple[Result, list[Finding]]:
+def _judge(scene: Scene, policy: Policy, one: Check) -> tuple[Result, list[Finding]]:
+    snapshot = scene.snapshot
     severity = policy.severities.get(one.id)
     imposed = severity or one.severity
-    faults: list[Any] = []
+    faults: list[Fault] = []
     try:
         for fault in snapshot.call(one.function):
             faults.append(fault)
@@ -199,12 +204,16 @@ def _judge(snapshot: Snapshot, policy: Policy, one: Check) -> tuple[Result, list
             return Result(one.id, one.title, "unknown", imposed, sentence([absent.reason])), []
     except NotApplicable as reason:
         return Result(one.id, one.title, "na", imposed, sentence([str(reason)])), []
-    made = (_waived(_finding(one, fault, severity, snapshot), snapshot, policy) for fault in faults)
+    made = (_waived(_finding(one, fault, severity, scene), snapshot, policy) for fault in faults)
     findings = list({finding.identity: finding for finding in made}.values())
+    return _result(one, imposed, findings), findings
+
+
+def _result(one: Check, severity: Severity, findings: Sequence[Finding]) -> Result:
+    """The verdict of a check that was judged. What is accepted counts neither for nor against."""
     if findings and all(finding.waived for finding in findings):
-        # What is accepted counts neither for nor against.
-        return Result(one.id, one.title, "na", imposed, "Tout ce qui est constaté a une dérogation."), findings
-    return Result(one.id, one.title, "fail" if findings else "pass", imposed), findings
+        return Result(one.id, one.title, "na", severity, "Tout ce qui est constaté a une dérogation.")
+    return Result(one.id, one.title, "fail" if findings else "pass", severity)
 
 
 def _waived(finding: Finding, snapshot: Snapshot, policy: Policy) -> Finding:
@@ -224,29 +233,20 @@ def identity(check_id: str, subjects: Iterable[Subject]) -> str:
     return "|".join([check_id, *parts])
 
 
-_RESERVED = ("severity", "confidence", "subjects", "wording")
-
-
-def _finding(one: Check, fault: Fault | Record, imposed: Severity | None, snapshot: Snapshot) -> Finding:
-    subjects: tuple[Subject, ...] | None
-    if isinstance(fault, Fault):
-        facts, words = fault.evidence, _words(one, fault, snapshot)
-        subjects, severity, confidence = fault.subjects, fault.severity, fault.confidence
-    else:
-        facts = {name: value for name, value in fault.items() if name not in _RESERVED}
-        words = {**fault, **fault.get("wording", {})}
-        subjects, severity, confidence = fault.get("subjects"), fault.get("severity"), fault.get("confidence")
-    subjects = subjects or tuple((kind, str(words[kind])) for kind in one.key)
+def _finding(one: Check, fault: Fault, imposed: Severity | None, scene: Scene) -> Finding:
+    words = _words(one, fault, scene.snapshot)
+    subjects = fault.subjects or tuple((kind, str(words[kind])) for kind in one.key)
     return Finding(
         identity(one.id, subjects),
         one.id,
-        imposed or severity or one.severity,
-        confidence or one.confidence,
+        imposed or fault.severity or one.severity,
+        fault.confidence or one.confidence,
         subjects,
         _prose(one.message, words),
-        {name: _plain(value) for name, value in facts.items()},
+        {name: _plain(value) for name, value in fault.evidence.items()},
         Fix(_prose(one.fix.text, words), _commands(one.fix.commands, words), _commands(one.fix.verify, words)),
-        fault=fault if isinstance(fault, Fault) else NO_FAULT,
+        fault=fault,
+        about=about(one.id, subjects, fault, scene),
     )
 
 
@@ -256,7 +256,7 @@ def _words(one: Check, fault: Fault, snapshot: Snapshot) -> dict[str, Any]:
     if one.of_container:
         containers = snapshot.known(Container)
         container = containers.by(Container.name).get(words.get("container", "")) if containers else None
-        words = {**container_words(container, snapshot.known(ComposeService) or Rows()), **words}
+        words = {**container_words(container, snapshot.known(ComposeService) or ())._asdict(), **words}
     return words
 
 
@@ -271,7 +271,7 @@ class _Prose(string.Formatter):
             return listing(quoted(visible(item)) for item in (value if isinstance(value, list | tuple) else [value]))
         if isinstance(value, list | tuple):
             return listing(visible(item) for item in value)
-        return visible("inconnu" if is_unknown(value) else value)
+        return visible("inconnu" if value is None else value)
 
 
 class _Shell(string.Formatter):
@@ -281,25 +281,23 @@ class _Shell(string.Formatter):
         return value if isinstance(value, Command) else shlex.quote(str(value))
 
 
-def _prose(template: str, row: Record) -> str:
+def _prose(template: str, words: Mapping[str, Any]) -> str:
     # A clause that does not apply is an empty field: the space before it must go.
-    return typography(re.sub(" {2,}", " ", _Prose().vformat(template, (), row)).strip())
+    return typography(re.sub(" {2,}", " ", _Prose().vformat(template, (), words)).strip())
 
 
-def _commands(templates: tuple[str, ...], row: Record) -> tuple[str, ...]:
-    return tuple(_Shell().vformat(template, (), row) for template in templates if _writable(template, row))
+def _commands(templates: tuple[str, ...], words: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(_Shell().vformat(template, (), words) for template in templates if _writable(template, words))
 
 
-def _writable(template: str, row: Record) -> bool:
+def _writable(template: str, words: Mapping[str, Any]) -> bool:
     """Whether a command can be written: its fields are known, and none hides a control character."""
-    values = [row.get(name) for _, name, _, _ in string.Formatter().parse(template) if name]
-    return not any(is_unknown(value) or visible(value) != str(value) for value in values)
+    values = [words.get(name) for _, name, _, _ in string.Formatter().parse(template) if name]
+    return not any(value is None or visible(value) != str(value) for value in values)
 
 
 def _plain(value: Any) -> Any:
     """A value of evidence as JSON holds it."""
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    if is_unknown(value):
-        return None
-    return value if isinstance(value, bool | int | float | str) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -18,7 +18,7 @@ import dataclasses
 import functools
 import string
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, dataclass_transform
 
@@ -48,6 +48,38 @@ CONFIDENCES_FR: dict[Confidence, str] = {"certain": "certaine", "probable": "pro
 # A kind of thing and its name, as findings name what they are about.
 Subject = tuple[str, str]
 
+# What two findings must share for one to explain the other.
+Kind = Literal[
+    "alias",
+    "attachment",
+    "claim",
+    "clear",
+    "container",
+    "database",
+    "default",
+    "domain",
+    "fault",
+    "file",
+    "mount",
+    "object",
+    "option",
+    "owner",
+    "pair",
+    "protection",
+    "provider",
+    "publication",
+    "resolver",
+    "router",
+    "rule",
+    "service",
+    "start",
+    "state",
+    "step",
+    "target",
+    "url",
+]
+About = Mapping[Kind, Iterable[str]]
+
 # Words that any template may use of a fault that names a container: the Compose command of its stack, its service,
 # what declares it, and where to edit that.
 CONTAINER_WORDS = frozenset({"compose", "service", "declared", "where"})
@@ -73,14 +105,17 @@ class _Unsaid:
 UNSAID: Any = _Unsaid()
 
 
-def fact(label: str = "", *, default: Any = dataclasses.MISSING) -> Any:
-    """A field of the evidence: its French label, where no column of its name has one, and its default."""
-    return field(default=default, metadata={"label": label})
+def fact(label: str = "", *, default: Any = dataclasses.MISSING, about: Kind | None = None) -> Any:
+    """A field of the evidence: its French label, where no column of its name has one, and its default.
+
+    `about`: it names what the fault is about, of this kind.
+    """
+    return field(default=default, metadata={"label": label, "about": about})
 
 
-def word(*, default: Any = dataclasses.MISSING) -> Any:
-    """A field that only sentences and commands need: it is no evidence."""
-    return field(default=default, metadata={"word": True})
+def word(*, default: Any = dataclasses.MISSING, about: Kind | None = None) -> Any:
+    """A field that only sentences, commands and causes need: it is no evidence. `about` is that of `fact`."""
+    return field(default=default, metadata={"word": True, "about": about})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(fact, word))
@@ -117,6 +152,24 @@ class Fault:
         return {name: value for name, value in told if value is not UNSAID}
 
     @property
+    def about(self) -> About:
+        """What it is about, by kind, beside what its subjects tell and instead of it: the fields that declare it.
+
+        A subclass composes what no field names.
+        """
+        names: dict[Kind, list[str]] = {}
+        for declared in dataclasses.fields(self):
+            value = getattr(self, declared.name)
+            if (kind := declared.metadata.get("about")) and value and value is not UNSAID:
+                names.setdefault(kind, []).extend(value if isinstance(value, tuple) else (value,))
+        return names
+
+    @property
+    def form(self) -> str | None:
+        """What tells it from the other faults of its check, where causes do."""
+        return None
+
+    @property
     def words(self) -> dict[str, Any]:
         """What fills the templates; a fact that does not apply fills none."""
         told = ((name, getattr(self, name)) for name in self.fields())
@@ -149,7 +202,7 @@ class Check:
     key: tuple[str, ...]
     message: str
     fix: Fix
-    function: Callable[..., Iterable[Any]]
+    function: Callable[..., Iterable[Fault]]
     confidence: Confidence = "certain"
     extra: bool = False  # run only when the whole CIS benchmark is asked for
     fault: type[Fault] = Fault
@@ -176,7 +229,7 @@ class Check:
 
 CHECKS: dict[str, Check] = {}
 
-Judge = TypeVar("Judge", bound=Callable[..., Iterable[Any]])
+Judge = TypeVar("Judge", bound=Callable[..., Iterable[Fault]])
 
 
 def check(  # a declaration reads better with its parts named on the spot

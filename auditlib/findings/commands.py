@@ -4,12 +4,11 @@ import posixpath
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
-from auditlib.facts.legacy import Record
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.compose import ComposeService
+from auditlib.facts.tables.compose import ComposeProject, ComposeService
 from auditlib.facts.tables.docker import Container
 from auditlib.facts.tables.traefik import Traefik
 from auditlib.findings.check import Command
@@ -28,48 +27,35 @@ def stack_command(project: str, version: str | None, files: Iterable[str]) -> Co
     return Command(f"{program} -p {shlex.quote(project)} {named}".strip())
 
 
-def container_words(container: Container | None, services: Rows[ComposeService]) -> dict[str, Any]:
-    """The words of `CONTAINER_WORDS` on a container; None stands for one that is not known.
+class ContainerWords(NamedTuple):
+    """The words of `CONTAINER_WORDS` on a container. `compose` and `service` are None where no project made it.
 
-    `compose` and `service` are None where no project made it. `where` begins a sentence, with file and line if known.
+    `declared` is what declares it; `where` begins a sentence, with the place to edit.
     """
+
+    compose: Command | None
+    service: str | None
+    declared: str
+    where: str
+
+
+def container_words(container: Container | None, services: Iterable[ComposeService]) -> ContainerWords:
+    """The words on a container; None stands for one that is not known. Of `services`, its own gives file and line."""
     if container is None or not container.compose_project:
         named = f" {quoted(container.name)}" if container else ""
-        where = f"Dans la commande qui crée{named}"
-        return {"compose": None, "service": None, "declared": "la commande qui le crée", "where": where}
+        return ContainerWords(None, None, "la commande qui le crée", f"Dans la commande qui crée{named}")
     command = stack_command(container.compose_project, container.compose_version, container.compose_files or ())
-    key = (container.compose_project, container.compose_service)
-    written = next(
-        (
-            service
-            for service in services
-            if (service.project, service.service) == key
-            and f"{service.root}/{service.file}" in (container.compose_files or ())
-        ),
-        None,
-    )
+    written = next((service for service in services if _is_of(container, service)), None)
     place = f" ({quoted(written.file)}, ligne {written.line})" if written and written.line else ""
-    return {
-        "compose": command,
-        "service": container.compose_service,
-        "declared": "le fichier compose",
-        "where": f"Dans le service compose {quoted(container.compose_service)}{place}",
-    }
+    where = f"Dans le service compose {quoted(container.compose_service)}{place}"
+    return ContainerWords(command, container.compose_service, "le fichier compose", where)
 
 
-def compose(container: Record) -> Record:
-    """Wording for a container's stack: `compose`, its Compose command, `service`, its name there, and `declared`.
-
-    The first two are None for a container that no project made; `declared` is where it is written. The version that
-    Compose wrote in the container's labels tells which program made it: `docker-compose` is version 1, a plugin of
-    `docker` since version 2.
-    """
-    if not container["compose_project"]:
-        return {"compose": None, "service": None, "declared": "la commande qui le crée"}
-    program = "docker-compose" if str(container["compose_version"] or "2").startswith("1.") else "docker compose"
-    files = " ".join(f"-f {shlex.quote(file)}" for file in container["compose_files"] or ())
-    command = Command(f"{program} -p {shlex.quote(container['compose_project'])} {files}".strip())
-    return {"compose": command, "service": container["compose_service"], "declared": "le fichier compose"}
+def _is_of(container: Container, service: ComposeService) -> bool:
+    """Whether a container was made from a service of a file."""
+    if (service.project, service.service) != (container.compose_project, container.compose_service):
+        return False
+    return f"{service.root}/{service.file}" in (container.compose_files or ())
 
 
 def api_url(traefik: Rows[Traefik] | None, path: str) -> str | None:
@@ -135,8 +121,7 @@ def _unsplit(own: str, owners: Sequence[Container], entrypoints: Iterable[str]) 
     return own.removeprefix(split)
 
 
-def compose_on_disk(project: Record) -> Command:
-    """The Compose command on the files of a project of the disk, a row of `compose_projects`."""
-    paths = [posixpath.join(project["root"], file) for file in project["files"].split(" + ")]
-    files = " ".join(f"-f {shlex.quote(path)}" for path in paths)
-    return Command(f"docker compose -p {shlex.quote(project['project'])} {files}")
+def compose_on_disk(project: ComposeProject) -> Command | None:
+    """The Compose command on the files of a project of the disk; None for one without a name."""
+    paths = [posixpath.join(project.root, file) for file in project.files.split(" + ")]
+    return stack_command(project.project, None, paths) if project.project else None

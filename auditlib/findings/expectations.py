@@ -8,11 +8,14 @@ from textwrap import wrap
 
 import yaml
 
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
+from auditlib.facts.tables.databases import Database
+from auditlib.facts.tables.docker import Container
+from auditlib.facts.tables.host import Host
+from auditlib.facts.tables.web import Certificate, HttpProbe
 from auditlib.french import instant, visible
 from auditlib.software import is_running
-from auditlib.views.ports import Claim
+from auditlib.views.ports import HostPort, ephemeral, is_client
 
 # The words of the containers that are expected to run; any other word only asks that the container be there.
 RUNNING = frozenset({"running", "healthy"})
@@ -35,7 +38,7 @@ def freeze(snapshot: Snapshot) -> tuple[Expectations, dict[str, str]]:
     """What is true of a snapshot, by kind, and why each kind that could not be told was left out (French clauses)."""
     found: Expectations = {}
     unread: dict[str, str] = {}
-    for kind, told in (
+    for kind, facts in (
         ("port", ports),
         ("container", containers),
         ("domain", domains),
@@ -43,7 +46,7 @@ def freeze(snapshot: Snapshot) -> tuple[Expectations, dict[str, str]]:
         ("database", databases),
     ):
         try:
-            found[kind] = dict(told(snapshot))
+            found[kind] = dict(facts(snapshot))
         except AbsentTable as absent:
             unread[kind] = absent.reason
     return found, unread
@@ -51,63 +54,47 @@ def freeze(snapshot: Snapshot) -> tuple[Expectations, dict[str, str]]:
 
 def ports(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Each place that is held, as `tcp/0.0.0.0:8002`, and its owner; "" when the owner is not known."""
-    first, last = ephemeral(records(snapshot.host)) if "host" in snapshot.tables else (None, None)
-    for row in records(snapshot.host_ports):
-        if not is_client(row, first, last):
-            for name in names(row):
-                yield name, "" if row["kind"] == "inconnu" else row["owner"]
-
-
-def names(host_port: Record) -> list[str]:
-    """The places of a row of the view `host_ports`, as subjects of findings."""
-    places = (host_port["port"], host_port["port"])
-    return [Claim(host_port["protocol"], address, *places).name for address in host_port["addresses"]]
-
-
-def ephemeral(host: list[Record]) -> tuple[int | None, int | None]:
-    """The first and last port that the kernel gives to clients; None when it was not read."""
-    machine: Record = next(iter(host), {})
-    return machine.get("ephemeral_first"), machine.get("ephemeral_last")
-
-
-def is_client(row: Record, first: int | None, last: int | None) -> bool:
-    """Whether a row of ports is an unconnected UDP socket of the ephemeral range: a client, that listens to nothing."""
-    ranged = first is not None and last is not None and first <= row["port"] <= last
-    return bool(row["protocol"] == "udp" and ranged and row.get("kind") != "conteneur")
+    clients = ephemeral(snapshot.known(Host))
+    for port in snapshot.rows(HostPort):
+        if not is_client(port, clients):
+            for place in port.places:
+                yield place, "" if port.kind == "inconnu" else port.owner
 
 
 def containers(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Each container and its word: its health while it runs and has one, else its state; a start is healthy soon."""
-    for row in records(snapshot.containers):
-        health = "healthy" if row["health"] == "starting" else row["health"]
-        yield row["name"], (health or row["state"]) if is_running(row["state"]) else row["state"]
+    for container in snapshot.rows(Container):
+        health = "healthy" if container.health == "starting" else container.health
+        state = container.state or ""
+        yield container.name, (health or state) if is_running(state) else state
 
 
 def domains(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Each address that the probes asked and that answered, and the status of its first answer."""
-    for row in sorted(records(snapshot.http_probes), key=lambda row: str(row["url"])):
-        if row["status"] is not None:
-            yield row["url"], str(row["status"])
+    for probe in sorted(snapshot.rows(HttpProbe), key=lambda probe: probe.url):
+        if probe.status is not None:
+            yield probe.url, str(probe.status)
 
 
 def certificates(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Each domain with a certificate that is not Traefik's default one, and its issuer; what is served comes first."""
-    known = [row for row in records(snapshot.certificates) if certifies(row)]
-    issuers = {row["domain"]: row for row in sorted(known, key=lambda row: row["origin"] == "served")}
-    for _, row in sorted(issuers.items()):
-        yield row["domain"], row["issuer"] or ""
+    issuers: dict[str, str] = {}
+    for certificate in sorted(snapshot.rows(Certificate), key=lambda certificate: certificate.origin == "served"):
+        if certificate.domain and certifies(certificate):
+            issuers[certificate.domain] = certificate.issuer or ""
+    yield from sorted(issuers.items())
 
 
-def certifies(certificate: Record) -> bool:
-    """Whether a row of certificates is a domain's own certificate."""
-    return bool(certificate["domain"] and certificate["valid"] is not False and not certificate["default"])
+def certifies(certificate: Certificate) -> bool:
+    """Whether a certificate is a domain's own."""
+    return bool(certificate.domain) and certificate.valid is not False and not certificate.default
 
 
 def databases(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Each database that runs, and its kind without version."""
-    for row in records(snapshot.databases):
-        if row["running"] is not False:
-            yield row["database"], row["kind"]
+    for database in snapshot.rows(Database):
+        if database.running is not False:
+            yield database.database, database.kind or ""
 
 
 def document(snapshot: Snapshot) -> str:

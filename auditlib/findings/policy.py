@@ -35,10 +35,6 @@ class Policy:
         return snapshot.changed({Expectation.table.name: rows}) if rows else snapshot
 
 
-# The names of the parameters that make a policy.
-NAMES = ("severities", "waivers", "expected", "cis")
-
-
 def waives(waiver: Waiver, check: str, subjects: Sequence[tuple[str, str]]) -> bool:
     """Whether a waiver designates a finding of `check` on these subjects: any of them, by its name or `kind=name`.
 

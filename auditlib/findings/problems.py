@@ -5,17 +5,46 @@ makes it moot. Which checks, by which thing, the table `RULES` says; nothing is 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.tables.logs import KINDS
+from auditlib.facts.tables.logs import KINDS, LogEvent
 from auditlib.findings.audit import Audit, Finding
-from auditlib.findings.check import WEIGHTS
-from auditlib.findings.things import THINGS, Scene, things
+from auditlib.findings.check import WEIGHTS, Kind, Subject
 from auditlib.french import instant, listing, number, quoted, typography
 from auditlib.parameters import Severity
+
+# The French noun of each kind of thing that two findings share.
+NOUNS: dict[Kind, str] = {
+    "alias": "nom DNS",
+    "attachment": "réseau d’une base",
+    "claim": "port réclamé",
+    "clear": "accès en clair",
+    "container": "conteneur",
+    "database": "base",
+    "default": "réglage par défaut du démon",
+    "domain": "domaine",
+    "fault": "étape rompue",
+    "file": "fichier",
+    "mount": "montage",
+    "object": "objet de Traefik",
+    "option": "option statique",
+    "owner": "nom",
+    "pair": "paire de routeurs",
+    "protection": "protection",
+    "provider": "fournisseur",
+    "publication": "publication",
+    "resolver": "résolveur ACME",
+    "router": "routeur",
+    "rule": "règle",
+    "service": "service",
+    "start": "projet à l’arrêt",
+    "state": "conteneur",
+    "step": "conteneur écarté",
+    "target": "conteneur",
+    "url": "adresse",
+}
 
 
 @dataclass(frozen=True)
@@ -23,11 +52,11 @@ class Rule:
     """Findings of any of `causes` explain those of `symptoms` that are about the same thing, of the kind `shared`.
 
     Checks are separated by spaces. `ROUTE-001:router` means those of its findings that are about a router, and
-    `ACME-002:empty` those of a storage that is there, and holds nothing.
+    `ACME-002:empty` those whose fault is of that form: a storage that is there, and holds nothing.
     """
 
     causes: str
-    shared: str
+    shared: Kind
     symptoms: str
 
 
@@ -170,8 +199,8 @@ def problems(snapshot: Snapshot, audit: Audit) -> list[Problem]:
 
     The gravest problems first, then those of most findings. The order of rows and findings changes nothing.
     """
-    known, live = Scene(snapshot), sorted(audit.live, key=_order)
-    links, log = dict(_links(live, known)), _log(live, known)
+    live = sorted(audit.live, key=_order)
+    links, log = dict(_links(live)), _log(live, snapshot)
     groups: dict[str, tuple[Finding, list[Evidence], list[str]]] = {}
     for finding in live:
         root = finding
@@ -195,35 +224,43 @@ def _rank(severity: Severity) -> int:
 
 
 def forms(finding: Finding) -> set[str]:
-    """The names under which rules know a finding: its check, alone and with what the finding is about."""
-    found = {finding.check, *(f"{finding.check}:{kind}" for kind, _ in finding.subjects)}
-    if finding.check == "ACME-002":
-        broken = finding.evidence["exists"] is False or finding.evidence["valid"] is False
-        found.add("ACME-002:broken" if broken else "ACME-002:empty")
-    return found
+    """The names under which rules know a finding: its check, alone, with each kind of subject, and with its form."""
+    kinds = [kind for kind, _ in finding.subjects]
+    return {finding.check, *(f"{finding.check}:{form}" for form in (*kinds, finding.fault.form) if form)}
 
 
-def _links(live: Sequence[Finding], known: Scene) -> Iterator[tuple[str, tuple[Finding, str]]]:
+def _links(live: Sequence[Finding]) -> Iterator[tuple[str, tuple[Finding, str]]]:
     """For each finding that another explains: its identity, that other, and the thing they share, in French.
 
     `live` is in the order in which causes are preferred.
     """
-    named = {finding.identity: forms(finding) for finding in live}
+    by_form: dict[str, list[Finding]] = {}
+    for finding in live:
+        for form in forms(finding):
+            by_form.setdefault(form, []).append(finding)
     explained: set[str] = set()
     for rule in RULES:
-        causes, symptoms = set(rule.causes.split()), set(rule.symptoms.split())
-        by_thing: dict[str, Finding] = {}
-        for finding in live:
-            for thing in things(finding, rule.shared, known) if named[finding.identity] & causes else ():
-                by_thing.setdefault(thing, finding)
-        for finding in live if by_thing else ():
-            if finding.identity in explained or not named[finding.identity] & symptoms:
-                continue
-            common = sorted(things(finding, rule.shared, known) & set(by_thing))
-            if common:
-                thing = min(common, key=lambda one: (_order(by_thing[one]), one))
+        causes = _causes(rule, by_form)
+        for finding in _called(rule.symptoms, by_form):
+            common = finding.about.get(rule.shared, frozenset()) & causes.keys()
+            if common and finding.identity not in explained:
+                thing = min(common, key=lambda thing: (_order(causes[thing]), thing))
                 explained.add(finding.identity)
-                yield finding.identity, (by_thing[thing], typography(f"{THINGS[rule.shared][0]} {quoted(thing)}"))
+                yield finding.identity, (causes[thing], typography(f"{NOUNS[rule.shared]} {quoted(thing)}"))
+
+
+def _causes(rule: Rule, by_form: Mapping[str, Sequence[Finding]]) -> dict[str, Finding]:
+    """The things that the causes of a rule are about, each with the first of them."""
+    causes: dict[str, Finding] = {}
+    for finding in _called(rule.causes, by_form):
+        for thing in finding.about.get(rule.shared, ()):
+            causes.setdefault(thing, finding)
+    return causes
+
+
+def _called(names: str, by_form: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    """The findings that a rule calls by one of some names, in the order in which causes are preferred."""
+    return sorted((finding for name in names.split() for finding in by_form.get(name, ())), key=_order)
 
 
 # What Traefik's log repeats of what checks find by themselves: kinds of events, and the checks of the same thing.
@@ -252,27 +289,29 @@ _LOGGED = {
 }
 
 
-def _log(live: Sequence[Finding], known: Scene) -> dict[str, list[str]]:
+def _log(live: Sequence[Finding], snapshot: Snapshot) -> dict[str, list[str]]:
     """By the identity of a finding, what Traefik's log says of it, in French; of several findings, the gravest."""
-    found: dict[str, list[str]] = {}
-    for event in known.rows("log_events") or []:
-        checks, about = _LOGGED.get(event["kind"], "").split(), set(_about(event))
-        finding = next((one for one in live if one.check in checks and about & set(one.subjects)), None)
+    log: dict[str, list[str]] = {}
+    for event in snapshot.known(LogEvent) or ():
+        checks, subjects = _LOGGED.get(event.kind, "").split(), set(_subjects(event))
+        finding = next((one for one in live if one.check in checks and subjects & set(one.subjects)), None)
         if finding is not None:
-            found.setdefault(finding.identity, []).append(_trace(event, known.snapshot.zone))
-    return found
+            log.setdefault(finding.identity, []).append(_trace(event, snapshot.zone))
+    return log
 
 
-def _about(event: Record) -> Iterator[tuple[str, str]]:
+def _subjects(event: LogEvent) -> Iterator[Subject]:
     """The subjects of an event, as a finding names them."""
-    if event["subject"]:
-        yield event["subject_kind"], event["subject"]
-    yield from (("container", name) for name in event["containers"] or ())
-    yield from (("router", name) for name in [event["router"]] if name)
-    yield from (("source", name) for name in [event["file"]] if name)
+    if event.subject and event.subject_kind:
+        yield event.subject_kind, event.subject
+    yield from (("container", name) for name in event.containers or ())
+    if event.router:
+        yield "router", event.router
+    if event.file:
+        yield "source", event.file
 
 
-def _trace(event: Record, zone: str) -> str:
-    named = f" {quoted(event['named'])}" if event["named"] else ""
-    last = f", la dernière le {instant(event['last'], zone)}" if event["last"] is not None else ""
-    return typography(f"Journal de Traefik : {KINDS[event['kind']]}{named}, {number(event['count'])} fois{last}.")
+def _trace(event: LogEvent, zone: str) -> str:
+    named = f" {quoted(event.named)}" if event.named else ""
+    last = f", la dernière le {instant(event.last, zone)}" if event.last is not None else ""
+    return typography(f"Journal de Traefik : {KINDS[event.kind]}{named}, {number(event.count or 1)} fois{last}.")

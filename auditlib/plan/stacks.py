@@ -71,9 +71,8 @@ def stack_on_disk(snapshot: Snapshot, key: ServiceKey) -> Stack | None:
 
 def _key(snapshot: Snapshot, known: Container) -> ServiceKey | None:
     """The service of the disk that a container was made from."""
-    services = on_disk(snapshot.known(ComposeProject), snapshot.known(ComposeService))  # type: ignore[arg-type]
-    service = services.get(origin(known))
-    return (service["root"], service["files"], service["service"]) if service else None
+    service = on_disk(snapshot.known(ComposeProject), snapshot.known(ComposeService)).get(origin(known))
+    return (service.root, service.files, service.service) if service else None
 
 
 def _service(snapshot: Snapshot, key: ServiceKey | None) -> ComposeService | None:

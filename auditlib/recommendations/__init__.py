@@ -163,16 +163,14 @@ def faults(findings: Iterable[Finding], kind: type[F]) -> list[F]:
     return [finding.fault for finding in findings if isinstance(finding.fault, kind)]
 
 
-def facts(findings: Iterable[Finding], name: str) -> list[str]:
-    """What the evidence of findings says under `name`, each once and in order; lists are opened."""
-    values = (finding.evidence.get(name) for finding in findings)
-    opened = (value if isinstance(value, list) else [value] for value in values)
-    return list(dict.fromkeys(str(item) for items in opened for item in items if item is not None))
+def unique(items: Iterable[str]) -> list[str]:
+    """Each once, in the order of the first."""
+    return list(dict.fromkeys(items))
 
 
 def names(items: Iterable[str], most: int = 8) -> str:
     """« a », « b » et « c »; beyond `most`, how many more."""
-    once = list(dict.fromkeys(items))
+    once = unique(items)
     shown = [quoted(name) for name in once[:most]]
     rest = len(once) - len(shown)
     return listing([*shown, plural(rest, "autre")] if rest else shown)
@@ -187,7 +185,7 @@ def sentences(findings: Sequence[Finding], most: int = 3) -> str:
 
 def fixes(findings: Sequence[Finding], most: int = 3) -> str:
     """How findings are mended, each fix once, the first few."""
-    return " ".join(list(dict.fromkeys(finding.fix.text for finding in findings))[:most])
+    return " ".join(unique(finding.fix.text for finding in findings)[:most])
 
 
 for _module in pkgutil.iter_modules(__path__):

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from auditlib.checks.compose import GenericName
 from auditlib.checks.docker_networks import SharedNetwork
+from auditlib.checks.networks import Detached, NetworkFault, Unchosen
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Connection
 from auditlib.findings.audit import Finding
 from auditlib.french import listing, quoted
-from auditlib.recommendations import NETWORKS, Advice, facts, faults, fixes, names, of, rule, sentences
+from auditlib.recommendations import NETWORKS, Advice, faults, fixes, names, of, rule, sentences, unique
 from auditlib.views.databases import DatabaseReach
 from auditlib.views.proxy import Proxy, RoutedContainer
 
@@ -18,8 +19,8 @@ def one_network(findings: list[Finding], routed: Rows[RoutedContainer], proxy: R
     """Routed containers that are not on the network that Traefik is told to use."""
     if not findings:
         return
-    outside = facts(findings, "container")
-    named, own = facts(of(findings, "NET-001"), "network"), _networks(proxy)
+    outside = [fault.container for fault in faults(findings, NetworkFault)]
+    named, own = unique(fault.network for fault in faults(findings, Detached)), _networks(proxy)
     # A network that a label names helps nobody where Traefik is not on it.
     proposed = [network for network in named if network in own] or own or named
     good = [container.container for container in routed if {*(container.reached or ())} & {*proposed}]
@@ -46,8 +47,9 @@ def _networks(proxy: Rows[Proxy]) -> list[str]:
 def designated(findings: list[Finding], proxy: Rows[Proxy]) -> Iterator[Advice]:
     """Routed containers on several networks, none of which is designated."""
     if findings:
+        containers = names(fault.container for fault in faults(findings, Unchosen))
         yield Advice(
-            f"{names(facts(findings, 'container'))} : sur plusieurs réseaux, aucun n’étant désigné.",
+            f"{containers} : sur plusieurs réseaux, aucun n’étant désigné.",
             "Traefik en prend un, qui peut changer à chaque lecture de sa configuration.",
             f"Régler « providers.docker.network » à l’un des réseaux de Traefik ({listing(_networks(proxy))}), ou "
             "l’étiquette « traefik.docker.network » sur ces conteneurs.",
@@ -66,23 +68,28 @@ def databases_apart(
         fault.database: tuple(sorted(_consumers(fault.database, database_reach, connections or Rows())))
         for fault in shared
     }
-    proxies = [fault.proxy for fault in shared if fault.proxy]
-    strangers = [stranger for fault in shared for stranger in fault.strangers]
     networks = [network for fault in shared for network in fault.networks]
-    near = [f"le proxy {names(proxies)}"] if proxies else []
-    near += [f"des conteneurs que rien ne relie à toutes ({names(strangers)})"] if strangers else []
     served: dict[tuple[str, ...], list[str]] = {}
     for database, own in consumers.items():
         served.setdefault(own, []).append(database)
     uses = [f"{names(own)} pour {names(databases)}" for own, databases in served.items() if own]
     alone = served.get((), [])
     yield Advice(
-        f"{names(consumers)} : sur {names(networks)}, avec {listing(near)}.",
+        f"{names(consumers)} : sur {names(networks)}, avec {_neighbours(shared)}.",
         "Un conteneur compromis y joint des bases dont il n’a aucun usage.",
         "Créer un réseau à part pour les bases, sans le proxy, et n’y attacher que leurs consommateurs"
         + (f" : {' ; '.join(uses)}." if uses else ".")
         + (f" Aucun consommateur n’a été vu pour {names(alone)}." if alone else ""),
     )
+
+
+def _neighbours(shared: list[SharedNetwork]) -> str:
+    """Who is on the networks of databases without a use of them, in French."""
+    proxies = [fault.proxy for fault in shared if fault.proxy]
+    strangers = [stranger for fault in shared for stranger in fault.strangers]
+    near = [f"le proxy {names(proxies)}"] if proxies else []
+    near += [f"des conteneurs que rien ne relie à toutes ({names(strangers)})"] if strangers else []
+    return listing(near)
 
 
 def _consumers(database: str, reaches: Rows[DatabaseReach], connections: Rows[Connection]) -> set[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from operator import itemgetter
 
+from auditlib.checks.containers import Unbounded, Unchecked
+from auditlib.checks.databases import NoHealthCheck
 from auditlib.checks.waivers import Unread
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container
@@ -11,7 +13,7 @@ from auditlib.facts.tables.traefik import StaticOption
 from auditlib.facts.tables.web import Certificate
 from auditlib.findings.audit import Finding
 from auditlib.french import day, listing, quoted
-from auditlib.recommendations import OBSERVABILITY, Advice, facts, faults, fixes, names, rule
+from auditlib.recommendations import OBSERVABILITY, Advice, faults, fixes, names, rule
 from auditlib.software import image_words, is_running
 
 # Words of images and units: what makes metrics of something else, and what watches certificates by itself.
@@ -44,7 +46,8 @@ def _option(traefik_static: Rows[StaticOption], name: str) -> bool:
 @rule(OBSERVABILITY, "Des contrôles de santé partout", "CONT-008", "DB-002")
 def health(findings: list[Finding], containers: Rows[Container]) -> Iterator[Advice]:
     """Containers in service without a health check: routed ones and databases first."""
-    first = [str(finding.evidence.get("container") or finding.evidence["database"]) for finding in findings]
+    routed, databases = faults(findings, Unchecked), faults(findings, NoHealthCheck)
+    first = [*(fault.container for fault in routed), *(fault.database for fault in databases)]
     unchecked = [container.name for container in _alive(containers) if container.healthcheck is False]
     others = [name for name in unchecked if name not in first]
     if first or others:
@@ -62,8 +65,9 @@ def health(findings: list[Finding], containers: Rows[Container]) -> Iterator[Adv
 def bounded_logs(findings: list[Finding]) -> Iterator[Advice]:
     """Containers whose logs grow without a limit."""
     if findings:
+        containers = [name for fault in faults(findings, Unbounded) for name in fault.containers]
         yield Advice(
-            f"Journaux json-file sans limite : {names(facts(findings, 'containers'))}.",
+            f"Journaux json-file sans limite : {names(containers)}.",
             "Un conteneur bavard remplit le disque, et tout s’arrête avec lui.",
             findings[0].fix.text,
         )

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 from auditlib.checks.declared_routes import UnservedDomain
+from auditlib.checks.http_protection import Clear as ClearAnswer
+from auditlib.checks.route_shields import Clear as ClearRouter
+from auditlib.checks.route_sources import Scattered
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.traefik import TraefikMiddleware
 from auditlib.findings.audit import Finding
 from auditlib.french import listing, quoted
-from auditlib.recommendations import ROUTING, Advice, facts, faults, fixes, names, rule, sentences
+from auditlib.recommendations import ROUTING, Advice, faults, fixes, names, rule, sentences, unique
 from auditlib.views.routes import Route
 
 
@@ -15,10 +18,11 @@ from auditlib.views.routes import Route
 def by_labels(findings: list[Finding]) -> Iterator[Advice]:
     """Domains whose routes are spread over labels and files without need."""
     if findings:
+        domains = names(fault.domain for fault in faults(findings, Scattered))
         yield Advice(
             sentences(findings),
             "Deux endroits à tenir d’accord pour un seul domaine.",
-            f"Réunir les routes de {names(facts(findings, 'domain'))} dans les étiquettes, et ne garder aux fichiers "
+            f"Réunir les routes de {domains} dans les étiquettes, et ne garder aux fichiers "
             "que les services de la machine et les middlewares partagés.",
         )
 
@@ -29,11 +33,7 @@ def by_files(
 ) -> Iterator[Advice]:
     """Routes of files to the host, and middlewares of files that routers of containers share."""
     hosts = [route for route in routes if route.router.endswith("@file") and route.kind == "machine"]
-    shared = [
-        middleware.middleware
-        for middleware in traefik_middlewares
-        if middleware.provider == "file" and any(user.endswith("@docker") for user in middleware.used_by or ())
-    ]
+    shared = [middleware.middleware for middleware in traefik_middlewares if _is_shared_file(middleware)]
     targets = names(filter(None, (route.target or route.server for route in hosts)))
     routers = names(route.router for route in hosts)
     clauses = [f"{routers} : déclarés en fichier, vers {targets}, hors de Docker."] if hosts else []
@@ -46,6 +46,11 @@ def by_files(
             "Les garder là, et laisser le reste aux étiquettes.",
             (),
         )
+
+
+def _is_shared_file(middleware: TraefikMiddleware) -> bool:
+    """Whether a middleware of a file is one of containers' routers."""
+    return middleware.provider == "file" and any(user.endswith("@docker") for user in middleware.used_by or ())
 
 
 @rule(ROUTING, "Des priorités explicites", "ROUTE-005", "ROUTE-011")
@@ -75,7 +80,8 @@ def understood(findings: list[Finding]) -> Iterator[Advice]:
 def redirected(findings: list[Finding]) -> Iterator[Advice]:
     """Domains that are served in clear."""
     if findings:
-        points = facts(findings, "entrypoint")
+        clear = [finding.fault for finding in findings if isinstance(finding.fault, ClearAnswer | ClearRouter)]
+        points = unique(fault.entrypoint for fault in clear)
         yield Advice(
             sentences(findings),
             "Mots de passe et cookies y passent en clair.",

@@ -4,14 +4,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from auditlib.addresses import EVERY_ADDRESS
+from auditlib.checks.cis_access import MountedSocket, OpenPorts
+from auditlib.checks.containers import Moving
 from auditlib.checks.exposure import BypassedProxy, OpenDatabase, OpenInterface
+from auditlib.checks.route_shields import Unshielded
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Publication
 from auditlib.facts.tables.policy import WaiverState
 from auditlib.facts.tables.traefik import TraefikMiddleware, TraefikRouter
 from auditlib.findings.audit import Finding
 from auditlib.french import day, listing, plural, quoted
-from auditlib.recommendations import SECURITY, Advice, facts, fixes, names, of, rule, sentences
+from auditlib.recommendations import SECURITY, Advice, faults, fixes, names, of, rule, sentences, unique
 from auditlib.traefik.protection import PROTECTIONS, expanded, protection
 from auditlib.views.proxy import Proxy, RoutedContainer
 from auditlib.views.routes import Route
@@ -46,15 +49,11 @@ def perhaps_local(
 ) -> Iterator[Advice]:
     """Other publications on every interface: neither the proxy's nor judged by a check of ports."""
     judged = {row.container for row in [*proxy, *(routed or ())]}
-    judged |= set(facts(of(findings, "PORT-004", "PORT-005", "PORT-006"), "container"))
-    other = [finding for finding in of(findings, "CIS-5.14") if finding.evidence["container"] not in judged]
-    wide = defaultdict(set)
-    for row in publications:
-        if row.live and row.host_port is not None and row.host_ip in EVERY_ADDRESS:
-            wide[row.container].add(row.host_port)
-    places = [
-        f"{quoted(name)} ({listing(map(str, sorted(wide[name])))})" for name in facts(other, "container") if wide[name]
-    ]
+    for finding in of(findings, "PORT-004", "PORT-005", "PORT-006"):
+        judged |= finding.about["container"]
+    other = [finding for finding in of(findings, "CIS-5.14") if not finding.about["container"] & judged]
+    wide, containers = _wide_ports(publications), [fault.container for fault in faults(other, OpenPorts)]
+    places = [f"{quoted(name)} ({listing(map(str, sorted(wide[name])))})" for name in containers if name in wide]
     if places:
         yield Advice(
             f"Ouverts à tous sans passer par Traefik : {listing(places)}.",
@@ -63,6 +62,15 @@ def perhaps_local(
             "l’extérieur doit le joindre directement.",
             other,
         )
+
+
+def _wide_ports(publications: Rows[Publication]) -> dict[str, set[int]]:
+    """The ports of the machine that containers publish on every address."""
+    wide: dict[str, set[int]] = defaultdict(set)
+    for row in publications:
+        if row.live and row.host_port is not None and row.host_ip in EVERY_ADDRESS:
+            wide[row.container].add(row.host_port)
+    return wide
 
 
 @rule(SECURITY, "Limiter les interfaces d’administration", "ROUTE-014", "HTTP-005")
@@ -77,8 +85,9 @@ def protections(findings: list[Finding]) -> Iterator[Advice]:
     """Routers that lack what their neighbours have."""
     if not findings:
         return
-    lacking = of(findings, "ROUTE-009")
-    proposed, points = facts(lacking, "proposed"), facts(lacking, "entrypoint")
+    lacking, unshielded = of(findings, "ROUTE-009"), faults(findings, Unshielded)
+    proposed = unique(name for fault in unshielded for name in fault.proposed)
+    points = unique(fault.entrypoint for fault in unshielded)
     again = (
         f" Pour que le prochain routeur n’en manque pas, déclarer une fois {names(proposed)} au point d’entrée "
         f"{listing(map(quoted, points))} (« http.middlewares »), si tous ses routeurs les supportent."
@@ -93,13 +102,9 @@ def protections(findings: list[Finding]) -> Iterator[Advice]:
 @rule(SECURITY, "Les protections en service", "ROUTE-009", keep=True)
 def shields(findings: list[Finding], traefik_middlewares: Rows[TraefikMiddleware]) -> Iterator[Advice]:
     """Protections that Traefik applies to several routers of somebody's own, chains of them included."""
-    middlewares = {row.middleware: row for row in traefik_middlewares if row.protocol == "http"}
-    kinds = {name: protection(name, row.type) for name, row in middlewares.items()}
-    chains = {name: row.chain for name, row in middlewares.items()}
     used = {
-        name: [router for router in row.used_by or () if not router.endswith("@internal")]
-        for name, row in middlewares.items()
-        if row.status == "enabled" and {kinds.get(link) for link in expanded([name], chains)} & PROTECTIONS.keys()
+        middleware.middleware: [router for router in middleware.used_by or () if not router.endswith("@internal")]
+        for middleware in _protecting(traefik_middlewares)
     }
     shared = [f"{quoted(name)} ({plural(len(own), 'routeur')})" for name, own in used.items() if len(own) > 1]
     if shared:
@@ -109,6 +114,15 @@ def shields(findings: list[Finding], traefik_middlewares: Rows[TraefikMiddleware
             "Les garder.",
             (),
         )
+
+
+def _protecting(traefik_middlewares: Rows[TraefikMiddleware]) -> list[TraefikMiddleware]:
+    """The HTTP middlewares in force that protect, by themselves or by a link of their chain."""
+    http = {row.middleware: row for row in traefik_middlewares if row.protocol == "http"}
+    kinds = {name: protection(name, row.type) for name, row in http.items()}
+    chains = {name: row.chain for name, row in http.items()}
+    protecting = [name for name in http if {kinds.get(link) for link in expanded([name], chains)} & PROTECTIONS.keys()]
+    return [http[name] for name in protecting if http[name].status == "enabled"]
 
 
 @rule(SECURITY, "Un mot de passe pour chaque base", "DB-004", "DB-005")
@@ -123,8 +137,9 @@ def socket(findings: list[Finding]) -> Iterator[Advice]:
     """Containers that hold the engine's socket."""
     if not findings:
         return
-    writable = facts([finding for finding in findings if finding.evidence["writable"]], "container")
-    reading = facts([finding for finding in findings if not finding.evidence["writable"]], "container")
+    mounted = faults(findings, MountedSocket)
+    writable = [fault.container for fault in mounted if fault.writable]
+    reading = [fault.container for fault in mounted if not fault.writable]
     clauses = [f"{names(reading)} : monté en lecture seule"] if reading else []
     clauses += [f"{names(writable)} : monté en écriture"] if writable else []
     yield Advice(
@@ -158,7 +173,9 @@ def versions(findings: list[Finding]) -> Iterator[Advice]:
     """Updates that programs announce, and images without a fixed version."""
     announced, floating = of(findings, "LOG-003"), of(findings, "CONT-006")
     if findings:
-        loose = [f"Sans version fixe : {names(facts(floating, 'container'))}."] if floating else []
+        loose = (
+            [f"Sans version fixe : {names(fault.container for fault in faults(floating, Moving))}."] if floating else []
+        )
         todo = [fixes(announced)] if announced else []
         todo += ["Fixer la version de ces images, pour choisir le jour où elles changent."] if floating else []
         yield Advice(

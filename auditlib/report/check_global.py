@@ -25,7 +25,7 @@ from auditlib.french import day, instant, typography, visible
 from auditlib.software import database_of, is_up
 from auditlib.version import __version__
 from auditlib.views.databases import trial_commands
-from auditlib.views.ports import HostPort
+from auditlib.views.ports import HostPort, ephemeral
 from auditlib.views.proxy import Proxy, RoutedContainer
 from auditlib.views.routes import Route
 
@@ -141,19 +141,13 @@ def _on_networks(container: Container | None) -> bool:
 
 def _ports(snapshot: Snapshot) -> Iterator[str]:
     """The ports of the machine and their owners. A port that the kernel chose changes at each start: left out."""
-    host = next(iter(snapshot.known(Host) or ()), None)
+    clients = ephemeral(snapshot.known(Host)) or ()
     for port in snapshot.rows(HostPort):
         if port.kind == "conteneur" and port.container_port is not None:
             yield _call("publie", port.owner, f"{port.container_port}/{port.protocol}", port.port)
-        elif port.kind == "unité" or not _is_ephemeral(port.port, host):
+        elif port.kind == "unité" or port.port not in clients:
             owner = f"{port.owner} ({port.process})" if port.process else port.owner
             yield _call("ecoute", port.port, port.protocol, port.process or "", owner)
-
-
-def _is_ephemeral(port: int, host: Host | None) -> bool:
-    """Whether a port is one of those that the kernel chooses; never where they are not known."""
-    first, last = (host.ephemeral_first, host.ephemeral_last) if host else (None, None)
-    return bool(first and last and first <= port <= last)
 
 
 def _domains(snapshot: Snapshot) -> Iterator[str]:

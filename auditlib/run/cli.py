@@ -32,12 +32,12 @@ Codes de sortie :
 """
 
 
-class _French:
+class _French(click.Command):
     """click's own English, in French: headings of the help."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options of a command, and the commands of a group."""
-        rows = [row for parameter in self.get_params(ctx) if (row := parameter.get_help_record(ctx))]  # type: ignore[attr-defined]
+        rows = [row for parameter in self.get_params(ctx) if (row := parameter.get_help_record(ctx))]
         with formatter.section("Options"):
             formatter.write_dl([(names, help_text.replace("[required]", "[obligatoire]")) for names, help_text in rows])
         if isinstance(self, click.Group):
@@ -45,7 +45,7 @@ class _French:
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in self.commands.items()])
 
 
-class _Command(_French, click.Command):
+class _Command(_French):
     pass
 
 
@@ -81,8 +81,10 @@ def _parametrised(function: Callable[..., Any]) -> Callable[..., Any]:
     return file(value(function))
 
 
-def _read(file: Path | None, values: Sequence[tuple[str, str]]) -> Parameters:
-    return parameters.read(file, {name: parameters.override(name, value) for name, value in values})
+def _read(file: Path | None, values: Sequence[tuple[str, str]], run: Path | None = None) -> Parameters:
+    """The parameters that were given, on those that a run was given if there is one."""
+    overrides = {name: parameters.override(name, value) for name, value in values}
+    return parameters.read(file, overrides, parameters.kept(run) if run else None)
 
 
 @click.group(cls=_Group, epilog=_CODES, context_settings=_SETTINGS, add_help_option=False)
@@ -131,11 +133,13 @@ def collect(file: Path | None, values: Sequence[tuple[str, str]], output: Path) 
 @_parametrised
 @_helped
 def check(path: str, form: str, file: Path | None, values: Sequence[tuple[str, str]]) -> int:
-    """Constats d’un instantané, ou du dernier de cette machine."""
+    """Constats d’un instantané, ou du dernier de cette machine, jugés par les paramètres de son exécution."""
     from auditlib.report.constats import constats  # noqa: PLC0415
 
     settings = _read(file, values)
-    facts = Facts(load(path or settings.snapshot, settings.outputs).snapshot, Policy.of(settings))
+    folder = folders.find(path or settings.snapshot, settings.outputs)
+    settings = _read(file, values, folder.parent)
+    facts = Facts(snapshot.read(folder), Policy.of(settings))
     click.echo(constats(facts) if form == "json" else _table(facts.audit), nl=form != "json")
     return _verdict(facts.audit, facts.snapshot, settings)
 
@@ -149,10 +153,9 @@ def report(path: str, outputs: str) -> int:
     import platform  # noqa: PLC0415
 
     from auditlib.report import exports  # noqa: PLC0415
-    from auditlib.run.workbook import policy  # noqa: PLC0415
 
     folder = folders.find(path).parent if path else folders.last(folders.outputs_folder(outputs), platform.node())
-    exports.export(folder, policy(folder))
+    exports.export(folder, Policy.of(parameters.read(None, None, parameters.kept(folder))))
     folders.owned_by_caller(folder)
     click.echo(folder / exports.HTML)
     return DONE

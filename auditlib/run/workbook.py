@@ -18,9 +18,9 @@ from auditlib import folders
 from auditlib.facts import snapshot
 from auditlib.facts.tables.host import STATUSES, SourceStatus
 from auditlib.findings.audit import Audit
-from auditlib.findings.policy import NAMES, Policy
+from auditlib.findings.policy import Policy
 from auditlib.french import duration, os_error, visible
-from auditlib.parameters import Parameters, read
+from auditlib.parameters import FILE, Parameters, document
 from auditlib.report.exports import export
 from auditlib.run.engines import IN_PROCESS, ISOLATED, kernels_stopped_on_error, stop_kernels
 
@@ -66,6 +66,7 @@ def run(parameters: Parameters, folder: Path, say: Say, *, fast: bool = False) -
     draft = folders.Draft(folders.outputs_folder(parameters.outputs), dt.datetime.now(dt.UTC))
     try:
         with draft, _journal(draft.path), kernels_stopped_on_error():
+            folders.write(draft.path / FILE, document(parameters))
             failed = _Notebooks(draft.path, parameters, say, fast=fast).execute(paths)
             return _report(draft, parameters, say, failed)
     except (folders.RunError, snapshot.SnapshotError) as error:
@@ -212,16 +213,6 @@ def _detail(source: SourceStatus) -> str:
     if source.status == "ok":
         return f" en {duration(source.duration_s)}" if source.duration_s is not None else ""
     return " : " + " ".join(visible(part) for part in (source.reason, source.remedy) if part)
-
-
-def policy(run_folder: Path) -> Policy:
-    """What a run was judged by, from the parameters that papermill wrote into its notebooks."""
-    for notebook in sorted((run_folder / folders.NOTEBOOKS).glob("*.ipynb")):
-        node = nbformat.read(notebook, as_version=4)
-        values = node.metadata.get("papermill", {}).get("parameters", {})
-        if "severities" in values:
-            return Policy.of(read(None, {name: values[name] for name in NAMES if name in values}))
-    return Policy()
 
 
 class _Journal(logging.FileHandler):

@@ -347,7 +347,7 @@ def _clients(conditions: list[Condition]) -> str | None:
 
 
 def _common(whole: Network, named: list[Network]) -> list[Network]:
-    return [block if block.subnet_of(whole) else whole for block in named if _meet(block, whole)]  # type: ignore[arg-type]
+    return [block if block.prefixlen >= whole.prefixlen else whole for block in named if _meet(block, whole)]
 
 
 def _without(whole: Network, named: list[Network]) -> list[Network]:
@@ -358,7 +358,9 @@ def _without(whole: Network, named: list[Network]) -> list[Network]:
 
 
 def _cut(whole: Network, part: Network) -> list[Network]:
-    return [] if whole.subnet_of(part) else list(whole.address_exclude(part))  # type: ignore[arg-type]
+    if whole.prefixlen >= part.prefixlen:
+        return []
+    return list(whole.address_exclude(part))  # type: ignore[arg-type]  # of one family, since they meet
 
 
 def _meet(block: Network, other: Network) -> bool:

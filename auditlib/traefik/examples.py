@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterator
 
 # Python's own reading of an expression: close enough to RE2's for guessing.
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]  # the stubs leave it out
 from typing import Any
 
 _MANY = 6

@@ -1,14 +1,16 @@
 """Where Traefik's API and the prediction disagree, and why they may: what Traefik missed, or what it dropped."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import NamedTuple
 
 from auditlib.addresses import host_and_port
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Row, prose, several, table, text, view
+from auditlib.facts.table import Row, Rows, prose, several, table, text, view
+from auditlib.facts.tables.docker import ContainerNetwork
+from auditlib.facts.tables.traefik import TraefikFile, TraefikRouter, TraefikServer, TraefikService
+from auditlib.views.entrypoints import Entrypoint
+from auditlib.views.predicted import Key, PredictedRouter, PredictedServer, PredictedService, Server
 
 SIDES = {"api": "dans Traefik seulement", "predicted": "prévu seulement", "changed": "différent"}
 CAUSES = {
@@ -40,124 +42,6 @@ class ProviderDifference(Row):
     file: str | None = text("Fichier")
 
 
-@dataclass(frozen=True)
-class _Sources:
-    """What explains a difference."""
-
-    addresses: frozenset[str]  # those of the containers, now
-    broken: Record | None  # a file that Traefik refuses
-    silent: bool  # Traefik has nothing at all of its Docker provider
-
-
-@view(ProviderDifference)
-def provider_differences(
-    traefik_routers: pd.DataFrame,
-    traefik_services: pd.DataFrame,
-    traefik_servers: pd.DataFrame,
-    predicted_routers: pd.DataFrame,
-    predicted_services: pd.DataFrame,
-    predicted_servers: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    entrypoints: pd.DataFrame,
-    traefik_files: pd.DataFrame | None = None,
-) -> Iterator[Record]:
-    """One row per router, service or server that only one side has, or that differs.
-
-    Only what labels and files declare is compared; files are left out when they were not read.
-    """
-    providers = {"docker"} | ({"file"} if traefik_files is not None else set())
-    points = [re.escape(row["entrypoint"]) for row in records(entrypoints)]
-    prefix = re.compile(rf"^(?:{'|'.join(points)})-(?:conflicted-)?") if points else re.compile(r"^(?!)")
-    files = records(traefik_files) if traefik_files is not None else []
-    real = [row for row in records(traefik_services) if row["provider"] == "docker"]
-    made = [row for row in records(predicted_services) if row["provider"] == "docker"]
-    addresses = {end for row in records(container_networks) for end in (row["ipv4"], row["ipv6"]) if end}
-    sources = _Sources(
-        frozenset(addresses),
-        next((row for row in files if row["status"] == "broken"), None),
-        bool(made) and not real,
-    )
-    templated = any(row["status"] == "templated" for row in files)
-    compared = {"docker"} if templated else providers
-    for kind, api, prediction in (
-        ("router", records(traefik_routers), records(predicted_routers)),
-        ("service", records(traefik_services), records(predicted_services)),
-    ):
-        yield from _objects(kind, api, prediction, compared, prefix, sources)
-    common = {(row["protocol"], row["service"]) for row in records(traefik_services)}
-    common &= {(row["protocol"], row["service"]) for row in records(predicted_services) if row["provider"] in compared}
-    yield from _servers(records(traefik_servers), records(predicted_servers), common, sources)
-
-
-def _objects(
-    kind: str,
-    api: list[Record],
-    prediction: list[Record],
-    providers: set[str],
-    prefix: re.Pattern[str],
-    sources: _Sources,
-) -> Iterator[Record]:
-    """Routers or services that only one side has, and routers whose rule or service differ."""
-
-    def keyed(rows: list[Record]) -> dict[tuple[str, str], Record]:
-        return {(row["protocol"], row[kind]): row for row in rows if row["provider"] in providers}
-
-    def stem(key: tuple[str, str]) -> tuple[str, str]:
-        # A router that was split over its entry points is the same router.
-        return key[0], prefix.sub("", key[1]) if kind == "router" else key[1]
-
-    real, made = keyed(api), keyed(prediction)
-    for side, mine, twin in (("api", real, made), ("predicted", made, real)):
-        stems = {stem(key) for key in twin}
-        for key, row in mine.items():
-            if stem(key) not in stems:
-                yield _row(kind, key, "", side, row, sources)
-    for key in sorted({*real} & {*made}) if kind == "router" else []:
-        for column in ("rule", "service"):
-            if made[key][column] is not None and real[key][column] != made[key][column]:
-                yield _row(kind, key, column, "changed", made[key], sources)
-
-
-def _servers(
-    api: list[Record], prediction: list[Record], common: set[tuple[str, str]], sources: _Sources
-) -> Iterator[Record]:
-    """Servers of services that both sides have: an address that is no longer anybody's, or one that is missing."""
-
-    def urls(rows: list[Record]) -> dict[tuple[str, str], list[Record]]:
-        found: dict[tuple[str, str], list[Record]] = {}
-        for row in rows:
-            if (row["protocol"], row["service"]) in common:
-                found.setdefault((row["protocol"], row["service"]), []).append(row)
-        return found
-
-    real, made = urls(api), urls(prediction)
-    for key in sorted(common):
-        possible = {row["url"] for row in made.get(key, [])}
-        held = {row["url"] for row in real.get(key, [])}
-        for url in sorted(held - possible):
-            yield _row("server", key, url, "api", {"containers": (), "file": None}, sources)
-        for row in made.get(key, []):
-            if row["certain"] and row["url"] not in held:
-                named = {"containers": (row["container"],) if row["container"] else (), "file": None}
-                yield _row("server", key, row["url"], "predicted", named, sources)
-
-
-def _row(kind: str, key: tuple[str, str], detail: str, side: str, row: Record, sources: _Sources) -> Record:
-    protocol, name = key
-    cause, reason = _explained(kind, name, detail, side, sources)
-    return {
-        "kind": kind,
-        "protocol": protocol,
-        "name": name,
-        "detail": detail or None,
-        "side": side,
-        "cause": cause,
-        "reason": reason,
-        "containers": row.get("containers") or (),
-        "file": row.get("file"),
-    }
-
-
 # Why, by what differs: kind of provider or object, and side.
 _REASONS = {
     "file_broken": {
@@ -183,16 +67,153 @@ _REASONS = {
 }
 
 
-def _explained(kind: str, name: str, detail: str, side: str, sources: _Sources) -> tuple[str, str]:
-    cause, where = "missed_event", ""
-    if name.endswith("@file"):
-        cause = "file_changed"
-        if sources.broken is not None and side != "changed":
-            line = sources.broken["line"]
-            cause, where = "file_broken", sources.broken["path"] + (f", ligne {line}," if line else "")
-    elif sources.silent and side == "predicted":
-        cause = "provider_silent"
-    elif kind == "server" and side == "api":
-        host, _ = host_and_port(detail)
-        cause = "missed_event" if host in sources.addresses else "stale_address"
-    return cause, _REASONS[cause][side].format(where=where)
+class _Difference(NamedTuple):
+    """A difference that is not explained yet. `detail` is the address of a server, or the property that differs."""
+
+    side: str
+    kind: str
+    protocol: str
+    name: str
+    detail: str | None = None
+    containers: tuple[str, ...] = ()
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """What explains a difference."""
+
+    addresses: frozenset[str]  # those of the containers, now
+    broken: TraefikFile | None  # a file that Traefik refuses
+    silent: bool  # Traefik has nothing at all of its Docker provider
+
+    @classmethod
+    def of(
+        cls,
+        real: Iterable[TraefikService],
+        predicted: Iterable[PredictedService],
+        networks: Iterable[ContainerNetwork],
+        files: Iterable[TraefikFile] | None,
+    ) -> "_Sources":
+        """From the services on both sides, the networks of containers, and the files of Traefik if they were read."""
+        addresses = frozenset(address for row in networks for address in (row.ipv4, row.ipv6) if address)
+        broken = next((file for file in files or () if file.status == "broken"), None)
+        silent = "docker" not in {service.provider for service in real}
+        return cls(addresses, broken, silent and "docker" in {service.provider for service in predicted})
+
+    def explained(self, difference: _Difference) -> ProviderDifference:
+        """A difference with its cause."""
+        cause, where = self._cause(difference), ""
+        if cause == "file_broken" and self.broken:
+            where = self.broken.path + (f", ligne {self.broken.line}," if self.broken.line else "")
+        return ProviderDifference(
+            kind=difference.kind,
+            protocol=difference.protocol,
+            name=difference.name,
+            detail=difference.detail,
+            side=difference.side,
+            cause=cause,
+            reason=_REASONS[cause][difference.side].format(where=where),
+            containers=difference.containers,
+            file=difference.file,
+        )
+
+    def _cause(self, difference: _Difference) -> str:
+        if difference.name.endswith("@file"):
+            return "file_broken" if self.broken and difference.side != "changed" else "file_changed"
+        if self.silent and difference.side == "predicted":
+            return "provider_silent"
+        if difference.kind == "server" and difference.side == "api":
+            host, _ = host_and_port(difference.detail or "")
+            return "missed_event" if host in self.addresses else "stale_address"
+        return "missed_event"
+
+
+@view(ProviderDifference)
+def provider_differences(
+    traefik_routers: Rows[TraefikRouter],
+    traefik_services: Rows[TraefikService],
+    traefik_servers: Rows[TraefikServer],
+    predicted_routers: Rows[PredictedRouter],
+    predicted_services: Rows[PredictedService],
+    predicted_servers: Rows[PredictedServer],
+    container_networks: Rows[ContainerNetwork],
+    entrypoints: Rows[Entrypoint],
+    traefik_files: Rows[TraefikFile] | None = None,
+) -> Iterator[ProviderDifference]:
+    """One row per router, service or server that only one side has, or that differs.
+
+    Only what labels and files declare is compared; files are left out when they were not read, or not evaluated.
+    """
+    sources = _Sources.of(traefik_services, predicted_services, container_networks, traefik_files)
+    whole = traefik_files is not None and all(file.status != "templated" for file in traefik_files)
+    providers = {"docker", "file"} if whole else {"docker"}
+    services = {(row.protocol, row.service): row for row in predicted_services if row.provider in providers}
+    loaded = {(row.protocol, row.service): row for row in traefik_services}
+    own = [key for key, service in loaded.items() if service.provider in providers]
+    points = [entrypoint.entrypoint for entrypoint in entrypoints]
+    differences = (
+        *_routers(traefik_routers, predicted_routers, providers, points),
+        *_one_sided("service", own, services),
+        *_servers(traefik_servers, predicted_servers, loaded.keys() & services.keys()),
+    )
+    yield from map(sources.explained, differences)
+
+
+def _one_sided(
+    kind: str,
+    real: Collection[Key],
+    predicted: Mapping[Key, PredictedRouter | PredictedService],
+    stem: Callable[[str], str] = str,
+) -> Iterator[_Difference]:
+    """Routers or services that only one side has. `stem` is the part of a name that both sides share."""
+    stems = {(protocol, stem(name)) for protocol, name in predicted}
+    for protocol, name in real:
+        if (protocol, stem(name)) not in stems:
+            yield _Difference("api", kind, protocol, name)
+    stems = {(protocol, stem(name)) for protocol, name in real}
+    for (protocol, name), row in predicted.items():
+        if (protocol, stem(name)) not in stems:
+            yield _Difference("predicted", kind, protocol, name, containers=row.containers or (), file=row.file)
+
+
+def _routers(
+    real: Iterable[TraefikRouter],
+    predicted: Iterable[PredictedRouter],
+    providers: Collection[str],
+    entrypoints: Iterable[str],
+) -> Iterator[_Difference]:
+    """Routers of these providers that only one side has, or whose rule or service differ."""
+    there = {(router.protocol, router.router): router for router in real if router.provider in providers}
+    expected = {(router.protocol, router.router): router for router in predicted if router.provider in providers}
+    points = "|".join(map(re.escape, entrypoints))
+    prefix = re.compile(rf"^(?:{points})-(?:conflicted-)?" if points else r"^(?!)")
+    # A router that was split over its entry points is the same router.
+    yield from _one_sided("router", there, expected, lambda name: prefix.sub("", name))
+    for key in there.keys() & expected.keys():
+        loaded, router = there[key], expected[key]
+        for column, value, meant in (
+            ("rule", loaded.rule, router.rule),
+            ("service", loaded.service, router.service),
+        ):
+            if meant is not None and value != meant:
+                yield _Difference("changed", "router", *key, column, router.containers or (), router.file)
+
+
+def _servers(
+    real: Iterable[TraefikServer], predicted: Iterable[PredictedServer], services: Collection[Key]
+) -> Iterator[_Difference]:
+    """Servers of services that both sides have: an address that is no longer anybody's, or one that is missing."""
+
+    def place(server: Server) -> tuple[str, str, str]:
+        return server.protocol, server.service, server.url
+
+    held = {place(server) for server in real}
+    possible = {place(server) for server in predicted}
+    for protocol, service, url in held - possible:
+        if (protocol, service) in services:
+            yield _Difference("api", "server", protocol, service, url)
+    for server in predicted:
+        if (server.protocol, server.service) in services and server.certain and place(server) not in held:
+            containers = (server.container,) if server.container else ()
+            yield _Difference("predicted", "server", server.protocol, server.service, server.url, containers)

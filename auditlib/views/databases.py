@@ -3,11 +3,10 @@
 import shlex
 from collections.abc import Iterator
 
-import pandas as pd
-
 from auditlib.addresses import host_and_port, joined, reachable
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Row, integer, several, table, text, view
+from auditlib.facts.table import Row, Rows, integer, several, table, text, view
+from auditlib.facts.tables.databases import ConnectionString, Database
+from auditlib.facts.tables.docker import Container, ContainerNetwork
 from auditlib.french import visible
 from auditlib.software import command, database_of, is_attached
 from auditlib.views.ports import exposure
@@ -41,72 +40,78 @@ class DatabaseReach(Row):
 
 @view(DatabaseReach)
 def database_reach(
-    databases: pd.DataFrame,
-    containers: pd.DataFrame | None = None,
-    container_networks: pd.DataFrame | None = None,
-    connection_strings: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    databases: Rows[Database],
+    containers: Rows[Container] | None = None,
+    container_networks: Rows[ContainerNetwork] | None = None,
+    connection_strings: Rows[ConnectionString] | None = None,
+) -> Iterator[DatabaseReach]:
     """One row per database. Without the engine, only what the machine itself tells."""
-    known = {row["name"]: row for row in _rows(containers)}
-    ends = _rows(container_networks)
-    strings = _rows(connection_strings)
-    for row in records(databases):
-        name = row["container"]
-        networks = sorted({end["network"] for end in ends if end["container"] == name})
-        neighbours = {end["container"] for end in ends if end["network"] in networks} - {name}
-        attached = sorted(one for one in neighbours if is_attached(known.get(one, {}).get("state")))
-        own = known.get(name, {}).get("compose_project")
-        yield {
-            "database": row["database"],
-            "kind": row["kind"],
-            "port": row["port"],
-            "exposure": _exposure(row),
-            "addresses": row["addresses"],
-            "networks": networks,
-            "neighbours": attached,
-            "projects": sorted({known[one]["compose_project"] or one for one in attached} - {own}),
-            "references": [f"{one['container']} {one['variable']}" for one in strings if _leads(one, row)],
-        }
+    attachments = container_networks or ()
+    for database in databases:
+        networks = {row.network for row in attachments if row.container == database.container}
+        neighbours = _neighbours(database, containers, [row for row in attachments if row.network in networks])
+        own = {container.compose_project for container in containers or () if container.name == database.container}
+        strings = (string for string in connection_strings or () if _leads(string, database))
+        yield DatabaseReach(
+            database=database.database,
+            kind=database.kind,
+            port=database.port,
+            exposure=_exposure(database),
+            addresses=database.addresses,
+            networks=tuple(sorted(networks)),
+            neighbours=tuple(neighbour.name for neighbour in neighbours),
+            projects=tuple(sorted({neighbour.compose_project or neighbour.name for neighbour in neighbours} - own)),
+            references=tuple(f"{string.container} {string.variable}" for string in strings),
+        )
 
 
-def _rows(frame: pd.DataFrame | None) -> list[Record]:
-    return [] if frame is None else records(frame)
+def _neighbours(
+    database: Database, containers: Rows[Container] | None, attachments: list[ContainerNetwork]
+) -> list[Container]:
+    """The containers in service, but for that of a database, that have one of these attachments."""
+    names = {attachment.container for attachment in attachments} - {database.container}
+    return [container for container in containers or () if container.name in names and is_attached(container.state)]
 
 
-def _exposure(row: Record) -> str | None:
-    hosts = [host_and_port(address)[0] for address in row["addresses"] or ()]
+def _exposure(database: Database) -> str | None:
+    hosts = [host_and_port(address)[0] for address in database.addresses or ()]
     if hosts:
         return exposure(hosts)
-    return UNPUBLISHED if row["published"] is False else None
+    return UNPUBLISHED if database.published is False else None
 
 
-def _leads(string: Record, database: Record) -> bool:
+def _leads(string: ConnectionString, database: Database) -> bool:
     """Whether a connection string leads to a database: to its container, or to the machine on its port."""
-    if string["target"] == "host":
-        return string["port"] in {host_and_port(address)[1] for address in database["addresses"] or ()}
-    inside = database["container"] is not None and database["container"] in (string["targets"] or ())
+    if string.target == "host":
+        return string.port in {host_and_port(address)[1] for address in database.addresses or ()}
+    inside = database.container is not None and database.container in (string.targets or ())
     # One container may hold several servers on one loopback: the kind tells them apart.
-    return inside and string["kind"] in (None, database["kind"])
+    return inside and string.kind in (None, database.kind)
 
 
-def trial_commands(row: Record) -> list[str]:
+def trial_commands(database: Database) -> list[str]:
     """The commands that show by hand that a database works, as an operator would type them."""
-    known = database_of(row["kind"])
-    host, port = _place(row)
-    inside = bool(row["container"]) and not known.over_http
-    user = row["user"] or known.account
+    software = database_of(database.kind or "")
+    host, port = _place(database)
+    inside = None if software.over_http else database.container
+    user = database.user or software.account
     facts = {
-        **{"user": user, "name": next(iter(row["names"] or ()), user), "client": known.program(row["product"])},
-        **{"host": host, "port": port, "place": joined(host, port)},
-        "api": "v1" if row["note"] == "API v1." else "v2",
+        "user": user,
+        "name": next(iter(database.names or ()), user),
+        "client": software.program(database.product),
+        "host": host,
+        "port": port,
+        "place": joined(host, port),
+        "api": "v1" if database.note == "API v1." else "v2",
     }
-    prefix = ["docker", "exec", row["container"]] if inside else []
-    commands = ([*prefix, *command(one, **facts)] for one in (known.inside if inside else known.outside))
+    prefix = ["docker", "exec", inside] if inside else []
+    templates = software.inside if inside else software.outside
+    commands = ([*prefix, *command(template, **facts)] for template in templates)
     return [" ".join(shlex.quote(visible(word)) for word in words) for words in commands]
 
 
-def _place(row: Record) -> tuple[str, str]:
+def _place(database: Database) -> tuple[str, str]:
     """Where this machine reaches a database: as it is published or listens, else where it was asked."""
-    place = next(iter(row["addresses"] or ()), None) or row["asked_at"] or f"127.0.0.1:{row['port']}"
+    place = next(iter(database.addresses or ()), None) or database.asked_at or f"127.0.0.1:{database.port}"
     host, port = host_and_port(place)
-    return reachable(host), str(port or row["port"])
+    return reachable(host), str(port or database.port)

@@ -1,15 +1,16 @@
 """What files on the disk and stopped containers claim, and which projects of the disk run."""
 
-import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
-import pandas as pd
-
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
+from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
+from auditlib.facts.tables.compose import ComposePort, ComposeProject, ComposeResource, ComposeService
+from auditlib.facts.tables.docker import Container, ContainerNetwork, Mount, Publication
 from auditlib.french import quoted
 from auditlib.software import is_up
 from auditlib.views.inventory import ACTIVE, PARTLY, PASSIVE
+from auditlib.views.ports import claim
 
 
 @table(
@@ -35,38 +36,47 @@ class Project(Row):
     root: str = text("Racine")
 
 
-def live_services(containers: pd.DataFrame) -> dict[tuple[str, str], set[str | None]]:
-    """The first compose file of each container that is up, by (project, service); None for a label without files."""
-    found: dict[tuple[str, str], set[str | None]] = {}
-    for row in records(containers):
-        if row["compose_project"] and row["compose_service"] and is_up(row["state"]):
-            file = row["compose_files"][0] if row["compose_files"] else None
-            found.setdefault((row["compose_project"], row["compose_service"]), set()).add(file)
-    return found
+# The first compose file of each container that is up, by project and service; None for a label without files.
+Live = Mapping[tuple[str | None, str], set[str | None]]
 
 
-def runs(live: dict[tuple[str, str], set[str | None]], project: Record, service: str) -> bool:
+def live_services(containers: Iterable[Container]) -> Live:
+    """What runs of compose projects."""
+    files: dict[tuple[str | None, str], set[str | None]] = {}
+    for container in containers:
+        if container.compose_project and container.compose_service and is_up(container.state):
+            first = next(iter(container.compose_files or ()), None)
+            files.setdefault((container.compose_project, container.compose_service), set()).add(first)
+    return files
+
+
+def runs(live: Live, project: ComposeProject, service: str) -> bool:
     """Whether a service of a project of the disk is up, started with the same file: two files may name it alike."""
-    files = live.get((project["project"], service), set())
-    return bool(files & {project["path"], None})
+    return bool(live.get((project.project, service), set()) & {project.path, None})
 
 
 @view(Project)
-def projects(compose_projects: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
+def projects(compose_projects: Rows[ComposeProject], containers: Rows[Container]) -> Iterator[Project]:
     """One row per project on the disk, with what runs of it."""
     live = live_services(containers)
-    for row in records(compose_projects):
-        expected, others = row["services"], row["inactive"]
+    for project in compose_projects:
+        expected, others = project.services or (), project.inactive or ()
         # A file that Compose refuses today may have started what runs.
-        started = {service for (project, service), _ in live.items() if project == row["project"]}
-        up = sorted(service for service in {*expected, *others, *started} if runs(live, row, service))
-        missing = sorted(set(expected) - set(up))
-        yield {
-            **{name: row[name] for name in ("project", "kind", "folder", "files", "inactive", "refused", "root")},
-            "state": PASSIVE if not up else PARTLY if missing else ACTIVE,
-            "running": up,
-            "missing": missing,
-        }
+        started = [service for (name, service), _ in live.items() if name == project.project]
+        up = {service for service in (*expected, *others, *started) if runs(live, project, service)}
+        missing = {*expected} - up
+        yield Project(
+            project=project.project,
+            state=PASSIVE if not up else PARTLY if missing else ACTIVE,
+            kind=project.kind,
+            folder=project.folder,
+            files=project.files,
+            running=tuple(sorted(up)),
+            missing=tuple(sorted(missing)),
+            inactive=project.inactive,
+            refused=project.refused,
+            root=project.root,
+        )
 
 
 @table(
@@ -117,100 +127,121 @@ class Declaration(Row):
 
 @view(Declaration)
 def declarations(
-    containers: pd.DataFrame,
-    publications: pd.DataFrame,
-    container_networks: pd.DataFrame,
-    mounts: pd.DataFrame,
-    compose_projects: pd.DataFrame | None = None,
-    compose_services: pd.DataFrame | None = None,
-    compose_ports: pd.DataFrame | None = None,
-    compose_resources: pd.DataFrame | None = None,
-) -> Iterator[Record]:
+    containers: Rows[Container],
+    publications: Rows[Publication],
+    container_networks: Rows[ContainerNetwork],
+    mounts: Rows[Mount],
+    compose_projects: Rows[ComposeProject] | None = None,
+    compose_services: Rows[ComposeService] | None = None,
+    compose_ports: Rows[ComposePort] | None = None,
+    compose_resources: Rows[ComposeResource] | None = None,
+) -> Iterator[Declaration]:
     """One row per claim. Without the files of the disk, the claims of stopped containers alone."""
     yield from _of_containers(containers, publications, container_networks, mounts)
-    tables = (compose_projects, compose_services, compose_ports, compose_resources)
-    if not any(table is None for table in tables):
-        yield from _of_files(live_services(containers), *(records(table) for table in tables if table is not None))
+    if compose_projects is None or compose_services is None or compose_ports is None or compose_resources is None:
+        return
+    live, owners = live_services(containers), {(row.root, row.files): row for row in compose_projects}
+    yield from _of_services(live, owners, compose_services, compose_ports)
+    for resource in compose_resources:
+        project = owners[resource.root, resource.files]
+        services = (*(project.services or ()), *(project.inactive or ()))
+        yield Declaration(
+            origin="file",
+            kind=resource.kind,
+            project=resource.project,
+            name=resource.name,
+            external=resource.external,
+            active=resource.used,
+            running=any(runs(live, project, service) for service in services),
+            file=resource.file,
+            line=resource.line,
+            files=resource.files,
+            root=resource.root,
+        )
 
 
 def _of_containers(
-    containers: pd.DataFrame, publications: pd.DataFrame, container_networks: pd.DataFrame, mounts: pd.DataFrame
-) -> Iterator[Record]:
-    stopped = {row["name"]: row for row in records(containers) if not is_up(row["state"])}
-
-    def claim(container: str, kind: str, **facts: object) -> Record:
-        row = stopped[container]
-        owner = {"project": row["compose_project"], "service": row["compose_service"], "container": container}
-        return {"origin": "container", "kind": kind, **owner, "active": True, "running": False, **facts}
-
-    for name in stopped:
-        yield claim(name, "container_name", name=name)
-    for row in records(publications):
-        # On the machine's own network the engine publishes nothing, whatever was asked.
-        if row["container"] in stopped and stopped[row["container"]]["network_mode"] != "host":
-            columns = ("protocol", "host_ip", "host_port", "host_port_last", "container_port")
-            chosen = row["host_port"] is None or row["host_port_last"] is not None
-            yield claim(row["container"], "port", chosen=chosen, **{name: row[name] for name in columns})
-    for row in records(container_networks):
-        if row["container"] in stopped:
-            yield claim(row["container"], "network", name=row["network"])
-    for row in {(row["container"], row["volume"]): row for row in records(mounts)}.values():
-        if row["container"] in stopped and row["volume"]:
-            yield claim(row["container"], "volume", name=row["volume"])
-
-
-def _of_files(
-    live: dict[tuple[str, str], set[str | None]],
-    projects: list[Record],
-    services: list[Record],
-    ports: list[Record],
-    resources: list[Record],
-) -> Iterator[Record]:
-    known = {(row["root"], row["files"]): row for row in projects}
-    states = {
-        (row["root"], row["files"], row["service"]): {
-            "active": row["active"],
-            "running": runs(live, known[row["root"], row["files"]], row["service"]),
-        }
-        for row in services
-    }
-    for row in services:
-        if row["container_name"]:
-            yield {
-                **_owner(row, "container_name"),
-                **states[row["root"], row["files"], row["service"]],
-                "name": row["container_name"],
-                "file": row["container_name_file"],
-                "line": row["container_name_line"],
-            }
-    hosts = {(row["root"], row["files"], row["service"]) for row in services if row["network_mode"] == "host"}
-    for row in ports:
-        key = (row["root"], row["files"], row["service"])
-        if key not in hosts:
-            columns = ("protocol", "host_ip", "host_port", "host_port_last", "container_port", "chosen", "file", "line")
-            yield {**_owner(row, "port"), **states[key], **{name: row[name] for name in columns}}
-    for row in resources:
-        project = known[row["root"], row["files"]]
-        yield {
-            **_owner(row, row["kind"]),
-            "name": row["name"],
-            "external": row["external"],
-            "active": row["used"],
-            "running": any(runs(live, project, service) for service in (*project["services"], *project["inactive"])),
-            "file": row["file"],
-            "line": row["line"],
-        }
+    containers: Rows[Container],
+    publications: Rows[Publication],
+    container_networks: Rows[ContainerNetwork],
+    mounts: Rows[Mount],
+) -> Iterator[Declaration]:
+    """What stopped containers claim."""
+    for container in containers:
+        if is_up(container.state):
+            continue
+        own = Declaration(
+            origin="container",
+            kind="container_name",
+            project=container.compose_project,
+            service=container.compose_service,
+            container=container.name,
+            active=True,
+            running=False,
+        )
+        yield replace(own, name=container.name)
+        for publication in publications.grouped(Publication.container).get(container.name, ()):
+            # On the machine's own network the engine publishes nothing, whatever was asked.
+            if container.network_mode != "host":
+                yield replace(
+                    own,
+                    kind="port",
+                    protocol=publication.protocol,
+                    host_ip=publication.host_ip,
+                    host_port=publication.host_port,
+                    host_port_last=publication.host_port_last,
+                    container_port=publication.container_port,
+                    chosen=publication.host_port is None or publication.host_port_last is not None,
+                )
+        for attachment in container_networks.grouped(ContainerNetwork.container).get(container.name, ()):
+            yield replace(own, kind="network", name=attachment.network)
+        for mount in mounts.grouped(Mount.container).get(container.name, ()):
+            if mount.volume:
+                yield replace(own, kind="volume", name=mount.volume)
 
 
-def _owner(row: Record, kind: str) -> Record:
-    return {
-        "origin": "file",
-        "kind": kind,
-        "project": row["project"],
-        "service": row.get("service"),
-        "files": row["files"],
-        "root": row["root"],
-    }
+def _of_services(
+    live: Live,
+    projects: Mapping[tuple[str, str], ComposeProject],
+    services: Iterable[ComposeService],
+    ports: Iterable[ComposePort],
+) -> Iterator[Declaration]:
+    """What services of files claim: a name, and ports unless they are on the machine's own network."""
+    publishing: dict[tuple[str, str, str], Declaration] = {}
+    for service in services:
+        own = Declaration(
+            origin="file",
+            kind="port",
+            project=service.project,
+            service=service.service,
+            active=service.active,
+            running=runs(live, projects[service.root, service.files], service.service),
+            files=service.files,
+            root=service.root,
+        )
+        if service.network_mode != "host":
+            publishing[service.root, service.files, service.service] = own
+        if service.container_name:
+            yield replace(
+                own,
+                kind="container_name",
+                name=service.container_name,
+                file=service.container_name_file,
+                line=service.container_name_line,
+            )
+    for port in ports:
+        if owner := publishing.get((port.root, port.files, port.service)):
+            yield replace(
+                owner,
+                protocol=port.protocol,
+                host_ip=port.host_ip,
+                host_port=port.host_port,
+                host_port_last=port.host_port_last,
+                container_port=port.container_port,
+                chosen=port.chosen,
+                file=port.file,
+                line=port.line,
+            )
 
 
 @table(
@@ -228,57 +259,74 @@ class IdlePort(Row):
     addresses: tuple[str, ...] | None = several("Adresses")
     claimant: str = text("Réclamé par")
     container_port: int = integer("Port interne")
-    active: bool = flag("Profil actif")
-    place: str = text("Fichier", "Avec la ligne ; inconnu pour un conteneur arrêté.")
+    active: bool | None = flag("Profil actif")
+    place: str | None = text("Fichier", "Avec la ligne ; inconnu pour un conteneur arrêté.")
 
 
 @view(IdlePort)
-def idle_ports(declarations: pd.DataFrame) -> Iterator[Record]:
+def idle_ports(declarations: Rows[Declaration]) -> Iterator[IdlePort]:
     """One row per port that a claimant which does not run asks for, its addresses together."""
-    merged: dict[tuple[object, ...], Record] = {}
-    for row in records(declarations):
-        if row["kind"] == "port" and not row["running"] and row["host_port"] is not None:
-            place = f"{row['file']}:{row['line']}" if row["file"] else None
-            made = {
-                **{name: row[name] for name in ("host_port", "host_port_last", "protocol", "container_port", "active")},
-                "claimant": row["container"] or f"{row['project']} / {row['service']}",
-                "place": place,
-            }
-            known = merged.setdefault(tuple(made.values()), {**made, "addresses": ()})
-            known["addresses"] = (*known["addresses"], row["host_ip"])
-    yield from merged.values()
+    addresses: dict[IdlePort, list[str]] = {}
+    for row in declarations:
+        claimed = claim(row)
+        if claimed is None or row.running or row.container_port is None:
+            continue
+        port = IdlePort(
+            host_port=claimed.first,
+            host_port_last=row.host_port_last,
+            protocol=claimed.protocol,
+            claimant=row.container or f"{row.project} / {row.service}",
+            container_port=row.container_port,
+            active=row.active,
+            place=f"{row.file}:{row.line}" if row.file else None,
+        )
+        addresses.setdefault(port, []).append(claimed.address)
+    for port, held in addresses.items():
+        yield replace(port, addresses=tuple(held))
 
 
-# A project, the path of its first file and how many there are, a service.
-Origin = tuple[str | None, str | None, int, str | None]
+class Origin(NamedTuple):
+    """What a container is made from: a project, the path of its first file and how many there are, a service."""
+
+    project: str | None
+    path: str | None
+    files: int
+    service: str | None
 
 
-def on_disk(compose_projects: pd.DataFrame | None, compose_services: pd.DataFrame | None) -> dict[Origin, Record]:
-    """The services of files that Compose takes, by (project, path of the first file, service)."""
-    if compose_projects is None or compose_services is None:
-        return {}
-    projects = {(row["root"], row["files"]): row for row in records(compose_projects) if not row["refused"]}
-    found: dict[Origin, Record] = {}
-    for row in records(compose_services):
-        if project := projects.get((row["root"], row["files"])):
-            count = row["files"].count(" + ") + 1
-            found[project["project"], project["path"], count, row["service"]] = {**row, "folder": _folder(project)}
-    return found
+def on_disk(
+    compose_projects: Iterable[ComposeProject] | None, compose_services: Iterable[ComposeService] | None
+) -> dict[Origin, ComposeService]:
+    """The services of files that Compose takes, by what a container of theirs is made from."""
+    projects = {(row.root, row.files): row for row in compose_projects or () if not row.refused}
+    services: dict[Origin, ComposeService] = {}
+    for service in compose_services or ():
+        if project := projects.get((service.root, service.files)):
+            count = service.files.count(" + ") + 1
+            services[Origin(project.project, project.path, count, service.service)] = service
+    return services
 
 
-def origin(container: Record) -> Origin:
-    """What a container was made from, as `on_disk` names it."""
-    files = container["compose_files"] or ()
-    return container["compose_project"], next(iter(files), None), len(files), container["compose_service"]
+def origin(container: Container) -> Origin:
+    """What a container was made from."""
+    files = container.compose_files or ()
+    return Origin(container.compose_project, next(iter(files), None), len(files), container.compose_service)
 
 
-def _folder(project: Record) -> str:
-    """The whole path of a project's folder."""
-    return posixpath.normpath(posixpath.join(str(project["root"]), str(project["folder"])))
+class Located(Protocol):
+    """What has a place in a file of the disk."""
+
+    @property
+    def file(self) -> str | None:
+        """The file, relative to its root."""
+
+    @property
+    def line(self) -> int | None:
+        """The line."""
 
 
-def place(row: Record | None) -> str:
+def place(written: Located | None) -> str:
     """Where a thing is written: « multimedia/compose.yml » (ligne 12); "" when it is not known."""
-    if row is None or not row["file"]:
+    if written is None or not written.file:
         return ""
-    return quoted(row["file"]) + (f" (ligne {row['line']})" if row["line"] else "")
+    return quoted(written.file) + (f" (ligne {written.line})" if written.line else "")

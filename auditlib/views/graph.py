@@ -2,13 +2,13 @@
 
 from __future__ import annotations  # networkx graphs are generic for the type checker only
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeAlias
 
 import networkx as nx
 
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import ContainerNetwork
 from auditlib.french import visible
@@ -42,56 +42,62 @@ def graph(
     (redirections, ping, `api.insecure`) are left out.
     """
     tree: Graph = nx.DiGraph()
-    settings = records(proxy)[0] if proxy is not None else {}
-    labels = {row["container"]: row["network_label"] for row in records(routed)} if routed is not None else {}
-    attached: dict[str, list[str]] = {}
-    for row in records(container_networks) if container_networks is not None else []:
-        attached.setdefault(row["container"], []).append(row["network"])
-    for row in records(routes):
-        if not str(row["router"]).endswith("@internal"):
+    traefik = next(iter(proxy or ()), Proxy())
+    labels = {row.container: row.network_label for row in routed or ()}
+    attachments = container_networks.grouped(ContainerNetwork.container) if container_networks else {}
+    for route in routes:
+        service = None if route.router.endswith("@internal") else _add_service(tree, route)
+        if service and route.container:
             # A label overrides the option, with "no network wanted" when it is empty.
-            label = labels.get(row["container"])
-            own = settings if label is None else {**settings, "designated": label or None}
-            _add(tree, row, attached, own)
+            label = labels.get(route.container)
+            own = traefik if label is None else replace(traefik, designated=label or None)
+            networks = [row.network for row in attachments.get(route.container, ())]
+            _add_container(tree, service, route.container, route, networks, own)
+        elif service and route.server:
+            _add_server(tree, service, route.server, route)
     return tree
 
 
-def _add(tree: Graph, row: Record, attached: dict[str, list[str]], settings: Record) -> None:
-    """Add the chain of one route."""
-    state = {"disabled": "broken", "warning": "warning"}.get(row["status"], "ok")
-    domain = _node(tree, "domain", row["domain"] or ANY_DOMAIN)
-    router = _node(tree, "router", row["router"], state)
-    _edge(tree, domain, router, state, label=row["path"] or "/")
-    if not row["service"]:
-        return
-    service = _node(tree, "service", row["service"], "broken" if row["kind"] == "aucune" else "ok")
+def _add_service(tree: Graph, route: Route) -> str | None:
+    """Add the way from a domain to a service, and return the node of the service; None for a router without one."""
+    state = {"disabled": "broken", "warning": "warning"}.get(route.status or "", "ok")
+    domain = _node(tree, "domain", route.domain or ANY_DOMAIN)
+    router = _node(tree, "router", route.router, state)
+    _edge(tree, domain, router, state, label=route.path or "/")
+    if not route.service:
+        return None
+    service = _node(tree, "service", route.service, "broken" if route.kind == "aucune" else "ok")
     _edge(tree, router, service, state)
-    if row["container"]:
-        container = _node(tree, "container", row["container"])
-        _edge(tree, service, container, "ok", label=str(row["port"] or ""))
-        networks = attached.get(row["container"], [row["network"]] if row["network"] else [])
-        for network in networks:
-            state = _attachment(row, network, networks, settings)
-            _edge(tree, container, _node(tree, "network", network), state)
-    elif row["server"]:
-        label = row["server"].partition("://")[2] or row["server"]
-        missing = row["kind"] == "machine" and row["target"] is None
-        held = f"{label}\n{row['target']}" if row["kind"] == "machine" and row["target"] else label
-        server = _node(tree, "container", held, "warning" if missing else "ok")
-        _edge(tree, service, server, "warning" if missing else "ok")
+    return service
 
 
-def _attachment(row: Record, network: str, networks: list[str], settings: Record) -> str:
+def _add_container(tree: Graph, service: str, name: str, route: Route, networks: Sequence[str], traefik: Proxy) -> None:
+    """Add the container that a route leads to, and its networks; when they are not known, that of the route."""
+    container = _node(tree, "container", name)
+    _edge(tree, service, container, "ok", label=str(route.port or ""))
+    networks = networks or [network for network in [route.network] if network]
+    for network in networks:
+        _edge(tree, container, _node(tree, "network", network), _attachment(route, network, networks, traefik))
+
+
+def _add_server(tree: Graph, service: str, url: str, route: Route) -> None:
+    """Add a server that is no container, with what listens there if it is this machine."""
+    label, state = url.partition("://")[2] or url, "ok"
+    if route.kind == "machine":
+        label, state = (f"{label}\n{route.target}", "ok") if route.target else (label, "warning")
+    _edge(tree, service, _node(tree, "container", label, state), state)
+
+
+def _attachment(route: Route, network: str, networks: Iterable[str], traefik: Proxy) -> str:
     """The state of a container's attachment to one of its networks, seen from a route that leads to the container."""
-    if row["network"] not in (None, network):
+    if route.network not in (None, network):
         return "unused"
     # On the machine's own network, Traefik reaches every bridge.
-    bridged = settings.get("container") and settings["network_mode"] != "host"
-    shared = {*networks} & {*(settings["networks"] or ())} if bridged else {*networks}
+    shared = {*networks} & {*(traefik.networks or ())} if traefik.apart else {*networks}
     if network not in shared:
         # A route that names no network of the container takes one that is shared.
-        return "unused" if shared and row["network"] is None else "broken"
-    designated = settings.get("designated") if row["router"].endswith("@docker") else None
+        return "unused" if shared and route.network is None else "broken"
+    designated = traefik.designated if route.router.endswith("@docker") else None
     return "ok" if designated in (None, network) else "warning"
 
 
@@ -123,18 +129,23 @@ def layers(tree: Graph) -> list[list[str]]:
     ordered = [sorted(n for n in tree if tree.nodes[n]["kind"] == layer) for layer in LAYERS]
     best, fewest = ordered, crossings(tree, ordered)
     for sweep in range(24):
-        forth = sweep % 2 == 0
-        ordered = [list(layer) for layer in ordered]
-        for index in range(1, len(ordered)) if forth else range(len(ordered) - 2, -1, -1):
-            neighbours = tree.predecessors if forth else tree.successors
-            fixed = {node: place for place, node in enumerate(ordered[index - 1 if forth else index + 1])}
-            here = {node: place for place, node in enumerate(ordered[index])}
-            weights = {node: _mean([fixed[n] for n in neighbours(node) if n in fixed], here[node]) for node in here}
-            ordered[index] = sorted(ordered[index], key=lambda node: (weights[node], here[node]))
+        ordered = _swept(tree, ordered, forth=sweep % 2 == 0)
         count = crossings(tree, ordered)
         if count < fewest:
             best, fewest = ordered, count
     return best
+
+
+def _swept(tree: Graph, ordered: list[list[str]], *, forth: bool) -> list[list[str]]:
+    """The layers, each ordered by where its nodes have neighbours in the layer before it, forth or back."""
+    neighbours = tree.predecessors if forth else tree.successors
+    swept = [list(layer) for layer in ordered]
+    for index in range(1, len(swept)) if forth else range(len(swept) - 2, -1, -1):
+        fixed = {node: place for place, node in enumerate(swept[index - 1 if forth else index + 1])}
+        here = {node: place for place, node in enumerate(swept[index])}
+        weights = {node: _mean([fixed[n] for n in neighbours(node) if n in fixed], here[node]) for node in here}
+        swept[index] = sorted(here, key=lambda node: (weights[node], here[node]))
+    return swept
 
 
 def _mean(places: list[int], default: float) -> float:

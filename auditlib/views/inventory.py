@@ -1,12 +1,11 @@
 """What runs and what does not: stacks of containers, and services of the machine outside Docker."""
 
-from collections.abc import Iterator
-
-import pandas as pd
+from collections.abc import Iterable, Iterator
 
 from auditlib.addresses import joined
-from auditlib.facts.legacy import Record, records
-from auditlib.facts.table import Row, flag, integer, several, table, text, view
+from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
+from auditlib.facts.tables.docker import Container, ContainerNetwork, Publication
+from auditlib.facts.tables.host import Listener
 from auditlib.french import listing
 from auditlib.software import is_up
 from auditlib.views.ports import exposure
@@ -37,44 +36,43 @@ class Stack(Row):
 
 
 @view(Stack)
-def stacks(containers: pd.DataFrame, container_networks: pd.DataFrame, publications: pd.DataFrame) -> Iterator[Record]:
+def stacks(
+    containers: Rows[Container], container_networks: Rows[ContainerNetwork], publications: Rows[Publication]
+) -> Iterator[Stack]:
     """One row per compose project, and one per container that belongs to none."""
-    groups: dict[tuple[str, bool], list[Record]] = {}
-    for row in records(containers):
-        project = row["compose_project"]
-        groups.setdefault((project or row["name"], bool(project)), []).append(row)
-    networks = _by_container(container_networks, "network")
-    ports: dict[str, set[str]] = {}
-    for row in records(publications):
-        if row["live"]:
-            suffix = "" if row["protocol"] == "tcp" else f"/{row['protocol']}"
-            ports.setdefault(row["container"], set()).add(f"{row['host_port']}→{row['container_port']}{suffix}")
+    groups: dict[tuple[str, bool], list[Container]] = {}
+    for container in containers:
+        project = container.compose_project
+        groups.setdefault((project or container.name, bool(project)), []).append(container)
+    attachments = container_networks.grouped(ContainerNetwork.container)
+    published = publications.grouped(Publication.container)
     for (stack, compose), members in groups.items():
-        names = [row["name"] for row in members]
-        up = [row["name"] for row in members if is_up(row["state"])]
-        yield {
-            "stack": stack,
-            "compose": compose,
-            "state": ACTIVE if len(up) == len(names) else PARTLY if up else PASSIVE,
-            "running": len(up),
-            "total": len(names),
-            "containers": sorted(names),
-            "stopped": sorted(set(names) - set(up)),
-            "networks": sorted({network for name in names for network in networks.get(name, ())}),
-            "ports": sorted({port for name in names for port in ports.get(name, ())}, key=_port_order),
-            "folder": next((row["compose_dir"] for row in members if row["compose_dir"]), None),
-        }
+        names = [member.name for member in members]
+        up = [member.name for member in members if is_up(member.state)]
+        networks = {attachment.network for name in names for attachment in attachments.get(name, ())}
+        yield Stack(
+            stack=stack,
+            compose=compose,
+            state=ACTIVE if len(up) == len(names) else PARTLY if up else PASSIVE,
+            running=len(up),
+            total=len(names),
+            containers=tuple(sorted(names)),
+            stopped=tuple(sorted({*names} - {*up})),
+            networks=tuple(sorted(networks)),
+            ports=_ports(publication for name in names for publication in published.get(name, ())),
+            folder=next((member.compose_dir for member in members if member.compose_dir), None),
+        )
 
 
-def _by_container(frame: pd.DataFrame, column: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for row in records(frame):
-        found.setdefault(row["container"], set()).add(row[column])
-    return found
-
-
-def _port_order(published: str) -> tuple[int, str]:
-    return int(published.partition("→")[0]), published
+def _ports(publications: Iterable[Publication]) -> tuple[str, ...]:
+    """The ports of publications in force, as people write them, in the order of the machine's: `53→53/udp`."""
+    ports: set[tuple[int, str]] = set()
+    for publication in publications:
+        if publication.live and publication.host_port is not None:
+            suffix = "" if publication.protocol == "tcp" else f"/{publication.protocol}"
+            shown = f"{publication.host_port}→{publication.container_port}{suffix}"
+            ports.add((publication.host_port, shown))
+    return tuple(shown for _, shown in sorted(ports))
 
 
 @table(
@@ -95,23 +93,24 @@ class HostService(Row):
 
 
 @view(HostService)
-def host_services(listeners: pd.DataFrame) -> Iterator[Record]:
+def host_services(listeners: Rows[Listener]) -> Iterator[HostService]:
     """One row per unit and process that listens, containers and their port proxies aside."""
-    groups: dict[tuple[str, str | None], list[Record]] = {}
-    for row in records(listeners):
-        if not row["container"]:
-            groups.setdefault((row["unit"] or row["process"] or "inconnu", row["process"]), []).append(row)
-    for (service, process), rows in groups.items():
-        users = sorted({row["user"] for row in rows if row["user"]})
-        yield {
-            "service": service,
-            "unit": rows[0]["unit"],
-            "process": process,
-            "user": listing(users) or None,
-            "addresses": list(dict.fromkeys(_address(row) for row in rows)),
-            "exposure": exposure(row["address"] for row in rows),
-        }
+    groups: dict[tuple[str, str | None], list[Listener]] = {}
+    for listener in listeners:
+        if not listener.container:
+            service = listener.unit or listener.process or "inconnu"
+            groups.setdefault((service, listener.process), []).append(listener)
+    for (service, process), sockets in groups.items():
+        yield HostService(
+            service=service,
+            unit=sockets[0].unit,
+            process=process,
+            user=listing(sorted({socket.user for socket in sockets if socket.user})) or None,
+            addresses=tuple(dict.fromkeys(map(_address, sockets))),
+            exposure=exposure(socket.address for socket in sockets),
+        )
 
 
-def _address(row: Record) -> str:
-    return joined(row["address"], row["port"]) + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")
+def _address(listener: Listener) -> str:
+    suffix = "" if listener.protocol == "tcp" else f"/{listener.protocol}"
+    return f"{joined(listener.address, listener.port)}{suffix}"

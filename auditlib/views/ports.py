@@ -1,6 +1,6 @@
 """The ports of the machine and of its containers: who holds them, who claims them, when two claims collide."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -8,7 +8,7 @@ from auditlib.addresses import EVERY_ADDRESS, is_everywhere, is_loopback, joined
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
 from auditlib.facts.tables.docker import Container, ContainerListener, ContainerNetwork, Publication
-from auditlib.facts.tables.host import Listener
+from auditlib.facts.tables.host import Host, Listener
 from auditlib.software import PORT_HOLDERS, is_running
 
 EVERYWHERE = "toutes les interfaces"
@@ -107,6 +107,14 @@ def used_ports(
     return claimed | {listener.port for listener in listeners or ()}
 
 
+def ephemeral(host: Iterable[Host] | None) -> range | None:
+    """The ports that the kernel gives to clients; None when they were not read."""
+    for machine in host or ():
+        if machine.ephemeral_first is not None and machine.ephemeral_last is not None:
+            return range(machine.ephemeral_first, machine.ephemeral_last + 1)
+    return None
+
+
 def exposure(addresses: Iterable[str]) -> str:
     """Who can reach what listens at these addresses, in French."""
     addresses = list(addresses)
@@ -149,6 +157,17 @@ class HostPort(Row):
     process: str | None = text("Processus")
     user: str | None = text("Utilisateur")
 
+    @property
+    def places(self) -> list[str]:
+        """Its places, as subjects of findings."""
+        return [Claim(self.protocol, address, self.port, self.port).name for address in self.addresses or ()]
+
+
+def is_client(socket: Listener | HostPort, clients: range | None) -> bool:
+    """Whether it is an unconnected UDP socket of the ephemeral range: a client, that listens to nothing."""
+    published = isinstance(socket, HostPort) and socket.kind == "conteneur"
+    return socket.protocol == "udp" and socket.port in (clients or ()) and not published
+
 
 @view(HostPort)
 def host_ports(
@@ -161,18 +180,26 @@ def host_ports(
     if publications is None and listeners is None:
         raise AbsentTable("listeners", "ni les écoutes de la machine ni les ports publiés n’ont été lus")
     live = [row for row in publications or () if row.live]
-    inside = {(row.protocol, row.host_port, row.container): row.container_port for row in live}
-    sockets = [_published(row, row.host_port) for row in live if row.host_port is not None]
-    for listener in apart(listeners or (), live):
-        sockets.append(_heard(listener, inside.get((listener.protocol, listener.port, listener.container or ""))))
     ports: dict[tuple[int, str, str, int | None], HostPort] = {}
-    for socket in sockets:
+    for socket in _sockets(live, apart(listeners or (), live)):
         key = (socket.port, socket.protocol, socket.owner, socket.container_port)
         port = ports.get(key, socket)
         addresses = tuple(dict.fromkeys([*(port.addresses or ()), *(socket.addresses or ())]))
         ports[key] = replace(port, addresses=addresses, process=port.process or socket.process)
     for port in ports.values():
         yield replace(port, exposure=exposure(port.addresses or ()))
+
+
+def _sockets(publications: Iterable[Publication], listeners: Iterable[Listener]) -> Iterator[HostPort]:
+    """Each address of publications in force, then each socket of listeners that are not theirs."""
+    inside: dict[tuple[str, int, str | None], int] = {}
+    for publication in publications:
+        if publication.host_port is not None:
+            key = (publication.protocol, publication.host_port, publication.container)
+            inside[key] = publication.container_port
+            yield _published(publication, publication.host_port)
+    for listener in listeners:
+        yield _heard(listener, inside.get((listener.protocol, listener.port, listener.container)))
 
 
 def _published(publication: Publication, port: int) -> HostPort:
@@ -288,12 +315,9 @@ def container_ports(
         # Of a network that several share, it is not always known which one listens: all are named.
         place = _Place(listener.container or listener.network_of, listener.port, listener.protocol)
         heard.setdefault(place, []).append(listener)
-    shared = {_Place(name, port, protocol) for names, port, protocol in heard for name in names.split(", ")}
+    each = {_Place(name, port, protocol) for names, port, protocol in heard for name in names.split(", ")}
     read = {name for listener in container_listeners for name in listener.network_of.split(", ")}
-    published: dict[_Place, set[int]] = {}
-    for row in publications:
-        if row.live and row.host_port is not None:
-            published.setdefault(_Place(row.container, row.container_port, row.protocol), set()).add(row.host_port)
+    published = _published_inside(publications)
     declared = {place for container in containers if _has_own_network(container) for place in _declared(container)}
     for place in sorted({*heard, *published, *declared}):
         listeners = heard.get(place, ())
@@ -302,12 +326,21 @@ def container_ports(
             port=place.port,
             protocol=place.protocol,
             # A container of which no socket at all was seen may not have been read.
-            listening=True if listeners or place in shared else False if place.container in read else None,
+            listening=True if place in heard or place in each else False if place.container in read else None,
             processes=tuple(dict.fromkeys(listener.process for listener in listeners if listener.process)),
             reach=_reach(listeners),
             declared=place in declared,
             published=tuple(map(str, sorted(published.get(place, ())))),
         )
+
+
+def _published_inside(publications: Iterable[Publication]) -> Mapping[_Place, set[int]]:
+    """The ports of the machine that lead to each port inside a container."""
+    published: dict[_Place, set[int]] = {}
+    for row in publications:
+        if row.live and row.host_port is not None:
+            published.setdefault(_Place(row.container, row.container_port, row.protocol), set()).add(row.host_port)
+    return published
 
 
 def _has_own_network(container: Container) -> bool:

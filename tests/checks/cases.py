@@ -107,5 +107,6 @@ def _told(finding: Finding, fields: set[str] | None = None) -> dict[str, Any]:
         "commands": list(finding.fix.commands),
         "verify": list(finding.fix.verify),
         "evidence": finding.evidence,
+        "about": {kind: sorted(names) for kind, names in finding.fault.about.items()},
     }
     return {field: value for field, value in told.items() if fields is None or field in fields}

@@ -14,8 +14,9 @@ import pytest
 
 from auditlib.collect import ALL, assemble
 from auditlib.collect.source import Outcome, interpret
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import asdict
+from auditlib.facts.tables.docker import Container
 from auditlib.findings.audit import Audit
 from auditlib.findings.audit import audit as judge
 from auditlib.findings.check import CHECKS
@@ -154,9 +155,9 @@ def test_every_check_of_ours_is_compared_or_said_not_to_be() -> None:
 
 def test_both_looked_at_the_same_containers(snapshot: Snapshot) -> None:
     """Without AppArmor, the peer's 5.2 names every container that it looked at."""
-    running = {row["name"] for row in records(snapshot.containers) if row["state"] == "running"}
+    running = {row.name for row in snapshot.rows(Container) if row.state == "running"}
     assert theirs("5.2") == running
-    assert "stopped" in {row["name"] for row in records(snapshot.containers)} - running
+    assert "stopped" in {row.name for row in snapshot.rows(Container)} - running
 
 
 @EVERY
@@ -172,7 +173,7 @@ def test_both_say_the_same_but_for_the_declared_differences(audit: Audit, check:
 @pytest.mark.parametrize("one", DIFFERENCES, ids=[f"{one.check} {one.subject}" for one in DIFFERENCES])
 def test_facts_show_each_difference(snapshot: Snapshot, one: Difference) -> None:
     table, column, wanted = one.fact
-    rows = records(getattr(snapshot, table))
+    rows = map(asdict, snapshot.named(table))
     own = [row for row in rows if one.subject in (ENGINE, row.get("container", row.get("name")))]
     assert any(
         wanted == row[column] or wanted in (row[column] if isinstance(row[column], tuple) else ()) for row in own
@@ -182,7 +183,7 @@ def test_facts_show_each_difference(snapshot: Snapshot, one: Difference) -> None
 @pytest.mark.parametrize("check", [one for one in COMPARED if CHECKS[f"CIS-{one}"].key == ("container",)])
 def test_every_check_of_containers_has_traps_on_both_sides(audit: Audit, snapshot: Snapshot, check: str) -> None:
     """So that agreement says something: some containers are at fault, and some are not."""
-    every = {row["name"] for row in records(snapshot.containers)}
+    every = {row.name for row in snapshot.rows(Container)}
     if check in UNTRAPPED:
         assert (ours(audit, check), theirs(check)) == (set(), set())
     else:

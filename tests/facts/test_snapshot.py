@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from auditlib import checks, views  # noqa: F401 - imported for what they register
 from auditlib.facts import snapshot  # noqa: F401 - imported for what they register
 from auditlib.facts.snapshot import FOLDER, MANIFEST, AbsentTable, Snapshot, SnapshotError, read, unread
-from auditlib.facts.table import VIEWS, Table, asdict
+from auditlib.facts.table import VIEWS, Rows, Table, asdict
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.docker import Container
 from auditlib.french import typography
@@ -75,7 +75,7 @@ def test_a_view_without_its_first_input_is_absent_for_that_reason(name: str) -> 
 
 def test_a_function_is_called_with_the_tables_it_names() -> None:
     facts = snapshot_of(volumes=[])
-    assert facts.call(lambda volumes: volumes.empty)
+    assert facts.call(lambda volumes: volumes) == Rows()
     assert facts.call(lambda volumes, listeners=None: (len(volumes), listeners)) == (0, None)
     with pytest.raises(AbsentTable, match="networks"):
         facts.call(lambda networks, listeners=None: (networks, listeners))

@@ -1,17 +1,29 @@
 """Running checks: verdicts, score, coverage, identities, and what fills the sentences and the commands."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from auditlib import checks as _registered  # noqa: F401 - imported for what it registers
-from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.findings.audit import Audit, CheckResult, Finding, Result
 from auditlib.findings.audit import audit as judge
-from auditlib.findings.check import CHECKS, UNSAID, Check, Command, Fault, Fix, NotApplicable, Verdict, check, fact
+from auditlib.findings.check import (
+    CHECKS,
+    UNSAID,
+    Check,
+    Command,
+    Fault,
+    Fix,
+    NotApplicable,
+    Verdict,
+    check,
+    fact,
+    word,
+)
 from auditlib.findings.policy import Policy
 from auditlib.parameters import Severity
 from auditlib.report.blocks import Grid
@@ -20,14 +32,21 @@ from tests.conftest import snapshot_of
 FACTS = snapshot_of(volumes=[])
 
 
-def _check(rows: Iterable[Record] = (), **given: Any) -> Check:
-    """A check that yields these rows; an exception among them is raised in its turn."""
+class Wrong(Fault):
+    """A container at fault."""
 
-    def function() -> Iterator[Record]:
-        for row in rows:
-            if isinstance(row, Exception):
-                raise row
-            yield row
+    container: str = fact(default="a")
+    why: Any = fact(default="x")
+
+
+def _check(faults: Iterable[Fault | Exception] = (), **given: Any) -> Check:
+    """A check that yields these faults; an exception among them is raised in its turn."""
+
+    def function() -> Iterator[Fault]:
+        for fault in faults:
+            if isinstance(fault, Exception):
+                raise fault
+            yield fault
 
     parts = {
         "id": "TEST-001",
@@ -55,7 +74,7 @@ def _only(check: Check) -> Finding:
 
 
 def test_no_row_passes_and_a_row_fails() -> None:
-    audit = _run(_check(), _check([{"container": "a", "why": "x"}], id="TEST-002"))
+    audit = _run(_check(), _check([Wrong()], id="TEST-002"))
     assert [(result.check, result.verdict) for result in audit.results] == [("TEST-001", "pass"), ("TEST-002", "fail")]
 
 
@@ -65,7 +84,7 @@ def test_a_missing_table_is_unknown_with_its_reason() -> None:
 
 
 def test_what_was_found_before_a_missing_table_is_wrong_all_the_same() -> None:
-    audit = _run(_check([{"container": "a", "why": "x"}, AbsentTable("listeners", "muettes")]))
+    audit = _run(_check([Wrong(), AbsentTable("listeners", "muettes")]))
     assert audit.results[0].verdict == "fail" and len(audit.findings) == 1
     assert _run(_check([AbsentTable("listeners", "muettes")])).results[0].verdict == "unknown"
 
@@ -76,7 +95,7 @@ def test_nothing_to_judge_is_not_applicable() -> None:
 
 
 def test_two_rows_of_one_identity_are_one_finding() -> None:
-    assert len(_run(_check([{"container": "a", "why": "x"}, {"container": "a", "why": "y"}])).findings) == 1
+    assert len(_run(_check([Wrong(), Wrong(why="y")])).findings) == 1
 
 
 # Score and coverage, as the contract defines them
@@ -117,7 +136,7 @@ def test_score_and_coverage(results: list[tuple[Severity, Verdict]], score: floa
 # Severities
 
 
-ROWS = [{"container": "a", "why": "x"}, {"container": "b", "why": "x", "severity": "low"}]
+ROWS = [Wrong(), Wrong(container="b", severity="low")]
 
 
 def test_a_row_may_lower_its_severity() -> None:
@@ -133,15 +152,15 @@ def test_an_imposed_severity_is_that_of_the_check_and_of_all_its_findings() -> N
 
 
 def test_a_row_may_be_less_sure() -> None:
-    assert _only(_check([{"container": "a", "why": "x", "confidence": "hint"}])).confidence == "hint"
+    assert _only(_check([Wrong(confidence="hint")])).confidence == "hint"
 
 
 def test_findings_come_by_severity_then_check_then_identity() -> None:
     checks = [
-        _check([{"container": "b", "why": "x"}, {"container": "a", "why": "x"}], id="TEST-002"),
-        _check([{"container": "c", "why": "x"}], id="TEST-001"),
-        _check([{"container": "d", "why": "x"}], id="TEST-003", severity="critical"),
-        _check([{"container": "e", "why": "x"}], id="TEST-000", severity="info"),
+        _check([Wrong(container="b"), Wrong()], id="TEST-002"),
+        _check([Wrong(container="c")], id="TEST-001"),
+        _check([Wrong(container="d")], id="TEST-003", severity="critical"),
+        _check([Wrong(container="e")], id="TEST-000", severity="info"),
     ]
     audit = _run(*checks)
     told = [(finding.check, finding.subjects[0][1]) for finding in audit.findings]
@@ -169,29 +188,35 @@ def test_findings_come_by_severity_then_check_then_identity() -> None:
     ],
 )
 def test_an_identity_is_escaped(name: str, escaped: str) -> None:
-    assert _only(_check([{"container": name, "why": "x"}])).identity == f"TEST-001|container={escaped}"
+    assert _only(_check([Wrong(container=name)])).identity == f"TEST-001|container={escaped}"
 
 
 def test_subjects_may_depend_on_the_row() -> None:
-    found = _only(_check([{"why": "x", "container": "a", "subjects": (("router", "r@file"), ("entrypoint", "web"))}]))
+    found = _only(_check([Wrong(subjects=(("router", "r@file"), ("entrypoint", "web")))]))
     assert found.identity == "TEST-001|router=r@file|entrypoint=web"
     assert found.subjects == (("router", "r@file"), ("entrypoint", "web"))
 
 
 def test_evidence_does_not_change_an_identity() -> None:
-    one, other = (_only(_check([{"container": "a", "why": why, "pid": pid}])) for why, pid in (("x", 1), ("y", None)))
+    one, other = (_only(_check([Wrong(why=why)])) for why in ("x", "y"))
     assert one.identity == other.identity and one.message != other.message
 
 
 # Sentences and commands
 
 
-def test_the_sentence_is_filled_from_the_row_and_its_wording() -> None:
-    row = {"container": "a\x1b", "why": "x", "wording": {"why": "{container} ; vu"}}
-    found = _only(_check([row]))
+class Worded(Fault):
+    """A container at fault, and a word for sentences."""
+
+    container: str
+    why: str = word()
+
+
+def test_the_sentence_is_filled_from_the_facts_and_the_words() -> None:
+    found = _only(_check([Worded(container="a\x1b", why="{container} ; vu")]))
     assert found.message == "Le conteneur «\u00a0a⟨1B⟩\u00a0»\u00a0: {container}\u202f; vu."
     assert found.fix.text == "Corriger a⟨1B⟩."
-    assert found.evidence == {"container": "a\x1b", "why": "x"}
+    assert found.evidence == {"container": "a\x1b"}
 
 
 @pytest.mark.parametrize(
@@ -199,13 +224,20 @@ def test_the_sentence_is_filled_from_the_row_and_its_wording() -> None:
     [(("a", "b\n", "c"), "a, b⟨0A⟩ et c"), ((), ""), (None, "inconnu"), (8080, "8080"), (True, "True")],
 )
 def test_values_in_a_sentence(value: Any, shown: str) -> None:
-    found = _only(_check([{"container": "a", "why": value}], message="Vu : [{why}]."))
+    found = _only(_check([Wrong(why=value)], message="Vu : [{why}]."))
     assert found.message == f"Vu\u00a0: [{shown}]."
 
 
 def test_a_clause_that_does_not_apply_leaves_no_space() -> None:
-    found = _only(_check([{"container": "a", "why": ""}], message="{why} Conteneur {container}. {why} Fin. {why}"))
+    found = _only(_check([Wrong(why="")], message="{why} Conteneur {container}. {why} Fin. {why}"))
     assert found.message == "Conteneur a. Fin."
+
+
+class Called(Wrong):
+    """A container at fault, with what commands name."""
+
+    name: str | None = fact(default="x y")
+    call: Command | None = fact(default=Command("a b"))
 
 
 @pytest.mark.parametrize(
@@ -215,15 +247,14 @@ def test_a_clause_that_does_not_apply_leaves_no_space() -> None:
         ({"name": None}, ("docker restart a", "run a b")),
         ({"name": "x\ny"}, ("docker restart a", "run a b")),
         ({"name": "$(x)'"}, ("docker restart a", "tool '$(x)'\"'\"''", "run a b")),
-        ({"words": None}, ("docker restart a", "tool 'x y'")),
+        ({"call": None}, ("docker restart a", "tool 'x y'")),
     ],
 )
-def test_commands_are_quoted_and_written_only_when_they_can_be(row: Record, commands: tuple[str, ...]) -> None:
+def test_commands_are_quoted_and_written_only_when_they_can_be(row: dict[str, Any], commands: tuple[str, ...]) -> None:
     fix = Fix(
-        "Corriger.", ("docker restart {container}", "tool {name}", "run {words}", "lost {nowhere}"), ("see {name}",)
+        "Corriger.", ("docker restart {container}", "tool {name}", "run {call}", "lost {nowhere}"), ("see {name}",)
     )
-    full = {"container": "a", "why": "x", "name": "x y", "words": Command("a b"), **row}
-    found = _only(_check([full], fix=fix))
+    found = _only(_check([Called(**row)], fix=fix))
     assert found.fix.commands == commands
     assert len(found.fix.verify) == sum("tool" in command for command in commands)
 
@@ -245,9 +276,16 @@ def test_a_fact_that_does_not_apply_is_no_evidence_and_writes_no_command() -> No
     ]
 
 
+class Rich(Wrong):
+    """A fault whose facts JSON does not hold as they are."""
+
+    ports: tuple[int | None, ...]
+    names: set[str]
+    at: dt.datetime
+
+
 def test_evidence_is_plain_json() -> None:
-    row = {"container": "a", "why": "x", "ports": (80, None), "names": {"b"}, "at": snapshot_of().collected}
-    evidence = _only(_check([row])).evidence
+    evidence = _only(_check([Rich(ports=(80, None), names={"b"}, at=snapshot_of().collected)])).evidence
     assert evidence["ports"] == [80, None] and evidence["names"] == ["b"]
     assert evidence["at"] == "2026-11-23 08:15:00+00:00"
 
@@ -257,8 +295,8 @@ def test_evidence_is_plain_json() -> None:
 
 def test_families() -> None:
     audit = _run(
-        _check([{"container": "a", "why": "x"}], id="PORT-001", severity="high"),
-        _check([{"container": "a", "why": "x"}, {"container": "b", "why": "x"}], id="PORT-002"),
+        _check([Wrong()], id="PORT-001", severity="high"),
+        _check([Wrong(), Wrong(container="b")], id="PORT-002"),
         _check(id="NET-001"),
     )
     assert audit.by_family == {"NET": {}, "PORT": {"élevée": 1, "moyenne": 2}}
@@ -287,4 +325,4 @@ def test_a_check_is_declared_once() -> None:
 
 def test_a_finding_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        _only(_check([{"container": "a", "why": "x"}])).severity = "info"  # type: ignore[misc]
+        _only(_check([Wrong()])).severity = "info"  # type: ignore[misc]

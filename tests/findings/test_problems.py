@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -22,11 +22,11 @@ from auditlib.derived import Facts
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.logs import SUBJECTS
+from auditlib.findings.about import Scene, about
 from auditlib.findings.audit import Audit, Finding
 from auditlib.findings.audit import audit as judge
-from auditlib.findings.check import CHECKS, WEIGHTS, Fix
-from auditlib.findings.problems import RULES, Problem, Rule, forms, problems
-from auditlib.findings.things import THINGS
+from auditlib.findings.check import CHECKS, WEIGHTS, Fault, Fix, Kind, Subject
+from auditlib.findings.problems import NOUNS, RULES, Problem, Rule, forms, problems
 from auditlib.french import typography
 from auditlib.parameters import Severity
 from auditlib.report.constats import constats
@@ -38,13 +38,28 @@ DOCUMENT = yaml.safe_load((Path(__file__).parent / "problems.yaml").read_text("u
 GIVEN = snapshot_of(**DOCUMENT["given"])
 
 
-def finding(identity: str, evidence: dict[str, Any] | None = None, severity: Severity | None = None) -> Finding:
-    """A finding as a check makes it, of its identity and its evidence."""
+def finding(
+    identity: str, facts: dict[str, Any] | None = None, severity: Severity | None = None, snapshot: Snapshot = GIVEN
+) -> Finding:
+    """A finding as a check makes it, of its identity and of some fields of its fault."""
     check, *parts = identity.split("|")
     subjects = tuple((kind, name) for kind, _, name in (part.partition("=") for part in parts))
-    declared = CHECKS[check]
-    grave = severity or declared.severity
-    return Finding(identity, check, grave, "certain", subjects, f"Constat {check}.", evidence or {}, Fix(""))
+    declared, facts = CHECKS[check], facts or {}
+    fault, grave = _fault(declared.fault, subjects, facts), severity or declared.severity
+    evidence = {name: value for name, value in facts.items() if declared.fault.fields()[name]}
+    named = about(check, subjects, fault, Scene(snapshot))
+    message = f"Constat {check}."
+    return Finding(identity, check, grave, "certain", subjects, message, evidence, Fix(""), fault=fault, about=named)
+
+
+def _fault(declared: type[Fault], subjects: tuple[Subject, ...], facts: dict[str, Any]) -> Fault:
+    """A fault of some fields; its subjects are fields of theirs, the others are empty."""
+    fields = {field.name: field for field in dataclasses.fields(declared) if field.name in declared.fields()}
+    lacking = {name: field for name, field in fields.items() if field.default is dataclasses.MISSING}
+    empty = {name: () if str(field.type).startswith("tuple") else None for name, field in lacking.items()}
+    own = {kind: name for kind, name in subjects if kind in fields}
+    told = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    return declared(**empty | own | told, subjects=subjects)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +81,10 @@ class Pair:
 def _pairs(causes: str, others: str) -> Iterator[Pair]:
     for case in DOCUMENT["cases"]:
         facts = snapshot_of(**DOCUMENT["given"] | case["tables"]) if "tables" in case else GIVEN
-        made = ([finding(*one) for each in case.get(key, []) for one in each.items()] for key in (causes, others))
+        made = (
+            [finding(*one, snapshot=facts) for each in case.get(key, []) for one in each.items()]
+            for key in (causes, others)
+        )
         yield from (Pair(case["shared"], *pair, facts) for pair in product(*made))
 
 
@@ -88,7 +106,7 @@ def test_a_cause_explains_what_is_about_the_same_thing() -> None:
         assert (str(pair), len(made)) == (str(pair), 1)
         [evidence] = made[0].evidence
         assert (made[0].cause, evidence.finding, evidence.cause) == (pair.cause, pair.other, pair.cause.check)
-        assert evidence.shared.startswith(typography(f"{THINGS[pair.shared][0]} « "))
+        assert evidence.shared.startswith(typography(f"{NOUNS[pair.shared]} « "))
 
 
 def test_what_is_about_another_thing_stands_for_itself() -> None:
@@ -120,7 +138,7 @@ def test_every_rule_has_cases_of_each_check_and_one_apart(rule: Rule) -> None:
 def test_rules_name_checks_that_exist_and_things_that_are_known() -> None:
     named = {one for rule in RULES for one in f"{rule.causes} {rule.symptoms}".split()}
     assert {one.partition(":")[0] for one in named} <= set(CHECKS)
-    assert {rule.shared for rule in RULES} == set(THINGS)
+    assert {rule.shared for rule in RULES} == set(NOUNS) == set(get_args(Kind))
 
 
 def _expanded(name: str, names: set[str]) -> set[str]:
@@ -140,7 +158,7 @@ def test_no_chain_of_rules_comes_back() -> None:
 
 @pytest.mark.parametrize("check", sorted({one.check for one in POOL}))
 def test_the_findings_of_the_cases_are_such_as_their_check_makes(check: str) -> None:
-    """A rule that reads evidence that no check gives any more would join nothing, and nobody would see it."""
+    """A case of facts that no check gives any more would prove nothing, and nobody would see it."""
     mine = [one for one in FOUND if one.check == check]
     names = {name for one in mine for name in one.evidence}
     kinds = {tuple(kind for kind, _ in one.subjects) for one in mine}

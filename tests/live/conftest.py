@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import auditlib
-from auditlib.facts.snapshot import Snapshot
+from auditlib.derived import Facts
 from tests.testbed import server
 from tests.testbed.canaries import TRAEFIK_AUTH
 from tests.testbed.host import PUBLISHED, SERVICES
@@ -48,7 +48,7 @@ class Run:
         return json.loads((self.folder / "constats.json").read_text("utf-8"))
 
     @property
-    def facts(self) -> Snapshot:
+    def facts(self) -> Facts:
         return auditlib.load(str(self.folder))
 
     @property

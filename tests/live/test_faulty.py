@@ -13,7 +13,8 @@ import pytest
 
 from auditlib.collect import engine
 from auditlib.collect.source import Unreadable
-from auditlib.facts.legacy import records
+from auditlib.facts.tables.host import SourceStatus
+from auditlib.facts.tables.web import HttpProbe
 from auditlib.parameters import Parameters
 from tests.live.conftest import Run, audit
 from tests.testbed.canaries import CANARIES, private_keys
@@ -71,7 +72,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_the_run_is_complete_and_every_source_was_read(run: Run) -> None:
     assert run.code == 0, run.told
     # The testbed's machine may have systemd or not.
-    unread = {row["source"]: row["status"] for row in records(run.facts.sources) if row["status"] != "ok"}
+    unread = {row.source: row.status for row in run.facts.snapshot.rows(SourceStatus) if row.status != "ok"}
     assert unread in ({}, {"systemd": "absent"})
     unknown = {one["check"] for one in run.constats["results"] if one["verdict"] == "unknown"}
     assert unknown == ({"HOST-004"} if unread else set())
@@ -226,8 +227,8 @@ def test_a_wrong_address_of_the_api_is_said_and_the_run_goes_on(tmp_path: Path, 
     assert re.search(rf"traefik_api +en échec : {re.escape(said)}", wrong.told)
     # Labels, files and options tell what the API would have told: what is served is asked, and judged, all the same.
     assert wrong.found == PLANTED | TRUE | LOWER | {("COLLECT-001", "info", "traefik_api")}
-    asked = {row["url"] for row in records(wrong.facts.http_probes)}
-    assert asked == {row["url"] for row in records(run.facts.http_probes)}
+    asked = {row.url for row in wrong.facts.snapshot.rows(HttpProbe)}
+    assert asked == {row.url for row in run.facts.snapshot.rows(HttpProbe)}
     assert set(wrong.facts.tls_probes["domain"]) == set(DOMAINS)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auditlib.facts.legacy import records
+from auditlib.facts.tables.host import SourceStatus
 from tests.live.conftest import Run, audit
 from tests.testbed.paths import SOCKET
 
@@ -71,13 +71,13 @@ def run(proxy: tuple[GetOnlyProxy, str], tmp_path_factory: pytest.TempPathFactor
 
 def test_every_source_is_read_and_only_get_was_let_through(run: Run, proxy: tuple[GetOnlyProxy, str]) -> None:
     assert run.code == 0, run.told
-    unread = {row["source"]: row["status"] for row in records(run.facts.sources) if row["status"] != "ok"}
+    unread = {row.source: row.status for row in run.facts.snapshot.rows(SourceStatus) if row.status != "ok"}
     assert unread in ({}, {"systemd": "absent"})
     # What was tried in vain are the questions of docker exec, and they are said.
     assert {line.split(b" ")[0] for line in proxy[0].refused} <= {b"POST"}
     assert all(b"/exec" in line for line in proxy[0].refused)
-    databases = next(row for row in records(run.facts.sources) if row["source"] == "databases")
-    assert "docker exec" in databases["reason"]
+    databases = next(row for row in run.facts.snapshot.rows(SourceStatus) if row.source == "databases")
+    assert "docker exec" in (databases.reason or "")
 
 
 def test_the_findings_are_those_of_a_direct_audit(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ import pytest
 
 from auditlib import views  # noqa: F401 - imported for the views it registers
 from auditlib.collect import containers, engine, traefik_api, traefik_static
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.traefik import TraefikServer
 from auditlib.parameters import Parameters
+from auditlib.views.decisions import DockerDecision
+from auditlib.views.predicted import PredictedServer
 from tests.conftest import snapshot_of
 from tests.testbed.paths import DOCKER_HOST, SOCKET
 
@@ -228,9 +230,10 @@ def snapshot(api: int, flags: list[str]) -> Snapshot:
     return snapshot_of(**tables, traefik_static=[{**static, "key": k, "value": v} for k, v in options.items()])
 
 
-def by_name(facts: Snapshot, table: str, kind: str) -> dict[tuple[str, str], dict[str, Any]]:
-    rows = records(getattr(facts, table))
-    return {(row["protocol"], row[kind]): row for row in rows if row[kind].endswith("@docker")}
+def by_name(facts: Snapshot, table: str, kind: str) -> dict[tuple[str, str], Any]:
+    """The rows of a table whose names, in the column `kind`, are of the Docker provider, by protocol and name."""
+    rows: Iterable[Any] = facts.named(table)
+    return {(row.protocol, getattr(row, kind)): row for row in rows if getattr(row, kind).endswith("@docker")}
 
 
 @pytest.mark.parametrize("kind", ["router", "service", "middleware"])
@@ -243,26 +246,26 @@ def test_the_routers_are_those_of_the_api(facts: Snapshot) -> None:
     assert len(real) > 30
     for key, row in real.items():
         for column in ("rule", "service", "middlewares", "tls", "cert_resolver", "status"):
-            assert made[key][column] == row[column], (key, column)
-        if row["status"] != "disabled":
-            assert made[key]["priority"] == row["priority"], key
-            assert [*made[key]["entrypoints"]][:1] == [*row["entrypoints"]][:1], key
-        if "rule" not in str(row["errors"]):
-            assert made[key]["errors"] == row["errors"], key
+            assert getattr(made[key], column) == getattr(row, column), (key, column)
+        if row.status != "disabled":
+            assert made[key].priority == row.priority, key
+            assert [*made[key].entrypoints][:1] == [*row.entrypoints][:1], key
+        if "rule" not in str(row.errors):
+            assert made[key].errors == row.errors, key
 
 
 def test_the_servers_are_possible_ones(facts: Snapshot) -> None:
-    made = records(facts.predicted_servers)
+    made = facts.rows(PredictedServer)
     for key in by_name(facts, "traefik_services", "service"):
-        mine = [row for row in made if (row["protocol"], row["service"]) == key]
-        real = {row["url"] for row in records(facts.traefik_servers) if (row["protocol"], row["service"]) == key}
-        assert real <= {row["url"] for row in mine}, key
-        assert {row["url"] for row in mine if row["certain"]} <= real, key
+        mine = [row for row in made if (row.protocol, row.service) == key]
+        real = {row.url for row in facts.rows(TraefikServer) if (row.protocol, row.service) == key}
+        assert real <= {row.url for row in mine}, key
+        assert {row.url for row in mine if row.certain} <= real, key
 
 
 def test_each_trap_catches_what_it_must(facts: Snapshot) -> None:
-    rows = {row["container"].removeprefix(PREFIX): row for row in records(facts.docker_decisions)}
-    told = {name: (rows[name]["decision"], rows[name]["step"]) for name in TRAPS}
+    rows = {row.container.removeprefix(PREFIX): row for row in facts.rows(DockerDecision)}
+    told = {name: (rows[name].decision, rows[name].step) for name in TRAPS}
     assert told["plain"] == told["tls-one"] == told["host"] == told["joined"] == ("routed", "routed")
     assert told["twice-a"] == told["twice-b"] == ("dropped", "conflict")
     assert told["sick"] == told["starting"] == ("filtered", "health")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import VIEWS
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.docker import ContainerLabel
 from auditlib.findings.audit import Audit
 from auditlib.findings.audit import audit as judge
 from auditlib.findings.check import CHECKS
@@ -321,7 +321,7 @@ def _of(sections: list[Section], title: str) -> list[Recommendation]:
 
 def test_a_network_that_is_not_there_is_not_recommended(faulty: Snapshot) -> None:
     label = {"container": "jsr-dev", "label": "traefik.docker.network", "value": "traefik_public"}
-    snapshot = faulty.changed({"labels": [*records(faulty.labels), label]})
+    snapshot = faulty.changed({"labels": [*faulty.rows(ContainerLabel), label]})
     [advice] = [
         one
         for section in recommend(snapshot, judge(snapshot))

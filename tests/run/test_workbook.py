@@ -15,12 +15,11 @@ import papermill
 import pytest
 
 import auditlib
-from auditlib import folders
+from auditlib import folders, notebook
 from auditlib.facts.snapshot import FOLDER, Snapshot
 from auditlib.findings.audit import audit as judge
 from auditlib.parameters import Parameters
-from auditlib.report.exports import export
-from auditlib.run import workbook
+from auditlib.run import cli, workbook
 from tests.run.test_engines_fast import held
 from tests.testbed.canaries import CANARIES
 
@@ -68,7 +67,7 @@ def shown(done: workbook.Done, name: str, cell: str) -> str:
 
 def test_a_run_leaves_what_the_contract_says(done: workbook.Done, outputs: Path) -> None:
     wanted = {FOLDER, folders.NOTEBOOKS, "rapport.html", "rapport.md", "constats.json", "graphe.svg", "graphe.graphml"}
-    wanted |= {"check_global.sh", "correctifs"}
+    wanted |= {"check_global.sh", "correctifs", "parametres.yaml"}
     assert {path.name for path in done.folder.iterdir()} == {*wanted, folders.JOURNAL}
     assert done.folder.parent == outputs / "serveur"
     assert (done.folder.parent / "latest").resolve() == done.folder
@@ -85,10 +84,10 @@ def test_progress_is_told_for_every_notebook_and_source(done: workbook.Done, sai
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_notebook_ran_to_its_end_on_its_own_parameters(done: workbook.Done, name: str) -> None:
-    notebook = carnet(done.folder, name)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    executed = carnet(done.folder, name)
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
-    given = notebook.metadata.papermill.parameters
+    given = executed.metadata.papermill.parameters
     assert given["snapshot"] == "../instantane" or name == "00_collecte"
     if "severities" in given:
         assert given["severities"] == {"COMPOSE-001": "low"}
@@ -250,8 +249,18 @@ def test_reporting_again_writes_the_same(done: workbook.Done) -> None:
     patches = done.folder / "correctifs"
     before = {path: path.read_bytes() for path in [*patches.iterdir(), *(done.folder / name for name in names)]}
     (patches / "99-ancien.patch").write_text("d’un plan d’avant")
-    export(done.folder, workbook.policy(done.folder))
+    assert cli.main(["report", str(done.folder)]) == 0
     assert {path: path.read_bytes() for path in [*patches.iterdir(), *(done.folder / name for name in names)]} == before
+
+
+def test_a_run_is_judged_again_by_its_own_parameters(done: workbook.Done, capsys: pytest.CaptureFixture[str]) -> None:
+    def severities(*given: str) -> set[str]:
+        assert cli.main(["check", str(done.folder), "--format", "json", *given]) == 0
+        told = json.loads(capsys.readouterr().out)["findings"]
+        return {one["severity"] for one in told if one["check"] == "COMPOSE-001"}
+
+    assert severities() == {"low"} != severities("-p", "severities", "{}")
+    assert notebook.load(str(done.folder)).policy.severities == {"COMPOSE-001": "low"}
 
 
 def test_findings_name_the_patches_that_the_run_wrote(done: workbook.Done) -> None:

@@ -4,22 +4,21 @@ from typing import Any
 
 import pytest
 
-from auditlib.views.compose_drift import differences
+from auditlib.facts.tables.compose import ComposePort, ComposeProject, ComposeService
+from auditlib.facts.tables.docker import Container, Mount, Publication
+from auditlib.views.compose_drift import Live, Written, differences
+
+PROJECT = ComposeProject(root="/srv", files="shop/compose.yml", folder="shop")
 
 
-def service(**more: Any) -> dict[str, Any]:
-    made = dict.fromkeys(("network_mode", "image", "image_line", "networks", "networks_line", "mounts", "mounts_line"))
-    return {**made, "environment": (), "more_mounts": False, "folder": "/srv/shop", **more}
+def service(**columns: Any) -> ComposeService:
+    return ComposeService(
+        root="/srv", files="shop/compose.yml", service="web", environment=(), more_mounts=False, **columns
+    )
 
 
-def container(**more: Any) -> dict[str, Any]:
-    return {"image": "nginx:1", "compose_dir": "/srv/shop", **more}
-
-
-def found(one: dict[str, Any], other: dict[str, Any] | None = None, **rows: list[dict[str, Any]]) -> list[str]:
-    written = {name: rows.get(f"asked_{name}", []) for name in ("ports", "labels", "environment")}
-    live = {name: rows.get(name, []) for name in ("publications", "labels", "networks", "mounts", "environment")}
-    return list(differences(one, written, other or container(), live))
+def container(image: str = "nginx:1", folder: str = "/srv/shop") -> Container:
+    return Container(name="shop-web-1", image=image, compose_dir=folder)
 
 
 @pytest.mark.parametrize(
@@ -36,16 +35,33 @@ def found(one: dict[str, Any], other: dict[str, Any] | None = None, **rows: list
     ],
 )
 def test_images(wanted: str | None, used: str, same: bool) -> None:
-    assert (found(service(image=wanted), container(image=used)) == []) is same
+    written, live = Written(PROJECT, service(image=wanted)), Live(container(image=used))
+    assert ([*differences(written, live)] == []) is same
 
 
-def asked(ip: str, first: int | None, inside: int, last: int | None = None, **more: Any) -> dict[str, Any]:
-    row = {"protocol": "tcp", "host_ip": ip, "host_port": first, "host_port_last": last, "container_port": inside}
-    return {**row, "container_port_last": None, "chosen": first is None, "line": 3, **more}
+def asked(
+    ip: str, first: int | None, inside: int, last: int | None = None, *, inside_last: int | None = None
+) -> ComposePort:
+    return ComposePort(
+        root="/srv",
+        files="shop/compose.yml",
+        service="web",
+        protocol="tcp",
+        host_ip=ip,
+        host_port=first,
+        host_port_last=last,
+        container_port=inside,
+        container_port_last=inside_last,
+        # A range for one port lets the engine choose.
+        chosen=first is None or (last is not None and inside_last is None),
+        line=3,
+    )
 
 
-def published(ip: str, port: int, inside: int) -> dict[str, Any]:
-    return {"protocol": "tcp", "host_ip": ip, "host_port": port, "container_port": inside}
+def published(ip: str, port: int, inside: int) -> Publication:
+    return Publication(
+        container="shop-web-1", protocol="tcp", host_ip=ip, host_port=port, container_port=inside, live=True
+    )
 
 
 BOTH = ("0.0.0.0", "::")
@@ -63,7 +79,7 @@ BOTH = ("0.0.0.0", "::")
         ([asked("127.0.0.1", None, 80)], [published("127.0.0.1", 32768, 80)], []),
         ([asked("127.0.0.1", None, 80)], [], ["port 127.0.0.1:choisi→80 demandé (ligne 3) et non publié"]),
         (
-            [asked("127.0.0.1", 8000, 80, 8010, chosen=True)],
+            [asked("127.0.0.1", 8000, 80, 8010)],
             [published("127.0.0.1", 8011, 80)],
             [
                 "port 127.0.0.1:8000-8010→80 demandé (ligne 3) et non publié",
@@ -71,18 +87,20 @@ BOTH = ("0.0.0.0", "::")
             ],
         ),
         (
-            [asked("127.0.0.1", 8000, 80, 8001, container_port_last=81)],
+            [asked("127.0.0.1", 8000, 80, 8001, inside_last=81)],
             [published("127.0.0.1", 8000, 80)],
             ["port 127.0.0.1:8001→81 demandé (ligne 3) et non publié"],
         ),
     ],
 )
-def test_ports(wanted: list[dict[str, Any]], live: list[dict[str, Any]], told: list[str]) -> None:
-    assert found(service(), asked_ports=wanted, publications=live) == told
+def test_ports(wanted: list[ComposePort], live: list[Publication], told: list[str]) -> None:
+    assert [*differences(Written(PROJECT, service(), wanted), Live(container(), live))] == told
 
 
-def mount(kind: str, destination: str, source: str | None = None, volume: str | None = None) -> dict[str, Any]:
-    return {"type": kind, "source": source, "volume": volume, "destination": destination, "writable": True}
+def mount(kind: str, destination: str, source: str | None = None, volume: str | None = None) -> Mount:
+    return Mount(
+        container="shop-web-1", type=kind, source=source, volume=volume, destination=destination, writable=True
+    )
 
 
 ELSEWHERE = ["montage « /data » d’une autre source"]
@@ -102,5 +120,6 @@ ELSEWHERE = ["montage « /data » d’une autre source"]
         ("bind /srv/a:/data:ro", mount("bind", "/data", "/srv/a"), ["montage « /data » inscriptible"]),
     ],
 )
-def test_mounts(wanted: str, live: dict[str, Any], told: list[str]) -> None:
-    assert found(service(mounts=(wanted,)), container(compose_dir="/home"), mounts=[live]) == told
+def test_mounts(wanted: str, live: Mount, told: list[str]) -> None:
+    written = Written(PROJECT, service(mounts=(wanted,)))
+    assert [*differences(written, Live(container(folder="/home"), mounts=[live]))] == told

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
+from auditlib.facts.tables.databases import Database
 from auditlib.views.databases import UNPUBLISHED, trial_commands
 from auditlib.views.ports import EVERYWHERE, LOOPBACK, SPECIFIC
 from tests.conftest import snapshot_of
 from tests.frames import rows
 
 
-def base(**given: Any) -> dict[str, Any]:
-    row = {"database": "x", "kind": "Redis", "product": None, "container": None, "port": 6379, "user": None}
-    return {**row, "names": (), "addresses": (), "asked_at": None, "note": None, "published": None, **given}
+def base(**columns: Any) -> Database:
+    return Database(**{"database": "x", "kind": "Redis", "port": 6379, "names": (), "addresses": (), **columns})
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from typing import Any
 
 from auditlib.derived import Facts
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import Snapshot
 from auditlib.findings.audit import Audit
 from auditlib.report import conclusions
 from auditlib.report.conclusions import conclude
 from auditlib.report.markdown import _inventory, _ports
+from auditlib.views.declarations import Declaration, IdlePort, Project
 from tests.conftest import derived, snapshot_of
 
 ROOT = "/srv"
@@ -65,8 +65,8 @@ def facts(containers: list[dict[str, Any]], **tables: list[dict[str, Any]]) -> S
     return snapshot_of(**{**given, "containers": containers, **tables})
 
 
-def states(snapshot: Snapshot) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    return {row["files"]: (row["state"], row["running"], row["missing"]) for row in records(snapshot.projects)}
+def states(snapshot: Snapshot) -> dict[str, tuple[str | None, tuple[str, ...] | None, tuple[str, ...] | None]]:
+    return {row.files: (row.state, row.running, row.missing) for row in snapshot.rows(Project)}
 
 
 def test_a_project_is_active_partly_active_or_passive() -> None:
@@ -90,9 +90,9 @@ def test_the_same_service_of_another_file_does_not_run() -> None:
         compose_services=[service("compose.yml", "web"), service("legacy.yml", "web")],
         compose_ports=[port("compose.yml", "web", 80), port("legacy.yml", "web", 81)],
     )
-    claims = {row["files"]: row["running"] for row in records(snapshot.declarations)}
+    claims = {row.files: row.running for row in snapshot.rows(Declaration)}
     assert claims == {"compose.yml": True, "legacy.yml": False}
-    assert [row["place"] for row in records(snapshot.idle_ports)] == ["legacy.yml:4"]
+    assert [row.place for row in snapshot.rows(IdlePort)] == ["legacy.yml:4"]
 
 
 def test_a_refused_file_that_runs_all_the_same_is_active() -> None:
@@ -109,7 +109,7 @@ def test_a_service_started_by_its_profile_counts_as_running() -> None:
         compose_services=[service("c.yml", "debug", active=False), service("c.yml", "other", active=False)],
         compose_ports=[port("c.yml", "debug", 1), port("c.yml", "other", 2)],
     )
-    claims = {row["service"]: (row["active"], row["running"]) for row in records(snapshot.declarations)}
+    claims = {row.service: (row.active, row.running) for row in snapshot.rows(Declaration)}
     assert claims == {"debug": (False, True), "other": (False, False)}
     assert states(snapshot)["c.yml"][1] == ("debug",)
 
@@ -127,9 +127,7 @@ def test_stopped_containers_claim_and_running_ones_do_not() -> None:
         container_networks=[{"container": "down", "network": "n"}, {"container": "up", "network": "m"}],
         mounts=[{"container": "down", "type": "volume", "volume": "v", "destination": to} for to in ("/a", "/b")],
     )
-    claims = [
-        (row["container"], row["kind"], row["name"] or row["host_port"]) for row in records(snapshot.declarations)
-    ]
+    claims = [(row.container, row.kind, row.name or row.host_port) for row in snapshot.rows(Declaration)]
     assert sorted(claims, key=repr) == [
         ("down", "container_name", "down"),
         ("down", "network", "n"),
@@ -147,7 +145,7 @@ def test_services_on_the_network_of_the_machine_publish_nothing() -> None:
         compose_services=[service("c.yml", "web", network_mode="host")],
         compose_ports=[port("c.yml", "web", 80)],
     )
-    assert records(snapshot.declarations) == []
+    assert snapshot.rows(Declaration) == ()
 
 
 def test_idle_ports_join_their_addresses_and_leave_out_what_the_engine_chooses() -> None:
@@ -157,12 +155,12 @@ def test_idle_ports_join_their_addresses_and_leave_out_what_the_engine_chooses()
         compose_services=[service("c.yml", "web")],
         compose_ports=[port("c.yml", "web", 80), port("c.yml", "web", 80, "::"), port("c.yml", "web", None)],
     )
-    [row] = records(snapshot.idle_ports)
-    assert (row["host_port"], row["addresses"], row["claimant"]) == (80, ("0.0.0.0", "::"), "p / web")
+    [row] = snapshot.rows(IdlePort)
+    assert (row.host_port, row.addresses, row.claimant) == (80, ("0.0.0.0", "::"), "p / web")
 
 
 def test_the_reference_server(faulty: Snapshot) -> None:
-    found = {row["files"]: row["state"] for row in records(faulty.projects)}
+    found = {row.files: row.state for row in faulty.rows(Project)}
     assert {files for files, state in found.items() if state == "passif"} == {
         "Robin_IA/Dockerfile",
         "ai-tools/ai-orchestrator/docker-compose.legacy.yml",
@@ -175,12 +173,10 @@ def test_the_reference_server(faulty: Snapshot) -> None:
         "ai-tools/agent-zero",
         "clients/jsr/JSR-solutions",
     }
-    assert [(row["host_port"], row["claimant"]) for row in records(faulty.idle_ports)] == [
-        (8002, "ai-orchestrator / backend")
-    ]
-    networks = {row["name"]: row["external"] for row in records(faulty.declarations) if row["kind"] == "network"}
+    assert [(row.host_port, row.claimant) for row in faulty.rows(IdlePort)] == [(8002, "ai-orchestrator / backend")]
+    networks = {row.name: row.external for row in faulty.rows(Declaration) if row.kind == "network"}
     assert networks == {"unified-net": True, "traefik-net": True, "agent-zero_default": False}
-    report = "\n".join([*_inventory(Facts(faulty)), *_ports_without_findings(faulty)])  # type: ignore[arg-type]
+    report = "\n".join([*_inventory(Facts(faulty)), *_ports_without_findings(faulty)])
     assert "**Robin_IA/Dockerfile**" in report
     assert "docker-compose.legacy.yml:14" in report.replace("\\", "")
     assert "concert.mp4" in report

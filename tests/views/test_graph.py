@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from auditlib import views  # noqa: F401 - imported for the views it registers
 from auditlib.facts.snapshot import Snapshot
 from auditlib.views.graph import LAYERS, broken, crossings, graph, layers
+from auditlib.views.routes import Route
 from tests.conftest import snapshot_of
 
 Graph = nx.DiGraph  # generic for the type checker only
@@ -191,7 +192,7 @@ def test_from_the_machine_s_network_every_bridge_is_reached() -> None:
 
 
 def test_routes_alone_make_a_graph() -> None:
-    tree = graph(_facts().routes)
+    tree = graph(_facts().rows(Route))
     assert _attachments(tree) == {"web": "ok"}
 
 
