@@ -12,9 +12,9 @@ from typing import Any, Concatenate, ParamSpec
 
 import yaml
 
-from auditlib.compose.document import NOWHERE, Invalid, documents
-from auditlib.compose.ports import Port, Published, parse
-from auditlib.compose.written import PLAIN, Change, File, Line, Unsafe, content, scalar
+from auditlib.compose.document import NOWHERE, Invalid, Map
+from auditlib.compose.ports import Port, PublishedPort, parse
+from auditlib.compose.written import PLAIN, Change, File, Line, Unsafe, scalar
 from auditlib.french import visible
 
 _PATH = re.compile(r"[\w.@+-][\w.@+ -]*(?:/[\w.@+ -]+)*")
@@ -38,25 +38,25 @@ def edits(key: str) -> Callable[[Changes[P]], Edit[P]]:
     """
 
     def declare(changes: Changes[P]) -> Edit[P]:
+        @functools.wraps(changes)
         def edit(lines: Sequence[Line], service: str, /, *args: P.args, **kwargs: P.kwargs) -> list[Line]:
             file = File(lines)
             edited = file.changed(changes(file, service, *args, **kwargs))
-            if _rest(lines, service, key) != _rest(edited, service, key):
+            try:
+                after = File(edited)
+            except Unsafe:
+                raise Unsafe("le fichier corrigé ne se lirait plus") from None
+            if _rest(file.tree, service, key) != _rest(after.tree, service, key):
                 raise Unsafe("la correction changerait autre chose que ce qui est voulu")
             return edited
 
-        functools.update_wrapper(edit, changes)
         return edit
 
     return declare
 
 
-def _rest(lines: Sequence[Line], service: str, key: str) -> Any:
+def _rest(tree: Map, service: str, key: str) -> Any:
     """What a file says but for one key of a service, and the networks of the file when that is what is edited."""
-    try:
-        [tree] = documents(content(lines), "")
-    except (Invalid, ValueError):
-        raise Unsafe("le fichier corrigé ne se lirait plus") from None
     rest = {name: value for name, value in tree.items() if (name, key) != ("networks", "networks")}
     services = dict(rest["services"])
     services[service] = {name: value for name, value in services[service].items() if name != key}
@@ -64,7 +64,7 @@ def _rest(lines: Sequence[Line], service: str, key: str) -> Any:
 
 
 @edits("ports")
-def publish(file: File, service: str, published: Published, wanted: tuple[str, int] | None) -> list[Change]:
+def publish(file: File, service: str, published: PublishedPort, wanted: tuple[str, int] | None) -> list[Change]:
     """Publish a port elsewhere: at an address ("" for every one) and port of the machine; None: publish it no more."""
     found = file.own(file.service(service), "ports")
     if not found or not isinstance(found[1], yaml.SequenceNode):

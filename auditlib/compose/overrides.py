@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditlib.compose.document import NOWHERE
-from auditlib.compose.ports import Published, parse
+from auditlib.compose.ports import PublishedPort, parse
 from auditlib.compose.written import Unsafe, scalar
 
 
@@ -83,7 +83,7 @@ class Override:
         block.networks.append(f"  {scalar(network)}: {{}}")
         self._networks[scalar(network)] = None
 
-    def publish(self, service: str, published: Published, wanted: tuple[str, int] | None) -> None:
+    def publish(self, service: str, published: PublishedPort, wanted: tuple[str, int] | None) -> None:
         """Publish a port at an address ("" for every one) and port of the machine; None: publish it no more."""
         block = self._service(service)
         others = tuple(port for port in block.ports if not published.matches(parse(port, NOWHERE)))

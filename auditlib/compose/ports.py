@@ -45,24 +45,6 @@ class Port(NamedTuple):
             yield self.protocol, self.address, str(self.first + step), target
 
 
-class Published(NamedTuple):
-    """A port of a container that is published as one port of the machine, at whatever address."""
-
-    protocol: str
-    host: int
-    target: int
-
-    def matches(self, port: Port) -> bool:
-        """Whether an entry of `ports:` is this publication, and no other with it."""
-        same = (port.protocol, port.target, port.target_last) == (self.protocol, self.target, self.target)
-        return same and (port.first, port.last) == (self.host, self.host)
-
-    def at(self, address: str, number: int) -> str:
-        """The container's port published at an address ("" for every one) and port of the machine, in short form."""
-        host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
-        return f"{host}{number}:{self.target}" + ("" if self.protocol == "tcp" else f"/{self.protocol}")
-
-
 def parse(entry: Any, place: Place) -> Port:
     """One entry of `ports:`. Raises Invalid."""
     place = place_of(entry, place)
@@ -119,3 +101,21 @@ def _address(text: str, place: Place) -> str:
         return str(ipaddress.ip_address(inside)) if inside else ""
     except ValueError:
         raise Invalid("un port est publié sur une adresse qui n’est pas une adresse IP", place) from None
+
+
+class PublishedPort(NamedTuple):
+    """A port of a container that is published as one port of the machine, at whatever address."""
+
+    protocol: str
+    host: int
+    target: int
+
+    def matches(self, port: Port) -> bool:
+        """Whether an entry of `ports:` is this publication, and no other with it."""
+        same = (port.protocol, port.target, port.target_last) == (self.protocol, self.target, self.target)
+        return same and (port.first, port.last) == (self.host, self.host)
+
+    def at(self, address: str, number: int) -> str:
+        """The container's port published at an address ("" for every one) and port of the machine, in short form."""
+        host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
+        return f"{host}{number}:{self.target}" + ("" if self.protocol == "tcp" else f"/{self.protocol}")

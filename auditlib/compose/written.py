@@ -4,14 +4,15 @@ Some lines are unknown, since they may hold secrets: they read as blank, and not
 in one. An edit is a few changes of whole lines; `Unsafe` says why one cannot be made surely.
 """
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import yaml
 
-from auditlib.compose.document import Invalid, documents
+from auditlib.compose.document import Invalid, Map, documents
 from auditlib.french import visible
 
 # Names that need no quotation marks, and that YAML takes for nothing else.
@@ -54,32 +55,45 @@ def content(lines: Sequence[Line]) -> str:
     return "".join(f"{text}\n" for text in texts)
 
 
+class _Read(NamedTuple):
+    """A text of YAML: what it says, its nodes, and those that aliases repeat, by `id`."""
+
+    tree: Map
+    root: yaml.MappingNode
+    shared: frozenset[int]
+
+
+@functools.lru_cache(maxsize=128)
+def _read(text: str) -> _Read:
+    """One block of keys, read. Raises Unsafe. A plan tries many edits of few texts: each is parsed once."""
+    try:
+        trees = documents(text, "")
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (Invalid, yaml.YAMLError, RecursionError):
+        raise Unsafe("le fichier n’est pas lisible sans ses lignes secrètes") from None
+    if not isinstance(root, yaml.MappingNode) or not isinstance(trees[0], Map):
+        raise Unsafe("le fichier n’est pas un bloc de clés")
+    return _Read(trees[0], root, frozenset(_repeated(root, set())))
+
+
+def _repeated(node: yaml.Node, seen: set[int]) -> Iterator[int]:
+    """The nodes that aliases repeat, by `id`: editing one would edit the others."""
+    if id(node) in seen:
+        yield id(node)
+        return
+    seen.add(id(node))
+    for child in node.value if isinstance(node, yaml.SequenceNode | yaml.MappingNode) else ():
+        for inner in child if isinstance(child, tuple) else (child,):
+            yield from _repeated(inner, seen)
+
+
 class File:
-    """A compose file as it is written: its lines and the nodes of its YAML, which know their place."""
+    """A compose file as it is written: its lines, what they say, and the nodes of its YAML, which know their place."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self.lines = list(lines)
-        try:
-            # A line that is unknown reads as blank: whatever it held is missing, and the rest stands.
-            documents(content(lines), "")
-            root = yaml.compose(content(lines), Loader=yaml.CSafeLoader)
-        except (Invalid, yaml.YAMLError, RecursionError):
-            raise Unsafe("le fichier n’est pas lisible sans ses lignes secrètes") from None
-        if not isinstance(root, yaml.MappingNode):
-            raise Unsafe("le fichier n’est pas un bloc de clés")
-        self.root: yaml.MappingNode = root
-        self.shared: set[int] = set()
-        self._count(self.root, set())
-
-    def _count(self, node: yaml.Node, seen: set[int]) -> None:
-        """Find the nodes that aliases repeat: editing one would edit the others."""
-        if id(node) in seen:
-            self.shared.add(id(node))
-            return
-        seen.add(id(node))
-        for child in node.value if isinstance(node, yaml.SequenceNode | yaml.MappingNode) else ():
-            for one in child if isinstance(child, tuple) else (child,):
-                self._count(one, seen)
+        # A line that is unknown reads as blank: whatever it held is missing, and the rest stands.
+        self.tree, self.root, self.shared = _read(content(lines))
 
     def own(self, node: yaml.Node, name: str) -> tuple[yaml.Node, yaml.Node] | None:
         """The key and the value of a mapping, None without it. Raises Unsafe where they come from elsewhere."""

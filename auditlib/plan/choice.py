@@ -96,16 +96,15 @@ def drafts(snapshot: Snapshot, found: Sequence[tuple[Finding, Way]]) -> list[Dra
         for act in sorted(way, key=lambda act: act.phase):
             if not act.first:
                 home = act.stack(snapshot)
-                key = (act.phase, home.compose if home else act.alone)
-                last = made.setdefault(key, Draft(home, act.phase))
+                alone = (isinstance(act, Edit) and act.container) or ""
+                last = made.setdefault((act.phase, home.compose if home else alone), Draft(home, act.phase))
                 last.acts += [act] if act not in last.acts else []
         if last:
             last.claims.append(finding)
     ordered = sorted(made.values(), key=lambda draft: (draft.phase, -_gain(snapshot, draft)))
-    # What comes first is done by the first step that needs it.
-    for act in dict.fromkeys(act for _, way in found for act in way if act.first):
-        needing = (draft for draft in ordered if any(act.prepares(other) for other in draft.acts))
-        next(needing).acts.insert(0, act)
+    for early in dict.fromkeys(act for _, way in found for act in way if act.first):
+        needing = (draft for draft in ordered if any(early.prepares(act) for act in draft.acts))
+        next(needing).acts.insert(0, early)
     return ordered
 
 
@@ -117,10 +116,10 @@ def _gain(snapshot: Snapshot, draft: Draft) -> float:
 
 def interrupted(snapshot: Snapshot, acts: Iterable[Act]) -> Cut:
     """What is cut while the containers of some acts are made again, or restarted."""
-    touched = {name for act in acts for name in (act.recreated, act.restarted) if name}
-    up = {name for name in touched if (known := container(snapshot, name)) and is_attached(known.state)}
-    proxy = {row.container for row in snapshot.known(Proxy) or ()} & up
-    routes = [row for row in snapshot.known(Route) or () if row.domain and not row.domain.startswith("~")]
-    domains = {row.domain for row in routes if row.domain and (proxy or row.container in up)}
-    databases = {row.database for row in snapshot.known(Database) or () if row.container in up}
-    return Cut(tuple(sorted(up)), tuple(sorted(domains)), tuple(sorted(databases)), bool(proxy))
+    names = {name for act in acts for name in (act.recreated, act.restarted) if name}
+    up = {name for name in names if (known := container(snapshot, name)) and is_attached(known.state)}
+    through = any(proxy.container in up for proxy in snapshot.known(Proxy) or ())
+    reached = {route.domain for route in snapshot.known(Route) or () if through or route.container in up}
+    domains = {domain for domain in reached if domain and not domain.startswith("~")}
+    bases = {base.database for base in snapshot.known(Database) or () if base.container in up}
+    return Cut(tuple(sorted(up)), tuple(sorted(domains)), tuple(sorted(bases)), through)

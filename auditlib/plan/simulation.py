@@ -5,7 +5,7 @@ What a step resolves, and what it would break, are what the checks say then, not
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from auditlib.facts.snapshot import Snapshot
@@ -15,8 +15,6 @@ from auditlib.findings.audit import audit as judge
 from auditlib.findings.policy import Policy
 from auditlib.findings.problems import Problem, problems
 from auditlib.french import quoted
-from auditlib.plan.acts.act import Act
-from auditlib.plan.acts.name import Name
 from auditlib.plan.choice import Draft, chosen, drafts, interrupted, lost
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import Way
@@ -90,7 +88,8 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
     earlier = state.overrides.setdefault(draft.home.compose, []) if draft.home else []
     forth, back = commands(facts, draft.home, made, earlier)
     earlier += [made.override] if made.override else []
-    renames, cut = _renames(made.done), interrupted(facts, made.done)
+    renames = tuple(act.renamed for act in made.done if act.renamed)
+    cut = interrupted(facts, made.done)
     state.facts = applied(facts, *made.done)
     state.audit = judge(state.facts, state.policy)
     state.former |= {new: state.former.get(old, old) for old, new in renames}
@@ -113,7 +112,7 @@ def _step(number: int, draft: Draft, state: _State, reasons: dict[str, str]) -> 
         override=made.override is not None,
         renames=renames,
         addresses=tuple(_addresses(facts, cut)),
-        remarks=tuple(dict.fromkeys([*_remarks(facts, made.done), *_override(made)])),
+        remarks=tuple(dict.fromkeys([*(line for act in made.done for line in act.remarks(facts)), *_override(made)])),
     )
 
 
@@ -124,12 +123,6 @@ def _addresses(facts: Snapshot, cut: Cut) -> Iterator[str]:
             yield from filter(None, (place.ipv4, place.ipv6))
 
 
-def _remarks(facts: Snapshot, acts: Iterable[Act]) -> Iterator[str]:
-    """What a person should know before some acts."""
-    for act in acts:
-        yield from act.remarks(facts)
-
-
 def _override(made: Written) -> list[str]:
     if made.override is None:
         return []
@@ -137,10 +130,6 @@ def _override(made: Written) -> list[str]:
         f"{quoted(made.override)} surcharge des fichiers qui ne peuvent être corrigés sûrement : le garder auprès "
         "d’eux et le nommer (« -f ») à chaque commande Compose, ou y reporter ce qu’il dit."
     ]
-
-
-def _renames(acts: Iterable[Act]) -> tuple[tuple[str, str], ...]:
-    return tuple(renaming for act in acts if isinstance(act, Name) for renaming in act.renames())
 
 
 def _claimed(steps: list[Step], live: dict[str, Finding], end: set[str]) -> list[Step]:

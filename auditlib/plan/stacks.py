@@ -53,7 +53,7 @@ def stack_of(snapshot: Snapshot, name: str | None) -> Stack | None:
     if known is None or not known.compose_project:
         return None
     command = stack_command(known.compose_project, known.compose_version, known.compose_files or ())
-    service = _service(snapshot, _key(snapshot, known))
+    service = on_disk(snapshot.known(ComposeProject), snapshot.known(ComposeService)).get(origin(known))
     if service is None or visible(service.root) != service.root:
         return _visible(Stack(known.compose_project, command))
     return _visible(_on_disk(known.compose_project, command, service))
@@ -61,23 +61,13 @@ def stack_of(snapshot: Snapshot, name: str | None) -> Stack | None:
 
 def stack_on_disk(snapshot: Snapshot, key: ServiceKey) -> Stack | None:
     """The stack of a service of the disk that does not run; None when its files were not read."""
-    service = _service(snapshot, key)
+    services = snapshot.known(ComposeService) or ()
+    service = next((service for service in services if (service.root, service.files, service.service) == key), None)
     if service is None or not service.project:
         return None
     versions = (known.compose_version for known in snapshot.known(Container) or () if known.compose_version)
     paths = [posixpath.join(service.root, file) for file in service.files.split(" + ")]
     return _visible(_on_disk(service.project, stack_command(service.project, next(versions, None), paths), service))
-
-
-def _key(snapshot: Snapshot, known: Container) -> ServiceKey | None:
-    """The service of the disk that a container was made from."""
-    service = on_disk(snapshot.known(ComposeProject), snapshot.known(ComposeService)).get(origin(known))
-    return (service.root, service.files, service.service) if service else None
-
-
-def _service(snapshot: Snapshot, key: ServiceKey | None) -> ComposeService | None:
-    services = snapshot.known(ComposeService) or ()
-    return next((service for service in services if (service.root, service.files, service.service) == key), None)
 
 
 def _on_disk(project: str, command: Command, service: ComposeService) -> Stack:

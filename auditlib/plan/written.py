@@ -5,7 +5,7 @@ Commands are run from the folder of the run, where the files stand under `correc
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from auditlib.addresses import EVERY_ADDRESS
@@ -36,47 +36,42 @@ class Written:
 
 def disk(snapshot: Snapshot) -> Disk:
     """The known lines of the compose files, by root and file."""
-    lines: Disk = {}
-    for row in sorted(snapshot.known(ComposeLine) or (), key=lambda row: row.line):
-        lines.setdefault((row.root, row.file), []).append(Line(row.text, row.ending or "lf"))
-    return lines
+    files: Disk = {}
+    for line in sorted(snapshot.known(ComposeLine) or (), key=lambda line: line.line):
+        files.setdefault((line.root, line.file), []).append(Line(line.text, line.ending or "lf"))
+    return files
 
 
 def write(snapshot: Snapshot, name: str, home: Stack | None, acts: Sequence[Act], known: Disk) -> Written:
     """Write the edits of a step into files called after `name`, and into `known`, where later steps find them."""
-    written = Written()
+    made = Written()
     before, over = dict(known), list[Edit]()
     for act in acts:
-        reason = _refusal(home, act, known, before)
-        if reason is None:
-            written.done.append(act)
-        elif home is None or not isinstance(act, Edit) or act.container is None:
-            written.refused[act] = reason
-        else:
-            try:
-                _override(snapshot, (*over, act), (*written.done, act))
-            except Unsafe:
-                written.refused[act] = reason
-            else:
+        refusal = ""
+        if isinstance(act, Edit) and home is None:
+            # Made by no project: what the engine itself can change is all there is.
+            refusal = "" if act.by_engine else "aucun fichier compose connu ne décrit ce conteneur"
+        elif isinstance(act, Edit) and home:
+            refusal = _into_files(home, act, known, before)
+            if refusal and act.container and _overrides(snapshot, (*over, act), (*made.done, act)):
+                refusal = ""
                 over.append(act)
-                written.done.append(act)
+        if refusal:
+            made.refused[act] = refusal
+        else:
+            made.done.append(act)
     changed = [key for key in known if known[key] != before.get(key)]
     if changed:
-        written.patch = f"{name}.patch"
-        written.files[written.patch] = "".join(diff(before[key], known[key], key[1]) for key in changed)
+        made.patch = f"{name}.patch"
+        made.files[made.patch] = "".join(diff(before[key], known[key], key[1]) for key in changed)
     if over:
-        written.override = f"{name}.override.yml"
-        written.files[written.override] = _override(snapshot, over, written.done)
-    return written
+        made.override = f"{name}.override.yml"
+        made.files[made.override] = _override(snapshot, over, made.done)
+    return made
 
 
-def _refusal(home: Stack | None, act: Act, known: Disk, before: Disk) -> str | None:
-    """Why an act is not done by itself nor by an edit of a file of its stack, which is then made; None when it is."""
-    if not isinstance(act, Edit):
-        return None
-    if home is None:
-        # Made by no project: what the engine itself can change is all there is.
-        return None if act.by_engine else "aucun fichier compose connu ne décrit ce conteneur"
+def _into_files(home: Stack, act: Edit, known: Disk, before: Disk) -> str:
+    """Edit the file that writes a service; why none can be edited surely, "" when one was."""
     reason = "les lignes de ses fichiers ne sont pas connues"
     for file in home.files:
         key = (home.root, file)
@@ -86,85 +81,85 @@ def _refusal(home: Stack | None, act: Act, known: Disk, before: Disk) -> str | N
             check_path(file)
             edited = act.edited(known[key])
             diff(before[key], edited, file)
-        except Unsafe as unsafe:
-            reason = str(unsafe)
+        except Unsafe as refusal:
+            reason = str(refusal)
         else:
             known[key] = edited
-            return None
+            return ""
     return reason
 
 
-def _override(snapshot: Snapshot, over: Sequence[Edit], done: Iterable[Act]) -> str:
-    """The override of some acts. Some list a key of a service anew: also what its files change of it then.
+def _overrides(snapshot: Snapshot, over: Sequence[Edit], done: Sequence[Act]) -> bool:
+    """Whether an override can say some acts."""
+    try:
+        _override(snapshot, over, done)
+    except Unsafe:
+        return False
+    return True
 
-    Raises Unsafe.
-    """
+
+def _override(snapshot: Snapshot, over: Sequence[Edit], done: Sequence[Act]) -> str:
+    """The override of some acts, and of what others change in the files of a key that it lists anew. Raises Unsafe."""
     listed = {(type(act), act.container) for act in over if act.whole}
-    edits = [act for act in done if isinstance(act, Edit) and (act in over or (type(act), act.container) in listed)]
-    file = Override(_now(snapshot, edits))
-    for act in edits:
+    edits = [act for act in done if isinstance(act, Edit)]
+    said = [act for act in edits if act in over or (type(act), act.container) in listed]
+    file = Override({act.service: _now(snapshot, act.container) for act in said})
+    for act in said:
         act.override(file)
     return file.text()
 
 
-def _now(snapshot: Snapshot, acts: Iterable[Edit]) -> Mapping[str, Now]:
-    """What the services of some acts are before them, as their containers show."""
-    places = snapshot.known(ContainerNetwork) or ()
-    services = {}
-    for act in acts:
-        known = container(snapshot, act.container)
-        own = f"{known.compose_project if known else None}_default"
-        attached = {place.network for place in places if place.container == act.container}
-        mode = (known and known.network_mode) or ""
-        joined = mode == "host" or mode.startswith("container:")
-        ports = tuple(dict.fromkeys(_ports(snapshot, act.container)))
-        services[act.service] = Now(ports, own in attached, mode if joined else None)
-    return services
+def _now(snapshot: Snapshot, name: str | None) -> Now:
+    """What a service is before any act, as its container shows."""
+    known = container(snapshot, name)
+    mode = (known and known.network_mode) or ""
+    attached = {place.network for place in snapshot.known(ContainerNetwork) or () if place.container == name}
+    return Now(
+        ports=tuple(dict.fromkeys(_ports(snapshot, name))),
+        default=known is not None and f"{known.compose_project}_default" in attached,
+        network_mode=mode if mode == "host" or mode.startswith("container:") else None,
+    )
 
 
 def _ports(snapshot: Snapshot, name: str | None) -> Iterator[str]:
     """The ports of a container in Compose's short form, those of both families without address."""
     for row in snapshot.known(Publication) or ():
-        if row.container != name:
-            continue
-        everywhere = row.host_ip in EVERY_ADDRESS
-        address = "" if everywhere else f"[{row.host_ip}]:" if ":" in row.host_ip else f"{row.host_ip}:"
-        chosen = row.host_port is None or row.chosen
-        host = "" if chosen and row.host_port_last is None else _range(row)
-        suffix = "" if row.protocol == "tcp" else f"/{row.protocol}"
-        yield f"{address}{host}{':' if host or address else ''}{row.container_port}{suffix}"
+        if row.container == name:
+            everywhere = row.host_ip in EVERY_ADDRESS
+            address = "" if everywhere else f"[{row.host_ip}]:" if ":" in row.host_ip else f"{row.host_ip}:"
+            chosen = row.host_port is None or row.chosen
+            host = "" if chosen and row.host_port_last is None else _range(row)
+            suffix = "" if row.protocol == "tcp" else f"/{row.protocol}"
+            yield f"{address}{host}{':' if host or address else ''}{row.container_port}{suffix}"
 
 
 def _range(row: Publication) -> str:
     return f"{row.host_port}-{row.host_port_last}" if row.host_port_last else str(row.host_port)
 
 
-def commands(snapshot: Snapshot, home: Stack | None, written: Written, earlier: Sequence[str] = ()) -> Commands:
+def commands(snapshot: Snapshot, home: Stack | None, made: Written, earlier: Sequence[str] = ()) -> Commands:
     """The commands of a step and its way back, in the order to run them.
 
     `earlier` are the overrides that earlier steps gave its stack: without them, Compose would undo those steps.
     """
-    own = [(act.first, act.commands(snapshot, home)) for act in written.done]
-    forth = [line for first, lines in own if first for line in lines.forth]
-    back = list[str]()
-    if written.patch and home:
-        place = f'-p1 -d {shlex.quote(home.root)} -i "$PWD"/{FOLDER}/{shlex.quote(written.patch)}'
+    first, then = ([act.commands(snapshot, home) for act in made.done if act.first == early] for early in (True, False))
+    forth = [line for own in first for line in own.forth]
+    back = []
+    if made.patch and home:
+        place = f'-p1 -d {shlex.quote(home.root)} -i "$PWD"/{FOLDER}/{shlex.quote(made.patch)}'
         forth.append(f"patch -N {place}")
         back.append(f"patch -R {place}")
-    for first, lines in own:
-        if not first:
-            forth += lines.forth
-            back += lines.back
-    restarted = dict.fromkeys(act.restarted for act in written.done if act.restarted)
+    forth += [line for own in then for line in own.forth]
+    back += [line for own in then for line in own.back]
+    restarted = dict.fromkeys(act.restarted for act in made.done if act.restarted)
     forth += [f"docker restart {shlex.quote(name)}" for name in restarted]
-    made_again = [act.service for act in written.done if isinstance(act, Edit) and act.recreated]
-    if made_again and home:
-        services = " ".join(map(shlex.quote, dict.fromkeys(made_again)))
-        kept = "".join(map(_named, earlier))
-        forth.append(f"{home.compose}{kept}{_named(written.override) if written.override else ''} up -d {services}")
+    again = dict.fromkeys(act.service for act in made.done if isinstance(act, Edit) and act.recreated)
+    if again and home:
+        services = " ".join(map(shlex.quote, again))
+        kept = "".join(_named(name) for name in earlier)
+        forth.append(f"{home.compose}{kept}{_named(made.override) if made.override else ''} up -d {services}")
         back.append(f"{home.compose}{kept} up -d {services}")
-    back += [line for first, lines in own if first for line in lines.back]
-    return Commands(forth, back)
+    return Commands(forth, back + [line for own in first for line in own.back])
 
 
 def _named(name: str) -> str:

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlib.collect.compose_lines import lines as shown
+from auditlib.compose import edit
 from auditlib.compose.agreement import ours, told
-from auditlib.compose.overrides import Now
+from auditlib.compose.overrides import Now, Override
+from auditlib.compose.ports import PublishedPort
+from auditlib.compose.unified import diff
 from auditlib.compose.written import Line, Unsafe
-from auditlib.plan.acts.act import Edit
-from tests import acts
 from tests.compose.oracle import asked, loaded, program, read
 
 PROJECTS = Path(__file__).parent.parent / "testbed" / "projets"
@@ -28,6 +29,21 @@ STACK = PROJECTS / "infrastructure" / "unified-stack"
 JSR = PROJECTS / "clients" / "jsr" / "JSR-solutions"
 MEDIA = PROJECTS / "multimedia"
 AGENT = PROJECTS / "ai-tools" / "agent-zero"
+
+
+# An edit of the lines of a file, ready to be made.
+Operation = Callable[[list[Line]], list[Line]]
+
+
+def does(function: Callable[..., list[Line]], *args: Any) -> Operation:
+    return lambda lines: function(lines, *args)
+
+
+def patch(lines: list[Line], path: str, operations: list[Operation]) -> str:
+    edited = lines
+    for operation in operations:
+        edited = operation(edited)
+    return diff(lines, edited, path)
 
 
 def known(content: str) -> list[Line]:
@@ -48,8 +64,8 @@ def mended(text: str, diff: str, tool: str, folder: Path, name: str = FILE) -> s
     return (folder / name).read_bytes().decode()
 
 
-def both(text: str, operations: list[Edit], folder: Path) -> str:
-    diff = acts.patch(known(text), FILE, operations)
+def both(text: str, operations: list[Operation], folder: Path) -> str:
+    diff = patch(known(text), FILE, operations)
     made = {mended(text, diff, tool, folder / tool) for tool in PROGRAMS}
     assert len(made) == 1
     return made.pop()
@@ -85,29 +101,29 @@ def _unpublished(service: str) -> Callable[[dict[str, Any]], None]:
     return lambda said: said["services"][service].update(ports=[])
 
 
-CASES: dict[str, tuple[Path, Edit, Callable[[dict[str, Any]], Any]]] = {
+CASES: dict[str, tuple[Path, Operation, Callable[[dict[str, Any]], Any]]] = {
     "loopback": (
-        STACK, acts.publish("traefik", "tcp", 8080, 8080, ("127.0.0.1", 8080)), lambda said: _loopback(said, "traefik", 8080)
+        STACK, does(edit.publish, "traefik", PublishedPort("tcp", 8080, 8080), ("127.0.0.1", 8080)), lambda said: _loopback(said, "traefik", 8080)
     ),
     "elsewhere": (
         AGENT,
-        acts.publish("agent-zero", "tcp", 8888, 80, ("", 8889)),
+        does(edit.publish, "agent-zero", PublishedPort("tcp", 8888, 80), ("", 8889)),
         lambda said: said["services"]["agent-zero"].update(ports=[("tcp", "", "2222", 22), ("tcp", "", "8889", 80)]),
     ),
-    "no publication left": (STACK, acts.publish("chromadb", "tcp", 8000, 8000, None), _unpublished("chromadb")),
+    "no publication left": (STACK, does(edit.publish, "chromadb", PublishedPort("tcp", 8000, 8000), None), _unpublished("chromadb")),
     "one publication less": (
         STACK,
-        acts.publish("traefik", "tcp", 8080, 8080, None),
+        does(edit.publish, "traefik", PublishedPort("tcp", 8080, 8080), None),
         lambda said: said["services"]["traefik"].update(ports=[("tcp", "", "443", 443), ("tcp", "", "80", 80)]),
     ),
     "join": (
         JSR,
-        acts.join("jsr-dev", "unified-net"),
+        does(edit.join, "jsr-dev", "unified-net"),
         lambda said: said["services"]["jsr-dev"].update(networks=["traefik-net", "unified-net"]),
     ),
     "join a network to declare": (
         MEDIA,
-        acts.join("media-api", "db-net"),
+        does(edit.join, "media-api", "db-net"),
         lambda said: (
             said["services"]["media-api"].update(networks=["db-net", "unified-net"]),
             said["networks"].update({"db-net": ("db-net", True)}),
@@ -115,34 +131,34 @@ CASES: dict[str, tuple[Path, Edit, Callable[[dict[str, Any]], Any]]] = {
     ),
     "join from the default network": (
         AGENT,
-        acts.join("agent-zero", "unified-net"),
+        does(edit.join, "agent-zero", "unified-net"),
         lambda said: (
             said["services"]["agent-zero"].update(networks=["default", "unified-net"]),
             said["networks"].update({"unified-net": ("unified-net", True)}),
         ),
     ),
     "another name": (
-        STACK, acts.name("redis", "unified-redis"), lambda said: said["services"]["redis"].update(container_name="unified-redis")
+        STACK, does(edit.rename, "redis", "unified-redis"), lambda said: said["services"]["redis"].update(container_name="unified-redis")
     ),
-    "no name": (STACK, acts.name("postgres", None), lambda said: said["services"]["postgres"].update(container_name=None)),
+    "no name": (STACK, does(edit.rename, "postgres", None), lambda said: said["services"]["postgres"].update(container_name=None)),
     "label": (
         JSR,
-        acts.label("jsr-dev", "traefik.http.routers.jsr-dev.middlewares", "crowdsec@file,geoblock@file"),
+        does(edit.label, "jsr-dev", "traefik.http.routers.jsr-dev.middlewares", "crowdsec@file,geoblock@file"),
         lambda said: said["services"]["jsr-dev"]["labels"].update(
             {"traefik.http.routers.jsr-dev.middlewares": "crowdsec@file,geoblock@file"}
         ),
     ),
-    "restart": (JSR, acts.restart("jsr-dev", "always"), lambda said: said["services"]["jsr-dev"].update(restart="always")),
+    "restart": (JSR, does(edit.restart, "jsr-dev", "always"), lambda said: said["services"]["jsr-dev"].update(restart="always")),
     "another label": (
         JSR,
-        acts.label("jsr-dev", "traefik.http.routers.jsr-dev.tls", "true", "traefik.http.routers.jsr-dev.tls.certresolver"),
+        does(edit.label, "jsr-dev", "traefik.http.routers.jsr-dev.tls", "true", "traefik.http.routers.jsr-dev.tls.certresolver"),
         lambda said: (
             said["services"]["jsr-dev"]["labels"].pop("traefik.http.routers.jsr-dev.tls.certresolver"),
             said["services"]["jsr-dev"]["labels"].update({"traefik.http.routers.jsr-dev.tls": "true"}),
         ),
     ),
-    "flag": (STACK, acts.flag("traefik", "api.insecure", None), lambda said: None),
-    "flag with a value": (STACK, acts.flag("traefik", "api.insecure", "false"), lambda said: None),
+    "flag": (STACK, does(edit.flag, "traefik", "api.insecure", None), lambda said: None),
+    "flag with a value": (STACK, does(edit.flag, "traefik", "api.insecure", "false"), lambda said: None),
 }  # fmt: skip
 
 
@@ -175,21 +191,21 @@ def test_real_files_are_mended_and_nothing_else_changes(case: str, real: bool, t
 
 def test_an_option_of_the_command_goes_alone(tmp_path: Path) -> None:
     text = (STACK / FILE).read_text("utf-8")
-    made = both(text, [acts.flag("traefik", "api.insecure", None)], tmp_path / "a")
+    made = both(text, [does(edit.flag, "traefik", "api.insecure", None)], tmp_path / "a")
     assert made == text.replace("      - --api.insecure=true\n", "")
-    made = both(text, [acts.flag("traefik", "api.insecure", "false")], tmp_path / "b")
+    made = both(text, [does(edit.flag, "traefik", "api.insecure", "false")], tmp_path / "b")
     assert made == text.replace("--api.insecure=true", "--api.insecure=false")
 
 
 def test_several_edits_make_one_patch(tmp_path: Path) -> None:
     text = (STACK / FILE).read_text("utf-8")
     operations = [
-        acts.publish("traefik", "tcp", 8080, 8080, ("127.0.0.1", 8080)),
-        acts.flag("traefik", "api.insecure", None),
-        acts.publish("chromadb", "tcp", 8000, 8000, None),
-        acts.name("redis", None),
-        acts.name("postgres", None),
-        acts.join("postgres", "db-net"),
+        does(edit.publish, "traefik", PublishedPort("tcp", 8080, 8080), ("127.0.0.1", 8080)),
+        does(edit.flag, "traefik", "api.insecure", None),
+        does(edit.publish, "chromadb", PublishedPort("tcp", 8000, 8000), None),
+        does(edit.rename, "redis", None),
+        does(edit.rename, "postgres", None),
+        does(edit.join, "postgres", "db-net"),
     ]
     made = both(text, operations, tmp_path / "tools")
     said = reading(tmp_path / "x", made, _env=variables(STACK))
@@ -202,7 +218,7 @@ def test_several_edits_make_one_patch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Mes outils/compose.yaml", "Été 2026/outils à moi/compose.yaml", "été/a.yml"])
 def test_folders_are_named_as_people_name_them(name: str, tool: str, tmp_path: Path) -> None:
     text = "services:\r\n  a:\r\n    image: x\t# tab\r\n    ports:\r\n      - '80:80'\r\n"
-    diff = acts.patch(known(text), name, [acts.publish("a", "tcp", 80, 80, ("127.0.0.1", 80))])
+    diff = patch(known(text), name, [does(edit.publish, "a", PublishedPort("tcp", 80, 80), ("127.0.0.1", 80))])
     assert mended(text, diff, tool, tmp_path / "dossier", name) == text.replace("80:80", "127.0.0.1:80:80")
 
 
@@ -211,139 +227,143 @@ def test_a_patch_shows_no_unknown_line() -> None:
     rows = list(shown(text))
     secret = [line for row, line in zip(rows, text.splitlines(), strict=True) if row["text"] is None]
     assert any("ACME_EAB_HMAC" in line for line in secret)
-    diff = acts.patch(known(text), FILE, [acts.name("postgres", None), acts.publish("traefik", "tcp", 80, 80, None)])
+    diff = patch(
+        known(text),
+        FILE,
+        [does(edit.rename, "postgres", None), does(edit.publish, "traefik", PublishedPort("tcp", 80, 80), None)],
+    )
     assert not any(line.strip() in diff for line in secret)
 
 
 # Styles: a file, an operation, and the file that must come out, exactly.
-STYLES: dict[str, tuple[str, Edit, str]] = {
+STYLES: dict[str, tuple[str, Operation, str]] = {
     "beside a common block": (
         "x-c: &c\n  restart: always\n  init: true\nservices:\n  a:\n    <<: *c\n    image: x\n    ports:\n      - 80:80\n",
-        acts.publish("a", "tcp", 80, 80, ("127.0.0.1", 80)),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), ("127.0.0.1", 80)),
         "x-c: &c\n  restart: always\n  init: true\nservices:\n  a:\n    <<: *c\n    image: x\n    ports:\n      - \"127.0.0.1:80:80\"\n",
     ),
     "a network left in a mapping": (
         "services:\n  a:\n    networks:\n      web: {}\n      b: # le nôtre\nnetworks:\n  web:\n    external: true\n  b:\n",
-        acts.leave("a", "web"),
+        does(edit.leave, "a", "web"),
         "services:\n  a:\n    networks:\n      b: # le nôtre\nnetworks:\n  web:\n    external: true\n  b:\n",
     ),
     "the project's own network left": (
         "name: p\nservices:\n  a:\n    networks: [default, web]\nnetworks:\n  web: {external: true}\n",
-        acts.leave("a", "p_default"),
+        does(edit.leave, "a", "p_default"),
         "name: p\nservices:\n  a:\n    networks: [web]\nnetworks:\n  web: {external: true}\n",
     ),
     "a first restart policy": (
         "services:\n  a:\n    image: x # ici\n    ports: [80]\n",
-        acts.restart("a", "unless-stopped"),
+        does(edit.restart, "a", "unless-stopped"),
         "services:\n  a:\n    image: x # ici\n    restart: \"unless-stopped\"\n    ports: [80]\n",
     ),
     "a label that was meant to be another": (
         "services:\n  a:\n    labels:\n      traefik.enabled: 'true' # oui\n",
-        acts.label("a", "traefik.enable", "true", "traefik.enabled"),
+        does(edit.label, "a", "traefik.enable", "true", "traefik.enabled"),
         "services:\n  a:\n    labels:\n      \"traefik.enable\": \"true\" # oui\n",
     ),
     "flow list": (
         'services:\n  a:\n    image: x\n    ports: ["80:80", "81:81"] # deux\n',
-        acts.publish("a", "tcp", 80, 80, None),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), None),
         'services:\n  a:\n    image: x\n    ports: ["81:81"] # deux\n',
     ),
     "last of a flow list": (
         "services:\n  a:\n    image: x\n    ports: ['80:80', '81:81']\n",
-        acts.publish("a", "tcp", 81, 81, None),
+        does(edit.publish, "a", PublishedPort("tcp", 81, 81), None),
         "services:\n  a:\n    image: x\n    ports: ['80:80']\n",
     ),
     "whole flow list": (
         "services:\n  a:\n    image: x\n    ports: ['80:80']\n    restart: always\n",
-        acts.publish("a", "tcp", 80, 80, None),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), None),
         "services:\n  a:\n    image: x\n    restart: always\n",
     ),
     "flow item": (
         "services:\n  a:\n    image: x\n    ports: ['80:80', 81:81]\n",
-        acts.publish("a", "tcp", 81, 81, ("127.0.0.1", 9081)),
+        does(edit.publish, "a", PublishedPort("tcp", 81, 81), ("127.0.0.1", 9081)),
         "services:\n  a:\n    image: x\n    ports: ['80:80', \"127.0.0.1:9081:81\"]\n",
     ),
     "ipv6": (
         "services:\n  a:\n    image: x\n    ports:\n    - 80:80/udp\n",
-        acts.publish("a", "udp", 80, 80, ("::1", 80)),
+        does(edit.publish, "a", PublishedPort("udp", 80, 80), ("::1", 80)),
         'services:\n  a:\n    image: x\n    ports:\n    - "[::1]:80:80/udp"\n',
     ),
     "long form": (
         "services:\n  a:\n    image: x\n    ports:\n      - target: 80 # le site\n        published: \"8080\"\n",
-        acts.publish("a", "tcp", 8080, 80, ("127.0.0.1", 8081)),
+        does(edit.publish, "a", PublishedPort("tcp", 8080, 80), ("127.0.0.1", 8081)),
         "services:\n  a:\n    image: x\n    ports:\n      - target: 80 # le site\n        published: \"8081\"\n"
         "        host_ip: \"127.0.0.1\"\n",
     ),
     "long form with an address": (
         "services:\n  a:\n    image: x\n    ports:\n      - target: 80\n        host_ip: 0.0.0.0\n        published: 80\n",
-        acts.publish("a", "tcp", 80, 80, ("127.0.0.1", 80)),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), ("127.0.0.1", 80)),
         "services:\n  a:\n    image: x\n    ports:\n      - target: 80\n        host_ip: \"127.0.0.1\"\n        published: 80\n",
     ),
     "long form in one line": (
         "services:\n  a:\n    image: x\n    ports:\n      - {target: 80, published: 80, protocol: tcp}\n",
-        acts.publish("a", "tcp", 80, 80, ("127.0.0.1", 80)),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), ("127.0.0.1", 80)),
         "services:\n  a:\n    image: x\n    ports:\n      - {target: 80, published: 80, host_ip: \"127.0.0.1\", protocol: tcp}\n",
     ),
     "long form removed": (
         "services:\n  a:\n    image: x\n    ports:\n      - target: 80\n        published: 80\n      - 81:81\n",
-        acts.publish("a", "tcp", 80, 80, None),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), None),
         "services:\n  a:\n    image: x\n    ports:\n      - 81:81\n",
     ),
     "networks in one line": (
         "services:\n  a:\n    image: x\n    networks: [one]\nnetworks:\n  one:\n",
-        acts.join("a", "two"),
+        does(edit.join, "a", "two"),
         "services:\n  a:\n    image: x\n    networks: [one, two]\nnetworks:\n  two:\n    external: true\n  one:\n",
     ),
     "networks with options": (
         "services:\n  a:\n    image: x\n    networks:\n      one:\n        aliases: [b]\nnetworks: {one: {}}\n",
-        acts.join("a", "two"),
+        does(edit.join, "a", "two"),
         "services:\n  a:\n    image: x\n    networks:\n      two: {}\n      one:\n        aliases: [b]\n"
         "networks: {two: {external: true}, one: {}}\n",
     ),
     "a network known by another key": (
         "services:\n  a:\n    image: x\n    networks:\n      - one\nnetworks:\n  one:\n  web:\n    external: true\n    name: two\n",
-        acts.join("a", "two"),
+        does(edit.join, "a", "two"),
         "services:\n  a:\n    image: x\n    networks:\n      - one\n      - web\nnetworks:\n  one:\n  web:\n    external: true\n"
         "    name: two\n",
     ),
     "returns": (
         "services:\r\n  a:\r\n    image: x\r\n    container_name: redis # ici\r\n    restart: always\r\n",
-        acts.name("a", "b-redis"),
+        does(edit.rename, "a", "b-redis"),
         "services:\r\n  a:\r\n    image: x\r\n    container_name: b-redis # ici\r\n    restart: always\r\n",
     ),
     "returns, a line more": (
         "services:\r\n  a:\r\n    image: x\r\n    restart: always\r\n",
-        acts.label("a", "traefik.enable", "true"),
+        does(edit.label, "a", "traefik.enable", "true"),
         "services:\r\n  a:\r\n    image: x\r\n    restart: always\r\n    labels:\r\n      - \"traefik.enable=true\"\r\n",
     ),
     "no end of line at the end": (
         "services:\n  a:\n    image: x\n    labels:\n      - traefik.enable=true",
-        acts.label("a", "traefik.docker.network", "web"),
+        does(edit.label, "a", "traefik.docker.network", "web"),
         "services:\n  a:\n    image: x\n    labels:\n      - traefik.enable=true\n      - \"traefik.docker.network=web\"\n",
     ),
     "labels by key": (
         "services:\n  a:\n    image: x\n    labels:\n      traefik.enable: 'true' # oui\n",
-        acts.label("a", "traefik.http.routers.r.rule", "Host(`a.b`) && Path(`$x`)"),
+        does(edit.label, "a", "traefik.http.routers.r.rule", "Host(`a.b`) && Path(`$x`)"),
         "services:\n  a:\n    image: x\n    labels:\n      traefik.http.routers.r.rule: \"Host(`a.b`) && Path(`$$x`)\"\n"
         "      traefik.enable: 'true' # oui\n",
     ),
     "label replaced": (
         "services:\n  a:\n    image: x\n    labels:\n      traefik.enable: 'true' # oui\n",
-        acts.label("a", "traefik.enable", "false"),
+        does(edit.label, "a", "traefik.enable", "false"),
         "services:\n  a:\n    image: x\n    labels:\n      traefik.enable: \"false\" # oui\n",
     ),
     "command in one line": (
         "services:\n  a:\n    image: x\n    command: ['--api', \"--api.insecure=true\", --ping]\n",
-        acts.flag("a", "api.insecure", None),
+        does(edit.flag, "a", "api.insecure", None),
         "services:\n  a:\n    image: x\n    command: ['--api', --ping]\n",
     ),
     "an anchor that nothing repeats": (
         "services:\n  a: &base\n    image: x\n    container_name: &n db\n    restart: always\n",
-        acts.name("a", None),
+        does(edit.rename, "a", None),
         "services:\n  a: &base\n    image: x\n    restart: always\n",
     ),
     "an environment below": (
         "services:\n  a:\n    image: x\n    environment:\n      PASSWORD: hunter\n",
-        acts.join("a", "web"),
+        does(edit.join, "a", "web"),
         "services:\n  a:\n    image: x\n    networks:\n      - default\n      - web\n    environment:\n      PASSWORD: hunter\n",
     ),
 }  # fmt: skip
@@ -360,59 +380,59 @@ def test_hand_written_styles_are_kept(style: str, tmp_path: Path) -> None:
     assert reading(tmp_path / "x", made) != {}
 
 
-UNSAFE: dict[str, tuple[str, Edit]] = {
-    "tabs": ("services:\n\ta:\n\t\timage: x\n", acts.name("a", "b")),
-    "a variable": ("services:\n  a:\n    image: x\n    ports: ['${P}:80']\n", acts.publish("a", "tcp", 80, 80, None)),
-    "a range": ("services:\n  a:\n    image: x\n    ports: ['80-81:80-81']\n", acts.publish("a", "tcp", 80, 80, None)),
+UNSAFE: dict[str, tuple[str, Operation]] = {
+    "tabs": ("services:\n\ta:\n\t\timage: x\n", does(edit.rename, "a", "b")),
+    "a variable": ("services:\n  a:\n    image: x\n    ports: ['${P}:80']\n", does(edit.publish, "a", PublishedPort("tcp", 80, 80), None)),
+    "a range": ("services:\n  a:\n    image: x\n    ports: ['80-81:80-81']\n", does(edit.publish, "a", PublishedPort("tcp", 80, 80), None)),
     "twice": (
         "services:\n  a:\n    image: x\n    ports: ['127.0.0.1:80:80', '10.0.0.1:80:80']\n",
-        acts.publish("a", "tcp", 80, 80, None),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), None),
     ),
     "an alias": (
         "services:\n  a:\n    image: x\n    ports: &p\n      - 80:80\n  b:\n    image: x\n    ports: *p\n",
-        acts.publish("a", "tcp", 80, 80, None),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), None),
     ),
     "the alias itself": (
         "services:\n  a:\n    image: x\n    ports: &p\n      - 80:80\n  b:\n    image: x\n    ports: *p\n",
-        acts.publish("b", "tcp", 80, 80, None),
+        does(edit.publish, "b", PublishedPort("tcp", 80, 80), None),
     ),
     "a merged block": (
         "x-c: &c\n  restart: always\nservices:\n  a:\n    <<: *c\n    image: x\n",
-        acts.label("a", "traefik.enable", "true"),
+        does(edit.label, "a", "traefik.enable", "true"),
     ),
     "a shared service": (
         "services:\n  a: &a\n    image: x\n    container_name: n\n  b: *a\n",
-        acts.name("b", None),
+        does(edit.rename, "b", None),
     ),
-    "another service": ("services:\n  a:\n    image: x\n", acts.name("b", None)),
-    "extends": ("services:\n  a:\n    extends: {service: b, file: c.yml}\n    container_name: x\n", acts.name("a", None)),
-    "network_mode": ("services:\n  a:\n    image: x\n    network_mode: host\n", acts.join("a", "web")),
-    "an override": ("services:\n  a:\n    image: x\n    ports: !override\n      - 80:80\n", acts.publish("a", "tcp", 80, 80, None)),
-    "a text of several lines": ("services:\n  a:\n    image: x\n    command: >\n      --api\n      --ping\n", acts.flag("a", "api", None)),
-    "two documents": ("services:\n  a:\n    container_name: x\n---\nservices: {}\n", acts.name("a", None)),
+    "another service": ("services:\n  a:\n    image: x\n", does(edit.rename, "b", None)),
+    "extends": ("services:\n  a:\n    extends: {service: b, file: c.yml}\n    container_name: x\n", does(edit.rename, "a", None)),
+    "network_mode": ("services:\n  a:\n    image: x\n    network_mode: host\n", does(edit.join, "a", "web")),
+    "an override": ("services:\n  a:\n    image: x\n    ports: !override\n      - 80:80\n", does(edit.publish, "a", PublishedPort("tcp", 80, 80), None)),
+    "a text of several lines": ("services:\n  a:\n    image: x\n    command: >\n      --api\n      --ping\n", does(edit.flag, "a", "api", None)),
+    "two documents": ("services:\n  a:\n    container_name: x\n---\nservices: {}\n", does(edit.rename, "a", None)),
     "a comment for the only item": (
         "services:\n  a:\n    image: x\n    ports:\n      # le site\n      - 80:80\n",
-        acts.publish("a", "tcp", 80, 80, None),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), None),
     ),
     "an unknown item": (
         "services:\n  a:\n    image: x\n    ports:\n      - 80:80\n      - 81:81 # mot de passe hunter2\n",
-        acts.publish("a", "tcp", 80, 80, None),
+        does(edit.publish, "a", PublishedPort("tcp", 80, 80), None),
     ),
     "unknown neighbours": (
         "services:\n  a:\n    environment: {K: v}\n    container_name: x\n    command: a secret\n    image: x\n",
-        acts.name("a", None),
+        does(edit.rename, "a", None),
     ),
     "the only network": (
-        "services:\n  a:\n    image: x\n    networks: [web]\nnetworks:\n  web: {external: true}\n", acts.leave("a", "web"),
+        "services:\n  a:\n    image: x\n    networks: [web]\nnetworks:\n  web: {external: true}\n", does(edit.leave, "a", "web"),
     ),
     "another network": (
         "services:\n  a:\n    image: x\n    networks: [web, b]\nnetworks:\n  web: {name: c, external: true}\n  b:\n",
-        acts.leave("a", "web"),
+        does(edit.leave, "a", "web"),
     ),
     "a label of several lines": (
-        "services:\n  a:\n    image: x\n    labels:\n      old: >\n        v\n      b: c\n", acts.label("a", "new", "v", "old"),
+        "services:\n  a:\n    image: x\n    labels:\n      old: >\n        v\n      b: c\n", does(edit.label, "a", "new", "v", "old"),
     ),
-    "a hidden character": ("services:\n  a:\n    image: x\n    container_name: n\n", acts.name("a", "b\x1b[31m")),
+    "a hidden character": ("services:\n  a:\n    image: x\n    container_name: n\n", does(edit.rename, "a", "b\x1b[31m")),
 }  # fmt: skip
 
 
@@ -420,34 +440,34 @@ UNSAFE: dict[str, tuple[str, Edit]] = {
 def test_what_is_not_sure_is_not_edited(case: str) -> None:
     text, operation = UNSAFE[case]
     with pytest.raises(Unsafe) as refused:
-        acts.patch(known(text) or [Line(line) for line in text.splitlines()], FILE, [operation])
+        patch(known(text) or [Line(line) for line in text.splitlines()], FILE, [operation])
     assert str(refused.value)[0] in "«" or str(refused.value)[0].islower()
 
 
 @pytest.mark.parametrize("path", ["../x.yml", "a\nb", "/etc/x", "", "a/../../b"])
 def test_a_path_outside_is_refused(path: str) -> None:
     with pytest.raises(Unsafe):
-        acts.patch(known("services:\n  a:\n    image: x\n    container_name: n\n"), path, [acts.name("a", None)])
+        edit.check_path(path)
 
 
 @pytest.mark.parametrize(
-    ("operation", "read"),
+    ("saying", "read"),
     [
-        (acts.join("a", "web"), lambda said: said["services"]["a"]["networks"] == ["default", "web"]),
-        (acts.name("a", None), lambda said: said["services"]["a"]["container_name"] is None),
-        (acts.name("a", "autre"), lambda said: said["services"]["a"]["container_name"] == "autre"),
-        (acts.label("a", "l", "$x"), lambda said: said["services"]["a"]["labels"] == {"l": "$x"}),
+        (lambda file: file.join("a", "web"), lambda said: said["services"]["a"]["networks"] == ["default", "web"]),
+        (lambda file: file.rename("a", None), lambda said: said["services"]["a"]["container_name"] is None),
+        (lambda file: file.rename("a", "autre"), lambda said: said["services"]["a"]["container_name"] == "autre"),
+        (lambda file: file.label("a", "l", "$x"), lambda said: said["services"]["a"]["labels"] == {"l": "$x"}),
         (
-            acts.publish("a", "tcp", 80, 80, ("127.0.0.1", 81)),
+            lambda file: file.publish("a", PublishedPort("tcp", 80, 80), ("127.0.0.1", 81)),
             lambda said: ports(said["services"]["a"]) == [("", "90", 90), ("127.0.0.1", "81", 80)],
         ),
     ],
 )
-def test_an_override_does_the_same_over_the_file(operation: Edit, read: Any, tmp_path: Path) -> None:
+def test_an_override_does_the_same_over_the_file(saying: Callable[[Override], None], read: Any, tmp_path: Path) -> None:
     base = "services:\n  a:\n    image: x\n    container_name: nom\n    networks: [default]\n    ports: ['80:80', '90:90']\n"
-    (tmp_path / "docker-compose.override.yml").write_text(
-        acts.override([operation], {"a": Now(("80:80", "90:90"), default=True)})
-    )
+    override = Override({"a": Now(("80:80", "90:90"), default=True)})
+    saying(override)
+    (tmp_path / "docker-compose.override.yml").write_text(override.text())
     assert read(reading(tmp_path, base))
     if program():
         answer = asked(tmp_path)
@@ -473,12 +493,12 @@ def test_any_list_of_ports_keeps_its_other_entries(
         else ["    ports:", *(f"    - {e}{comment}" for e in entries)]
     )
     text = end.join(["services:", "  a:", "    image: x", *body, "    restart: always"]) + (end if last else "")
-    wanted = acts.publish("a", "tcp", 80, 80, ("127.0.0.1", 8080))
+    wanted = does(edit.publish, "a", PublishedPort("tcp", 80, 80), ("127.0.0.1", 8080))
     if "80:80" not in entries:
         with pytest.raises(Unsafe):
-            wanted.edited(known(text))
+            wanted(known(text))
         return
-    made = wanted.edited(known(text))
+    made = wanted(known(text))
     joined = "".join((line.text or "") + {"lf": "\n", "crlf": "\r\n", "none": ""}[line.ending] for line in made)
     # The first one is plain: the others hold the same digits between quotation marks or after an address.
     assert joined == text.replace(" 80:80", ' "127.0.0.1:8080:80"').replace("[80:80", '["127.0.0.1:8080:80"')

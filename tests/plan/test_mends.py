@@ -6,43 +6,51 @@ from typing import Any
 
 import pytest
 
+from auditlib.compose.ports import PublishedPort
 from auditlib.compose.written import Line
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, Rows, asdict
+from auditlib.facts.tables.compose import ComposeLine
+from auditlib.facts.tables.docker import ContainerLabel, ContainerNetwork
+from auditlib.facts.tables.host import DockerSocket
 from auditlib.findings.audit import Audit, Finding
 from auditlib.findings.audit import audit as judge
 from auditlib.findings.check import CHECKS, Command
 from auditlib.findings.policy import Policy
 from auditlib.findings.problems import Evidence, Problem
 from auditlib.plan import plan
-from auditlib.plan.acts.act import Edit
-from auditlib.plan.acts.name import Name
-from auditlib.plan.acts.publish import Publish
+from auditlib.plan.acts.containers import Name, Restart
+from auditlib.plan.acts.networks import Join
+from auditlib.plan.acts.ports import Publish
 from auditlib.plan.acts.rights import Mode, Owner
+from auditlib.plan.acts.traefik import Label
 from auditlib.plan.choice import chosen, drafts
 from auditlib.plan.effects import applied
 from auditlib.plan.mends import MENDS, ways
 from auditlib.plan.stacks import Stack
 from auditlib.plan.written import write
 from auditlib.report.plan import PlanShown
-from tests import acts
 from tests.checks.cases import Case, load
 from tests.conftest import snapshot_of
 
 
-def test_only_checks_that_exist_are_mended() -> None:
+def test_only_what_a_check_finds_is_mended() -> None:
     assert set(MENDS) <= {check.fault for check in CHECKS.values()}
 
 
-def without(facts: Snapshot, table: str, **wanted: Any) -> list[Record]:
-    return [row for row in records(getattr(facts, table)) if any(row[name] != value for name, value in wanted.items())]
+def answers(row: Row, wanted: dict[str, Any]) -> bool:
+    return all(getattr(row, name) == value for name, value in wanted.items())
 
 
-def altered(facts: Snapshot, table: str, changes: Record, **wanted: Any) -> list[Record]:
+def without(facts: Snapshot, table: str, **wanted: Any) -> list[Row]:
+    return [row for row in facts.named(table) if not answers(row, wanted)]
+
+
+def altered(facts: Snapshot, table: str, changes: dict[str, Any], **wanted: Any) -> list[Any]:
     """The rows of a table, those that answer to `wanted` changed."""
-    hit = [row for row in records(getattr(facts, table)) if all(row[name] == value for name, value in wanted.items())]
-    assert hit
-    return [{**row, **changes} if row in hit else row for row in records(getattr(facts, table))]
+    assert any(answers(row, wanted) for row in facts.named(table))
+    rows: Rows[Any] = facts.named(table)
+    return [dataclasses.replace(row, **changes) if answers(row, wanted) else row for row in rows]
 
 
 def broken(facts: Snapshot, kind: str) -> Snapshot:
@@ -54,10 +62,10 @@ def broken(facts: Snapshot, kind: str) -> Snapshot:
             path = {"host_path": "/home/a/acme.json", "mode": "644", "kind": "file"}
             return facts.changed({"acme_storage": altered(facts, "acme_storage", path)})
         case "CIS-3.16":
-            [path, *_] = [row["path"] for row in records(facts.docker_sockets) if row["daemon"] == "docker"]
+            [path, *_] = [row.path for row in facts.rows(DockerSocket) if row.daemon == "docker"]
             return facts.changed({"docker_sockets": altered(facts, "docker_sockets", {"mode": "666"}, path=path)})
         case "CIS-3.15":
-            [path, *_] = [row["path"] for row in records(facts.docker_sockets) if row["daemon"] == "docker"]
+            [path, *_] = [row.path for row in facts.rows(DockerSocket) if row.daemon == "docker"]
             return facts.changed({"docker_sockets": altered(facts, "docker_sockets", {"owner": "lalpha"}, path=path)})
         case "NET-002":
             rows = altered(facts, "container_networks", {"network": "agent-zero_default"}, container="jsr-dev")
@@ -69,9 +77,9 @@ def broken(facts: Snapshot, kind: str) -> Snapshot:
             label = {"label": "traefik.enabled", "value": "true"}
             rows = altered(facts, "labels", label, container="multimedia-frontend", label="traefik.enable")
             [(line, text), *_] = [
-                (row["line"], row["text"].replace("enable", "enabled"))
-                for row in records(facts.compose_lines)
-                if row["file"] == "multimedia/docker-compose.yml" and "traefik.enable=" in (row["text"] or "")
+                (row.line, row.text.replace("enable", "enabled"))
+                for row in facts.rows(ComposeLine)
+                if row.file == "multimedia/docker-compose.yml" and row.text and "traefik.enable=" in row.text
             ]
             file = {"file": "multimedia/docker-compose.yml", "line": line}
             lines = altered(facts, "compose_lines", {"text": text}, **file)
@@ -80,13 +88,13 @@ def broken(facts: Snapshot, kind: str) -> Snapshot:
 
 
 CASES: dict[str, Any] = {
-    "CONT-004": acts.restart("redis", "unless-stopped"),
+    "CONT-004": Restart("redis", "redis", "unless-stopped"),
     "ACME-001": Mode("/home/a/acme.json", "644", "600", "traefik"),
     "CIS-3.16": Mode,
     "CIS-3.15": Owner,
-    "NET-002": acts.join("jsr-dev", "unified-net"),
-    "ROUTE-006": acts.label("media-api", "traefik.http.services.media-api.loadbalancer.server.port", "8123"),
-    "ROUTE-021": acts.label("multimedia-frontend", "traefik.enable", "true", "traefik.enabled"),
+    "NET-002": Join("jsr-dev", "jsr-dev", "unified-net"),
+    "ROUTE-006": Label("media-api", "media-api", "traefik.http.services.media-api.loadbalancer.server.port", "8123"),
+    "ROUTE-021": Label("multimedia-frontend", "multimedia-frontend", "traefik.enable", "true", "traefik.enabled"),
 }
 
 
@@ -97,11 +105,7 @@ def test_a_fault_has_its_step_and_the_simulation_agrees(faulty: Snapshot, kind: 
     found = [one for one in audit.live if one.check == kind]
     assert found
     [way, *_] = ways(facts, found[0])
-    [act] = way
-    expected = CASES[kind]
-    assert (act == (acts.on(found[0].fault.container, expected) if isinstance(expected, Edit) else expected)) or (
-        type(act) is expected
-    )
+    assert way[0] == CASES[kind] or type(way[0]) is CASES[kind]
     made = plan(facts, Audit(audit.results, found))
     [step] = made.steps
     assert step.claims == tuple(one.identity for one in found)
@@ -202,12 +206,12 @@ def test_idle_files_get_ports_that_no_other_was_given(faulty: Snapshot) -> None:
     facts = faulty
     for table in ("compose_projects", "compose_services", "compose_ports", "compose_lines"):
         copies = [
-            {**row, **{name: "copie.yml" for name in ("files", "file") if name in row}}
-            for row in records(getattr(faulty, table))
-            if file in (row.get("files"), row.get("file"))
+            asdict(row) | {name: "copie.yml" for name in ("files", "file") if name in row.table.names}
+            for row in faulty.named(table)
+            if file in (getattr(row, "files", None), getattr(row, "file", None))
         ]
         assert copies
-        facts = facts.changed({table: [*records(getattr(faulty, table)), *copies]})
+        facts = facts.changed({table: [*faulty.named(table), *copies]})
     audit = judge(facts)
     made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check == "PORT-002"]))
     given = [act.wanted for step in made.steps for act in step.acts if isinstance(act, Publish)]
@@ -218,37 +222,32 @@ def test_idle_files_get_ports_that_no_other_was_given(faulty: Snapshot) -> None:
 PLACES = [
     (("traefik-net", "unified-net"), [], "unified-net"),
     (("traefik-net",), [], "traefik-net"),
-    (("agent-zero_default",), [acts.join("jsr-dev", "unified-net")], "unified-net"),
+    (("agent-zero_default",), [Join("jsr-dev", "jsr-dev", "unified-net")], "unified-net"),
 ]
 
 
 @pytest.mark.parametrize(("places", "joins", "shared"), PLACES)
 def test_a_network_that_is_not_there_is_designated_no_more(
-    faulty: Snapshot, places: tuple[str, ...], joins: list[Edit], shared: str
+    faulty: Snapshot, places: tuple[str, ...], joins: list[Join], shared: str
 ) -> None:
     labels = without(faulty, "labels", container="jsr-dev", label="traefik.docker.network")
-    absent = {"container": "jsr-dev", "label": "traefik.docker.network", "value": "traefik_public"}
+    absent = ContainerLabel(container="jsr-dev", label="traefik.docker.network", value="traefik_public")
     others = without(faulty, "container_networks", container="jsr-dev")
-    [own] = [row for row in records(faulty.container_networks) if row["container"] == "jsr-dev"]
-    attached = [*others, *({**own, "network": place} for place in places)]
+    [own] = [row for row in faulty.rows(ContainerNetwork) if row.container == "jsr-dev"]
+    attached = [*others, *(dataclasses.replace(own, network=place) for place in places)]
     facts = faulty.changed({"labels": [*labels, absent], "container_networks": attached})
     audit = judge(facts)
     made = plan(facts, Audit(audit.results, [one for one in audit.live if one.check in ("NET-001", "NET-002")]))
     [step] = made.steps
-    wanted = [*joins, acts.label("jsr-dev", "traefik.docker.network", shared)]
-    assert [*step.acts] == [acts.on("jsr-dev", act) for act in wanted]
+    assert [*step.acts] == [*joins, Label("jsr-dev", "jsr-dev", "traefik.docker.network", shared)]
     assert "NET-001|container=jsr-dev" in step.claims
     assert step.kept == ()
 
 
 def test_a_name_that_others_call_is_for_a_person(faulty: Snapshot) -> None:
-    strings = altered(faulty, "connection_strings", {"host": "base"}, host="redis")
-    strings = [{**row, "targets": ("base",)} if row["host"] == "base" else row for row in strings]
-    facts = applied(faulty, acts.on("redis", acts.name("redis", "base"))).changed({"connection_strings": strings})
-    facts = facts.changed({"containers": altered(facts, "containers", {"name": "database"}, name="base")})
-    facts = facts.changed({"connection_strings": [
-        {**row, "host": "database", "targets": ("database",)} if row["host"] == "base" else row for row in strings
-    ]})  # fmt: skip
+    called = {"host": "database", "targets": ("database",)}
+    strings = altered(faulty, "connection_strings", called, host="redis")
+    facts = applied(faulty, Name("redis", "redis", "database")).changed({"connection_strings": strings})
     audit = judge(facts)
     made = plan(
         facts, Audit(audit.results, [one for one in audit.live if one.subjects == (("container", "database"),)])
@@ -267,8 +266,8 @@ def test_ports_that_files_move_stay_moved_under_an_override() -> None:
     files = {("/r", name): ["services:", "  a:", "    image: a", "    ports:", f'      - "{port}"']
              for name, port in (("b.yml", "${PORT}:81"), ("a.yml", "80:80"))}  # fmt: skip
     home = Stack("p", Command("docker compose -p p"), "/r", ("b.yml", "a.yml"), ("/r", "a.yml + b.yml", "a"))
-    moves = [acts.on("a", acts.publish("a", "tcp", number, number, ("127.0.0.1", number))) for number in (80, 81)]
-    made = write(facts, "01-p", home, moves, {key: [Line(line) for line in lines] for key, lines in files.items()})
+    acts = [Publish("a", "a", PublishedPort("tcp", number, number), ("127.0.0.1", number)) for number in (80, 81)]
+    made = write(facts, "01-p", home, acts, {key: [Line(line) for line in lines] for key, lines in files.items()})
     assert set(made.files) == {"01-p.patch", "01-p.override.yml"}
     assert made.files["01-p.override.yml"].count('"127.0.0.1:8') == made.files["01-p.override.yml"].count("- ") == 2
 

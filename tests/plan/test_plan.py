@@ -4,15 +4,19 @@ import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from auditlib.facts.legacy import records
+from auditlib.compose import document
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.compose import ComposeLine
+from auditlib.facts.tables.docker import Container, ContainerNetwork, Publication
 from auditlib.findings.audit import Audit
 from auditlib.findings.audit import audit as judge
 from auditlib.french import typography
 from auditlib.plan import Plan, attached, exported, first_identity, plan
+from auditlib.plan.acts.traefik import Flag
 from auditlib.plan.effects import applied
 from auditlib.report.markdown import report
 from auditlib.report.plan import PlanShown, conclusion
@@ -72,6 +76,25 @@ def test_what_is_kept_from_step_to_step_changes_nothing_of_what_is_found(faulty:
         assert judge(facts) == judge(Snapshot(facts.hostname, facts.collected, facts.tables, facts.absent))
 
 
+def test_each_text_of_a_compose_file_is_parsed_once(
+    faulty: Snapshot, audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def documents(text: str, file: str) -> list[Any]:
+        parsed.append(text)
+        return document.documents(text, file)
+
+    monkeypatch.setattr("auditlib.compose.written.documents", documents)
+    lines = [
+        dataclasses.replace(row, text=f"{row.text} ") if row.text and row.line == 1 else row
+        for row in faulty.rows(ComposeLine)
+    ]
+    # Files that no other test has read.
+    assert plan(faulty.changed({"compose_lines": lines}), audit).steps
+    assert len(parsed) == len(set(parsed)) > 4
+
+
 def test_the_facts_themselves_stay_as_they_were(faulty: Snapshot, audit: Audit, made: Plan) -> None:
     assert [one.identity for one in judge(faulty).findings] == [one.identity for one in audit.findings]
 
@@ -124,12 +147,12 @@ def test_what_is_cut_and_who_is_hindered_is_said(made: Plan) -> None:
 def test_the_way_that_breaks_the_least_is_chosen(made: Plan) -> None:
     # Without `api.insecure` the API would be read no more, and neither would the routes.
     acts = [act for step in made.steps for act in step.acts]
-    assert not [act for act in acts if type(act).__name__ == "Flag"]
+    assert not [act for act in acts if isinstance(act, Flag)]
 
 
 def test_a_step_that_loses_what_is_known_says_so(faulty: Snapshot, audit: Audit) -> None:
     # Not published, the API has one way left.
-    hidden = faulty.changed({"publications": [r for r in records(faulty.publications) if r["host_port"] != 8080]})
+    hidden = faulty.changed({"publications": [row for row in faulty.rows(Publication) if row.host_port != 8080]})
     [step] = plan(hidden, of(audit, "ROUTE-014")).steps
     assert {"ROUTE-001", "ROUTE-005", "ROUTE-014"} <= set(step.lost)
     assert step.risky
@@ -162,12 +185,12 @@ def test_a_step_that_breaks_something_says_so(faulty: Snapshot, audit: Audit) ->
     squatted = faulty.changed(
         {
             "container_networks": [
-                {**row, "aliases": (*row["aliases"], "unified-redis")} if row["container"] == "grafana" else row
-                for row in records(faulty.container_networks)
+                dataclasses.replace(row, aliases=("unified-redis",)) if row.container == "grafana" else row
+                for row in faulty.rows(ContainerNetwork)
             ],
             "containers": [
-                {**row, "compose_project": "supervision"} if row["name"] == "grafana" else row
-                for row in records(faulty.containers)
+                dataclasses.replace(row, compose_project="supervision") if row.name == "grafana" else row
+                for row in faulty.rows(Container)
             ],
         }
     )

@@ -1,1 +1,1 @@
-"""What a step does, one act at a time: a class for each kind, with all that the plan asks of it."""
+"""What a step does, one act at a time: a class for each kind of change, with all that the plan asks of it."""

@@ -33,6 +33,8 @@ class Act(ABC):
 
     phase: int = field(default=ORDINARY, kw_only=True)
 
+    # The fields that tell what it changes; the others are how it is to be.
+    own: ClassVar[tuple[str, ...]] = ()
     # When its effect comes among those of one step: networks are left once others are joined, names change last.
     turn: ClassVar[int] = 0
     # Whether what Traefik must load may be another after it.
@@ -41,9 +43,9 @@ class Act(ABC):
     first: ClassVar[bool] = False
 
     @property
-    @abstractmethod
     def target(self) -> Hashable:
         """What it changes: two acts of one target cannot both be done."""
+        return type(self), *(getattr(self, name) for name in self.own)
 
     @abstractmethod
     def effect(self, snapshot: Snapshot) -> Changes:
@@ -56,11 +58,6 @@ class Act(ABC):
     def stack(self, snapshot: Snapshot) -> Stack | None:
         """The stack whose step it belongs to; None for what belongs to no stack."""
         return None
-
-    @property
-    def alone(self) -> str:
-        """The container that it changes where no stack has it; "" for what is the machine's own."""
-        return ""
 
     @property
     def writable(self) -> bool:
@@ -90,6 +87,11 @@ class Act(ABC):
     @property
     def restarted(self) -> str | None:
         """The container that must be restarted after it."""
+        return None
+
+    @property
+    def renamed(self) -> tuple[str, str] | None:
+        """The container that it gives another name, by the former and the new one."""
         return None
 
     def prepares(self, other: "Act") -> bool:
@@ -127,13 +129,8 @@ class Edit(Act):
     whole: ClassVar[bool] = False
 
     @property
-    def own(self) -> tuple[Hashable, ...]:
-        """What it changes of its service."""
-        return ()
-
-    @property
     def target(self) -> Hashable:
-        return type(self), self.container, self.disk, self.service, self.own
+        return super().target, self.container, self.disk, self.service
 
     @abstractmethod
     def edited(self, lines: Sequence[Line]) -> list[Line]:
@@ -145,10 +142,6 @@ class Edit(Act):
 
     def stack(self, snapshot: Snapshot) -> Stack | None:
         return stack_on_disk(snapshot, (*self.disk, self.service)) if self.disk else stack_of(snapshot, self.container)
-
-    @property
-    def alone(self) -> str:
-        return self.container or ""
 
     @property
     def recreated(self) -> str | None:

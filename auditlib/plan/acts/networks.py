@@ -2,9 +2,8 @@
 
 import ipaddress
 import shlex
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from auditlib.compose import edit
 from auditlib.compose.overrides import Override
@@ -26,11 +25,8 @@ class Create(Act):
     network: str
     internal: bool
 
-    first: ClassVar[bool] = True
-
-    @property
-    def target(self) -> Hashable:
-        return type(self), self.network
+    first = True
+    own = ("network",)
 
     def prepares(self, other: Act) -> bool:
         return isinstance(other, Join) and other.network == self.network
@@ -54,12 +50,9 @@ class Join(Edit):
 
     network: str
 
-    reloads: ClassVar[bool] = True
-    by_engine: ClassVar[bool] = True
-
-    @property
-    def own(self) -> tuple[Hashable, ...]:
-        return (self.network,)
+    reloads = True
+    by_engine = True
+    own = ("network",)
 
     def edited(self, lines: Sequence[Line]) -> list[Line]:
         return edit.join(lines, self.service, self.network)
@@ -143,12 +136,9 @@ class Leave(Edit):
 
     network: str
 
-    turn: ClassVar[int] = 1
-    reloads: ClassVar[bool] = True
-
-    @property
-    def own(self) -> tuple[Hashable, ...]:
-        return (self.network,)
+    turn = 1
+    reloads = True
+    own = ("network",)
 
     def edited(self, lines: Sequence[Line]) -> list[Line]:
         return edit.leave(lines, self.service, self.network)

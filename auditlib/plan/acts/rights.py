@@ -1,7 +1,6 @@
 """Files of the machine given other rights, or to somebody else."""
 
 import shlex
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from auditlib.facts.snapshot import Snapshot
@@ -21,9 +20,7 @@ class Mode(Act):
     wanted: str
     restart: str | None = None
 
-    @property
-    def target(self) -> Hashable:
-        return type(self), self.path
+    own = ("path",)
 
     @property
     def restarted(self) -> str | None:
@@ -57,9 +54,7 @@ class Owner(Act):
     was: str
     wanted: str
 
-    @property
-    def target(self) -> Hashable:
-        return type(self), self.path
+    own = ("path",)
 
     def effect(self, snapshot: Snapshot) -> Changes:
         user, _, group = self.wanted.partition(":")

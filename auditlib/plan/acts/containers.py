@@ -1,23 +1,24 @@
-"""A container given another name, and who calls it by the one it has."""
+"""A container given another name, or a restart policy; who calls it by the name that it has."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import TypeVar
 
 from auditlib.addresses import host_and_port
 from auditlib.compose import edit
 from auditlib.compose.overrides import Override
 from auditlib.compose.written import Line
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
+from auditlib.facts.table import Row, asdict
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.compose import ComposeService
 from auditlib.facts.tables.databases import ConnectionString, Database, ExecCommand
 from auditlib.facts.tables.docker import Connection, Container, ContainerNetwork
 from auditlib.facts.tables.traefik import TraefikServer
 from auditlib.french import listing, quoted
-from auditlib.plan.acts.act import Changes, Edit
-from auditlib.plan.stacks import container
+from auditlib.plan.acts.act import Changes, Commands, Edit
+from auditlib.plan.stacks import Stack, container
 
 R = TypeVar("R", bound=Row)
 
@@ -30,13 +31,50 @@ _BEARERS |= {Container: ("name",), ExecCommand: ("container", "database")}
 
 
 @dataclass(frozen=True)
+class Restart(Edit):
+    """Give a service a restart policy."""
+
+    policy: str
+
+    by_engine = True
+
+    @property
+    def recreated(self) -> str | None:
+        return None
+
+    def edited(self, lines: Sequence[Line]) -> list[Line]:
+        return edit.restart(lines, self.service, self.policy)
+
+    def override(self, file: Override) -> None:
+        file.restart(self.service, self.policy)
+
+    def effect(self, snapshot: Snapshot) -> Changes:
+        return {
+            Container: [
+                replace(row, restart_policy=self.policy) if row.name == self.container else row
+                for row in snapshot.known(Container) or ()
+            ],
+            ComposeService: self.services(snapshot, lambda service: replace(service, restart=self.policy)),
+        }
+
+    def commands(self, snapshot: Snapshot, home: Stack | None) -> Commands:
+        known, name = container(snapshot, self.container), shlex.quote(self.container or "")
+        former = (known and known.restart_policy) or "no"
+        forth, back = (f"docker update --restart {shlex.quote(policy)} {name}" for policy in (self.policy, former))
+        return Commands([forth], [back])
+
+    def describe(self) -> str:
+        return f"Faire redémarrer {self.who} de lui-même (« restart: {self.policy} »)."
+
+
+@dataclass(frozen=True)
 class Name(Edit):
     """Give another `container_name` to a service, or none: Compose then names its container."""
 
     wanted: str | None
 
-    turn: ClassVar[int] = 2
-    reloads: ClassVar[bool] = True
+    turn = 2
+    reloads = True
 
     def edited(self, lines: Sequence[Line]) -> list[Line]:
         return edit.rename(lines, self.service, self.wanted)
@@ -44,8 +82,9 @@ class Name(Edit):
     def override(self, file: Override) -> None:
         file.rename(self.service, self.wanted)
 
-    def renames(self) -> Sequence[tuple[str, str]]:
-        return [(self.container, self.wanted)] if self.container and self.wanted else ()
+    @property
+    def renamed(self) -> tuple[str, str] | None:
+        return (self.container, self.wanted) if self.container and self.wanted else None
 
     def effect(self, snapshot: Snapshot) -> Changes:
         services = self.services(snapshot, lambda service: replace(service, container_name=self.wanted))
@@ -54,7 +93,7 @@ class Name(Edit):
         known = container(snapshot, self.container)
         new = self.wanted or f"{known.compose_project if known else None}-{self.service}-1"
         renaming = Renaming(self.service, self.container, new)
-        bearers = {row: renaming.rows(snapshot.known(row)) for row, columns in _BEARERS.items() if columns}
+        bearers = {row: renaming.rows(snapshot.known(row), columns) for row, columns in _BEARERS.items() if columns}
         return {
             **bearers,
             Connection: [renaming.connection(row) for row in snapshot.known(Connection) or ()],
@@ -91,16 +130,16 @@ class Renaming:
     old: str
     new: str
 
-    def rows(self, rows: Iterable[R] | None) -> list[R]:
-        """The rows of a table, whatever its columns."""
-        return [self._row(row) for row in rows or ()]
+    def rows(self, rows: Iterable[R] | None, columns: Iterable[str]) -> list[R]:
+        """The rows of a table, some columns of which hold names of containers."""
+        return [self._row(row, columns) for row in rows or ()]
 
-    def _row(self, row: Any) -> Any:
-        values = {name: getattr(row, name) for name in _BEARERS[type(row)]}
-        renamed = {name: self._value(value) for name, value in values.items() if value}
-        return replace(row, **renamed) if renamed != values else row
+    def _row(self, row: R, columns: Iterable[str]) -> R:
+        values = asdict(row)
+        renamed = values | {name: self._value(values[name]) for name in columns}
+        return row if renamed == values else type(row)(**renamed)
 
-    def _value(self, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def _value(self, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         if isinstance(value, tuple):
             return tuple(self.new if name == self.old else name for name in value)
         return self.new if value == self.old else value

@@ -1,14 +1,14 @@
 """A published port moved elsewhere, or published no more."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from auditlib.addresses import EVERY_ADDRESS, joined
 from auditlib.compose import edit
 from auditlib.compose.document import NOWHERE, Invalid
 from auditlib.compose.overrides import Override
-from auditlib.compose.ports import Published, parse
+from auditlib.compose.ports import PublishedPort, parse
 from auditlib.compose.written import Line
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Row
@@ -26,14 +26,11 @@ R = TypeVar("R", bound=Row)
 class Publish(Edit):
     """Publish a port elsewhere: at an address ("" for every one) and port of the machine; None: publish it no more."""
 
-    port: Published
+    port: PublishedPort
     wanted: tuple[str, int] | None
 
-    whole: ClassVar[bool] = True
-
-    @property
-    def own(self) -> tuple[Hashable, ...]:
-        return self.port
+    whole = True
+    own = ("port",)
 
     def edited(self, lines: Sequence[Line]) -> list[Line]:
         return edit.publish(lines, self.service, self.port, self.wanted)
@@ -70,9 +67,6 @@ class Publish(Edit):
                 snapshot, lambda row: replace(row, ports=tuple(self._ports(row.ports or ())))
             ),
         }
-
-    def _moved_in(self, service: ComposeService) -> ComposeService:
-        return replace(service, ports=tuple(self._ports(service.ports or ())))
 
     def _runs(self, container: str | None) -> bool:
         return container is not None and container == self.container
