@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditlib.collect import compose_program, compose_rows
+from auditlib.collect.compose_rows import FileSet
 from auditlib.collect.projects import Search, owner, read_text
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.compose import dotenv, names
@@ -20,6 +21,7 @@ from auditlib.compose.agreement import disagreements
 from auditlib.compose.document import Invalid
 from auditlib.compose.load import load
 from auditlib.compose.project import Project
+from auditlib.facts.tables.compose import Exclusion
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 
@@ -168,19 +170,35 @@ def _load(one: dict[str, Any], read: Any, owners: dict[str, dict[str, str]]) -> 
     return load(one["files"], one["folder"], read, _shell(one, owners), one["env_files"])
 
 
-def _confirm(one: dict[str, Any], project: Project, read: Any, version: str) -> str | None:
+def _confirm(one: FileSet, version: str) -> str | None:
     """A French clause on what Docker Compose, which was asked, makes otherwise of a set of files; None if nothing."""
-    told = one["told"]
+    told = one.raw["told"]
     try:
         answer = json.loads(told["text"].replace("$$", "$")) if told["code"] == 0 else None
-        found = list(disagreements(project, answer, read))
+        found = list(disagreements(one.project, answer, one.read))
     except (ValueError, KeyError, TypeError, AttributeError, OSError, Invalid):
         return None
     if not found:
         return None
-    shown = compose_rows.relative(one["files"][0], one["root"])
+    shown = compose_rows.relative(one.raw["files"][0], one.root)
     clauses = " ; ".join(compose_rows.shown(clause) for clause in found[:5])
     return f"Docker Compose {version} comprend autrement le fichier {shown} ({clauses})"
+
+
+def _alone(sets: list[FileSet]) -> list[FileSet]:
+    """The sets without those that are a part of another: included by it, unless somebody started them alone."""
+    parts = {posixpath.normpath(path) for one in sets for path, role in one.project.read.items() if role == "include"}
+    return [one for one in sets if one.raw["named"] or one.raw["files"][0] not in parts]
+
+
+def _exclusion(raw: dict[str, Any]) -> Exclusion:
+    return Exclusion(
+        root=raw["root"],
+        folder=compose_rows.relative(raw["folder"], raw["root"]),
+        kind=raw["kind"],
+        count=raw["count"],
+        example=compose_rows.shown(raw["example"]) or None,
+    )
 
 
 def rows(payload: dict[str, Any]) -> Reading:
@@ -189,27 +207,20 @@ def rows(payload: dict[str, Any]) -> Reading:
     def read(path: str) -> str:
         return replayed(payload["texts"], path)
 
-    projects = [
-        (one, _load(one, read, payload["owners"])) for one in payload["sets"] if one["folder"] in payload["owners"]
-    ]
-    # What another project includes is a part of it, unless somebody started it alone.
-    parts = {posixpath.normpath(path) for _, one in projects for path, role in one.read.items() if role == "include"}
-    projects = [(one, project) for one, project in projects if one["named"] or one["files"][0] not in parts]
-    tables = compose_rows.tables(projects, read)
+    owners = payload["owners"]
+    found = [one for one in payload["sets"] if one["folder"] in owners]
+    sets = _alone([FileSet(one, _load(one, read, owners), read) for one in found])
     gaps = list(payload["gaps"])
     if program := payload.get("program"):
-        asked = [(one, project) for one, project in projects if one.get("told")]
-        gaps += filter(None, (_confirm(one, project, read, program["version"]) for one, project in asked))
-    tables["compose_projects"] += compose_rows.dockerfiles(payload["dockerfiles"], [project for _, project in projects])
-    tables["compose_lines"] = compose_rows.lines(projects, read)
-    tables["exclusions"] = [
-        {
-            **row,
-            "folder": compose_rows.relative(row["folder"], row["root"]),
-            "example": compose_rows.shown(row["example"]) or None,
-        }
-        for row in payload["excluded"]
-    ]
+        asked = [one for one in sets if one.raw.get("told")]
+        gaps += filter(None, (_confirm(one, program["version"]) for one in asked))
+    tables = compose_rows.tables(sets)
+    dockerfiles = compose_rows.dockerfiles(payload["dockerfiles"], [one.project for one in sets])
+    tables |= {
+        "compose_projects": [*tables["compose_projects"], *dockerfiles],
+        "compose_lines": [*compose_rows.lines(sets)],
+        "exclusions": [_exclusion(one) for one in payload["excluded"]],
+    }
     remedy = "Vérifiez project_roots, et les droits sur ces dossiers." if payload["gaps"] else ""
     note = (
         ""

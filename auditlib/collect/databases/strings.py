@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from auditlib.addresses import is_everywhere, is_loopback, parsed
 from auditlib.collect.containers import name
 from auditlib.collect.databases.found import find, namespace
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.databases import ConnectionString
 from auditlib.software import DATABASES
 
 Container = dict[str, Any]
@@ -38,6 +38,16 @@ _DESKTOP = ".docker.internal"
 MAX_HOSTS = 20
 
 
+class Address(NamedTuple):
+    """What a variable says of a database: its kind, and how it is called; unknown is None."""
+
+    kind: str | None
+    scheme: str | None
+    host: str | None
+    port: int | None
+    database: str | None
+
+
 class Target(NamedTuple):
     """What a host is: container, several, host (this machine), external, unresolved; unknown is None."""
 
@@ -46,29 +56,33 @@ class Target(NamedTuple):
     networks: list[str]
 
 
-def strings(containers: list[Container]) -> list[Record]:
+def strings(containers: list[Container]) -> list[ConnectionString]:
     """One row per variable and host that it names, for every container."""
     kinds = {one.container: one.kind for one in find(containers, [], local=False)}
     table = []
     for container in containers:
         environment = dict(line.partition("=")[::2] for line in container["Config"].get("Env") or [])
         for variable, value in environment.items():
-            for row in [*_url(variable, value), *_pair(variable, environment, kinds.get(name(container)))]:
-                target = resolve(container, row["host"], containers)
+            for one in [*_url(variable, value), *_pair(variable, environment, kinds.get(name(container)))]:
+                target = resolve(container, one.host, containers)
                 table.append(
-                    {
-                        "container": name(container),
-                        "variable": variable,
-                        **row,
-                        "target": target.kind,
-                        "targets": target.containers,
-                        "networks": target.networks,
-                    }
+                    ConnectionString(
+                        container=name(container),
+                        variable=variable,
+                        kind=one.kind,
+                        scheme=one.scheme,
+                        host=one.host,
+                        port=one.port,
+                        database=one.database,
+                        target=target.kind,
+                        targets=tuple(target.containers),
+                        networks=tuple(target.networks),
+                    )
                 )
     return table
 
 
-def _url(variable: str, value: str) -> Iterator[Record]:
+def _url(variable: str, value: str) -> Iterator[Address]:
     """The hosts of a variable that is wholly one address."""
     match = _URL.fullmatch(value.strip().strip("\"'"))
     if not match:
@@ -80,11 +94,7 @@ def _url(variable: str, value: str) -> Iterator[Record]:
     if not kind:
         return
     for host, port, database in _places(match[2]):
-        yield {"kind": kind, "scheme": scheme, "host": host, "port": port or _default(kind, host), "database": database}
-
-
-def _default(kind: str, host: str | None) -> int | None:
-    return _PORTS[kind] if host else None
+        yield Address(kind, scheme, host, port or (_PORTS[kind] if host else None), database)
 
 
 def _places(rest: str) -> list[tuple[str | None, int | None, str | None]]:
@@ -112,7 +122,7 @@ def _split(place: str) -> tuple[str | None, int | None]:
     return (match[1] or match[2]).lower(), int(match[3]) if match[3] else None
 
 
-def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterator[Record]:
+def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterator[Address]:
     """`X_HOST`, with `X_PORT` and `X_DB` beside it, when X names a kind of database."""
     match = _DB_HOST.fullmatch(variable)
     prefix = (match[1] or match[2] or "") if match else ""
@@ -128,7 +138,7 @@ def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterat
     number = port or (int(told) if re.fullmatch(r"\d{1,5}", told) else None) or (_PORTS[kind] if kind else None)
     bases = (environment.get(f"{prefix}{join}{word}", "") for word in ("DB", "NAME", "DATABASE", "DB_NAME"))
     database = next((base for base in bases if _NAME.fullmatch(base)), None)
-    yield {"kind": kind, "scheme": None, "host": host, "port": number, "database": database}
+    yield Address(kind, None, host, number, database)
 
 
 # Resolution
