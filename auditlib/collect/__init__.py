@@ -35,7 +35,7 @@ from auditlib.collect import (
 from auditlib.collect.attribution import answered_by, attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.table import Row
+from auditlib.facts.table import Row, Rows
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.host import Host, SourceStatus
 from auditlib.facts.tables.web import Certificate, HttpProbe
@@ -169,18 +169,13 @@ def assemble(
                 outcome.status, outcome.tables = "absent", {}
                 outcome.reason = f"Le moteur Docker audité est sur une autre machine, {elsewhere}."
                 outcome.remedy = "Lancez l’audit sur cette machine."
-    read: dict[str, list[Row]] = {SourceStatus.table.name: [_status(outcome) for outcome in outcomes.values()]}
-    for outcome in outcomes.values():
-        for name, rows in outcome.tables.items():
-            # Several sources tell of certificates.
-            read.setdefault(name, []).extend(rows)
+    tables = _together(outcomes)
     absent = {
         name: _clause(outcome.reason) or "non lue"
         for outcome in outcomes.values()
         for name in outcome.source.tables
-        if name not in read
+        if name not in tables
     }
-    tables = {name: table.rows(read[name]) for name, table in TABLES.items() if name in read}
     hosts = (host.name for host in tables.get(Host.table.name, ()) if isinstance(host, Host))
     hostname = elsewhere or next(hosts, platform.node())
     facts = attribute(Snapshot(hostname, moment, tables, absent, duration_s=duration_s, zone=zone))
@@ -189,6 +184,16 @@ def assemble(
         answers = outcomes["probes"].payload["answers"]
         facts = facts.changed({HttpProbe.table.name: answered_by(probes, answers, log)})
     return facts
+
+
+def _together(outcomes: Mapping[str, Outcome]) -> dict[str, Rows[Row]]:
+    """The tables that the sources gave, and that of the sources themselves."""
+    read: dict[str, list[Row]] = {SourceStatus.table.name: [_status(outcome) for outcome in outcomes.values()]}
+    for outcome in outcomes.values():
+        for name, rows in outcome.tables.items():
+            # Several sources tell of certificates.
+            read.setdefault(name, []).extend(rows)
+    return {name: table.rows(read[name]) for name, table in TABLES.items() if name in read}
 
 
 def _access_log(payload: Mapping[str, Any] | None) -> str:

@@ -128,6 +128,26 @@ def _sets(search: Search, labelled: list[dict[str, Any]], texts: _Texts) -> list
         path = one["files"][0]
         sets.setdefault(_real(one["files"]), {**one, "path": path, "root": "/", "named": True, "default": False})
     started = {files[:1]: one for files, one in sets.items()}
+    for one in _on_disk(search, texts):
+        real = _real(one["files"])
+        if known := sets.get(real) or started.get(real[:1]):
+            known["default"] = one["default"]
+            if len(known["files"]) == len(one["files"]) and _real([known["folder"]]) == _real([one["folder"]]):
+                # The same place by another way: people know it by the folder that was searched.
+                known |= {key: one[key] for key in ("root", "folder", "files")}
+        else:
+            sets[real] = one
+    for one in sets.values():
+        if one["root"] == "/":
+            inside = [root for root, _ in search.names if one["files"][0].startswith(f"{root.rstrip('/')}/")]
+            one["root"] = max(inside, key=len, default="/")
+    # A file that a container was started with is no set of its own.
+    taken = {file for one in sets.values() if one["named"] for file in one["files"][1:]}
+    return [one for one in sets.values() if one["named"] or len(one["files"]) > 1 or one["files"][0] not in taken]
+
+
+def _on_disk(search: Search, texts: _Texts) -> Iterator[dict[str, Any]]:
+    """The sets of files of the folders that were searched."""
     for (root, folder), found in search.names.items():
         variables: dict[str, str] = {}
         with contextlib.suppress(OSError, Invalid):
@@ -136,22 +156,8 @@ def _sets(search: Search, labelled: list[dict[str, Any]], texts: _Texts) -> list
         default = names.chosen_files(variables) or names.default_files(found)
         for some in names.sets(found, variables):
             files = [posixpath.normpath(posixpath.join(folder, name)) for name in some]
-            real = _real(files)
-            if known := sets.get(real) or started.get(real[:1]):
-                known["default"] = some == default
-                if len(known["files"]) == len(files) and _real([known["folder"]]) == _real([folder]):
-                    # The same place by another way: people know it by the folder that was searched.
-                    known |= {"root": root, "folder": folder, "files": files}
-            else:
-                one = {"folder": folder, "files": files, "project": None, "env_files": [], "path": files[0]}
-                sets[real] = {**one, "root": root, "named": False, "default": some == default}
-    for one in sets.values():
-        if one["root"] == "/":
-            inside = [root for root, _ in search.names if one["files"][0].startswith(f"{root.rstrip('/')}/")]
-            one["root"] = max(inside, key=len, default="/")
-    # A file that a container was started with is no set of its own.
-    taken = {file for one in sets.values() if one["named"] for file in one["files"][1:]}
-    return [one for one in sets.values() if one["named"] or len(one["files"]) > 1 or one["files"][0] not in taken]
+            one = {"folder": folder, "files": files, "project": None, "env_files": [], "path": files[0]}
+            yield {**one, "root": root, "named": False, "default": some == default}
 
 
 def _real(paths: list[str]) -> tuple[str, ...]:

@@ -119,11 +119,8 @@ def find(payloads: Payloads) -> Proxy:
         raise Unreadable("absent", elsewhere, "lancer l’audit sur cette machine")
     containers = engine["containers"] if engine is not None else []
     bearer = _bearer((api or static or {}).get("container"), containers)
-    if api is not None:
-        near = is_loopback(host_and_port(api["url"])[0])
-        if bearer is None and not near and not api.get("here"):
-            remedy = "lancer l’audit sur la machine de Traefik"
-            raise Unreadable("absent", "Traefik n’est pas sur cette machine", remedy)
+    if api is not None and bearer is None and not api.get("here") and not is_loopback(host_and_port(api["url"])[0]):
+        raise Unreadable("absent", "Traefik n’est pas sur cette machine", "lancer l’audit sur la machine de Traefik")
     told = api_rows(api) if api is not None else declared(payloads)
     gates = {
         one.entrypoint: Gate(one.entrypoint, tuple(_addresses(bearer, one)), bool(one.tls), one.redirect_to is not None)

@@ -133,12 +133,15 @@ def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterat
     # A database's own variables are what it listens on; « localhost » and the like are told by the resolution.
     if not match or not host or is_everywhere(host) or not (kind or generic) or (own and own == kind):
         return
-    join = "" if match[2] else "_"
-    told = environment.get(f"{prefix}{join}PORT", "")
-    number = port or (int(told) if re.fullmatch(r"\d{1,5}", told) else None) or (_PORTS[kind] if kind else None)
-    bases = (environment.get(f"{prefix}{join}{word}", "") for word in ("DB", "NAME", "DATABASE", "DB_NAME"))
+    beside = prefix if match[2] else f"{prefix}_"
+    bases = (environment.get(f"{beside}{word}", "") for word in ("DB", "NAME", "DATABASE", "DB_NAME"))
     database = next((base for base in bases if _NAME.fullmatch(base)), None)
-    yield Address(kind, None, host, number, database)
+    port = port or _number(environment.get(f"{beside}PORT", "")) or (_PORTS[kind] if kind else None)
+    yield Address(kind, None, host, port, database)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"\d{1,5}", text) else None
 
 
 # Resolution
@@ -167,19 +170,8 @@ def resolve(container: Container, host: str | None, containers: list[Container])
     linked = [other for other, alias in _links(owner) if alias == host]
     if linked:
         return Target("container", linked, [])
-    matches = [
-        (name(other), network)
-        for other in containers
-        for network, end in _ends(other).items()
-        if network in ends and network not in _WITHOUT_DNS and host in _names(other, end)
-    ]
-    running = {name(c) for c in containers if c["State"].get("Running")}
-    # The DNS forgets a stopped container: it counts only where nothing that runs has the name.
-    alive = [match for match in matches if match[0] in running] or matches
-    found = sorted({other for other, _ in alive})
-    if found:
-        kind = "container" if len(found) == 1 else "several"
-        return Target(kind, found, sorted({network for _, network in alive}))
+    if target := _by_name(host, ends, containers):
+        return target
     if "." in host and not host.endswith(_DESKTOP):
         return Target("external", [], [])
     # A name of one word on the machine's own network is the machine's business: its hosts file, its domain.
@@ -214,6 +206,26 @@ def _names(container: Container, end: dict[str, Any]) -> set[str]:
     return {str(one).lower() for one in names}
 
 
+def _by_name(host: str, ends: dict[str, dict[str, Any]], containers: list[Container]) -> Target | None:
+    """The containers that Docker's DNS answers with, on the networks of these ends."""
+    matches = [
+        (name(other), network)
+        for other in containers
+        for network, end in _ends(other).items()
+        if network in ends and network not in _WITHOUT_DNS and host in _names(other, end)
+    ]
+    running = {name(c) for c in containers if c["State"].get("Running")}
+    # The DNS forgets a stopped container: it counts only where nothing that runs has the name.
+    alive = [match for match in matches if match[0] in running] or matches
+    return _containers(alive, alive) if alive else None
+
+
+def _containers(matches: list[tuple[str, str]], shared: list[tuple[str, str]]) -> Target:
+    """The containers among matches of a container and a network, and the networks among those that are shared."""
+    found = sorted({other for other, _ in matches})
+    return Target("container" if len(found) == 1 else "several", found, sorted({network for _, network in shared}))
+
+
 def _by_address(address: str, ends: dict[str, dict[str, Any]], containers: list[Container]) -> Target:
     """An address: a container's, the gateway of one of one's own networks (this machine), or another machine's."""
     if any(address in (end.get("Gateway"), end.get("IPv6Gateway")) for end in ends.values()):
@@ -225,8 +237,4 @@ def _by_address(address: str, ends: dict[str, dict[str, Any]], containers: list[
         if address in (end.get("IPAddress"), end.get("GlobalIPv6Address"))
     ]
     shared = [match for match in matches if match[1] in ends]
-    if matches:
-        found = sorted({other for other, _ in shared or matches})
-        kind = "container" if len(found) == 1 else "several"
-        return Target(kind, found, sorted({network for _, network in shared}))
-    return Target("external", [], [])
+    return _containers(shared or matches, shared) if matches else Target("external", [], [])
