@@ -34,11 +34,11 @@ from auditlib.collect import (
 )
 from auditlib.collect.attribution import answered_by, attribute
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
-from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row, Rows
 from auditlib.facts.tables import TABLES
-from auditlib.facts.tables.host import SourceStatus
-from auditlib.facts.tables.web import Certificate
+from auditlib.facts.tables.host import Host, SourceStatus
+from auditlib.facts.tables.web import Certificate, HttpProbe
 from auditlib.parameters import Parameters
 
 log = logging.getLogger(__name__)
@@ -169,25 +169,31 @@ def assemble(
                 outcome.status, outcome.tables = "absent", {}
                 outcome.reason = f"Le moteur Docker audité est sur une autre machine, {elsewhere}."
                 outcome.remedy = "Lancez l’audit sur cette machine."
-    said: dict[str, list[Record]] = {}
-    for outcome in outcomes.values():
-        for name, rows in outcome.tables.items():
-            # Several sources tell of certificates.
-            said[name] = [*said.get(name, []), *rows]
-    if "http_probes" in said and (log := _access_log(outcomes["logs"].payload)):
-        said["http_probes"] = answered_by(said["http_probes"], outcomes["probes"].payload["answers"], log)
-    read = attribute(said)
-    read[SourceStatus.table.name] = [_record(outcome) for outcome in outcomes.values()]
+    tables = _together(outcomes)
     absent = {
         name: _clause(outcome.reason) or "non lue"
         for outcome in outcomes.values()
         for name in outcome.source.tables
-        if name not in read
+        if name not in tables
     }
-    tables = {name: table.rows(read[name]) for name, table in TABLES.items() if name in read}
-    names = [row["name"] for row in read.get("host", [])]
-    hostname = elsewhere or (names[0] if names else platform.node())
-    return Snapshot(hostname, moment, tables, absent, duration_s=duration_s, zone=zone)
+    hosts = (host.name for host in tables.get(Host.table.name, ()) if isinstance(host, Host))
+    hostname = elsewhere or next(hosts, platform.node())
+    facts = attribute(Snapshot(hostname, moment, tables, absent, duration_s=duration_s, zone=zone))
+    probes = facts.known(HttpProbe)
+    if probes is not None and (log := _access_log(outcomes["logs"].payload)):
+        answers = outcomes["probes"].payload["answers"]
+        facts = facts.changed({HttpProbe.table.name: answered_by(probes, answers, log)})
+    return facts
+
+
+def _together(outcomes: Mapping[str, Outcome]) -> dict[str, Rows[Row]]:
+    """The tables that the sources gave, and that of the sources themselves."""
+    read: dict[str, list[Row]] = {SourceStatus.table.name: [_status(outcome) for outcome in outcomes.values()]}
+    for outcome in outcomes.values():
+        for name, rows in outcome.tables.items():
+            # Several sources tell of certificates.
+            read.setdefault(name, []).extend(rows)
+    return {name: table.rows(read[name]) for name, table in TABLES.items() if name in read}
 
 
 def _access_log(payload: Mapping[str, Any] | None) -> str:
@@ -209,15 +215,15 @@ def _engine_host(parameters: Parameters, outcome: Outcome) -> str | None:
     return None if engine.here(url) else urlsplit(url).hostname
 
 
-def _record(outcome: Outcome) -> Record:
-    return {
-        "source": outcome.source.name,
-        "status": outcome.status,
-        "reason": outcome.reason or None,
-        "remedy": outcome.remedy or None,
-        "duration_s": round(outcome.duration_s, 3),
-        "rows": sum(len(rows) for rows in outcome.tables.values()) if outcome.tables else None,
-    }
+def _status(outcome: Outcome) -> SourceStatus:
+    return SourceStatus(
+        source=outcome.source.name,
+        status=outcome.status,
+        reason=outcome.reason or None,
+        remedy=outcome.remedy or None,
+        duration_s=round(outcome.duration_s, 3),
+        rows=sum(len(rows) for rows in outcome.tables.values()) if outcome.tables else None,
+    )
 
 
 def _clause(sentence: str) -> str:

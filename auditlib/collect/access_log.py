@@ -15,7 +15,7 @@ from typing import Any
 
 from auditlib.collect.secrets import redact
 from auditlib.collect.traefik_log import MAX_ENTRY, clean, instant, is_access
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.logs import AccessStat, UnroutedHost
 
 MAX_HOSTS = 50  # rows of `access_unrouted`: anybody may ask for any name
 MAX_ROUTERS = 1_000  # rows of `access_stats`: the log is the administrator's, but its lines are not all his
@@ -177,7 +177,7 @@ class _Figures:
             self.last = max(filter(None, (self.last, request.time)))
 
 
-def statistics(asked: Iterable[Request]) -> tuple[list[Record], list[Record]]:
+def statistics(asked: Iterable[Request]) -> tuple[list[AccessStat], list[UnroutedHost]]:
     """Rows of `access_stats` and of `access_unrouted`. The audit's own probes are the caller's to leave out."""
     routed: dict[tuple[str | None, str | None], _Figures] = {}
     unrouted: dict[str | None, _Figures] = {}
@@ -195,7 +195,7 @@ def statistics(asked: Iterable[Request]) -> tuple[list[Record], list[Record]]:
     return (
         [_row(router, service, figures) for (router, service), figures in routed.items()],
         [
-            {"host": host, "requests": n.statuses.total(), "first": n.first, "last": n.last}
+            UnroutedHost(host=host, requests=n.statuses.total(), first=n.first, last=n.last)
             for host, n in _most_asked(unrouted, MAX_HOSTS)
         ],
     )
@@ -211,22 +211,26 @@ def _most_asked(unrouted: dict[str | None, _Figures], count: int) -> list[tuple[
     return sorted(unrouted.items(), key=lambda item: -item[1].statuses.total())[:count]
 
 
-def _row(router: str | None, service: str | None, figures: _Figures) -> Record:
+def _row(router: str | None, service: str | None, figures: _Figures) -> AccessStat:
     durations = sorted(figures.durations)
-    return {
-        "router": router,
-        "service": service,
-        "requests": figures.statuses.total(),
-        **{f"status_{digit}xx": figures.statuses[digit] for digit in range(1, 6)},
-        "traefik_5xx": figures.traefik_5xx,
-        "application_5xx": figures.statuses[5] - figures.traefik_5xx,
-        "refused": figures.refused,
-        "p50_ms": _rank(durations, 50),
-        "p95_ms": _rank(durations, 95),
-        "max_ms": durations[-1] if durations else None,
-        "first": figures.first,
-        "last": figures.last,
-    }
+    return AccessStat(
+        router=router,
+        service=service,
+        requests=figures.statuses.total(),
+        status_1xx=figures.statuses[1],
+        status_2xx=figures.statuses[2],
+        status_3xx=figures.statuses[3],
+        status_4xx=figures.statuses[4],
+        status_5xx=figures.statuses[5],
+        traefik_5xx=figures.traefik_5xx,
+        application_5xx=figures.statuses[5] - figures.traefik_5xx,
+        refused=figures.refused,
+        p50_ms=_rank(durations, 50),
+        p95_ms=_rank(durations, 95),
+        max_ms=durations[-1] if durations else None,
+        first=figures.first,
+        last=figures.last,
+    )
 
 
 def _rank(ordered: Sequence[int], percent: int) -> int | None:

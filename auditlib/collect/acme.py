@@ -20,13 +20,11 @@ from typing import Any
 import requests
 from docker.errors import APIError, DockerException
 
-from auditlib.collect import certificates, host_traefik
+from auditlib.collect import certificates, host_traefik, traefik_static
 from auditlib.collect.engine import ReadOnlyClient, address, connect
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, connection_fault
-from auditlib.collect.traefik_static import bearer
-from auditlib.collect.traefik_static import rows as static_rows
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.web import AcmeStorage, Certificate
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 
@@ -44,9 +42,8 @@ _PERSISTENT = ("bind", "volume")
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """The resolvers of the static configuration and what their storages are, without accounts and keys."""
-    static, container = payloads["traefik_static"], bearer(payloads)
-    known = static_rows(static).tables["traefik_static"]
-    options = {row["key"]: row["value"] or "" for row in known if row["effective"] is not False}
+    static, container = payloads["traefik_static"], traefik_static.bearer(payloads)
+    options, sure = traefik_static.options(static)
     found = resolvers(options, container["Config"].get("WorkingDir") or "/")
     paths = dict.fromkeys(resolver["path"] for resolver in found)
     storages: dict[str, Any] = {}
@@ -57,7 +54,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
             storages = {path: _storage(client, container["Id"], path) for path in paths}
     return {
         "container": static["container"],
-        "unsure": any(row["effective"] is None for row in known),
+        "unsure": not sure,
         "resolvers": found,
         "mounts": container.get("Mounts") or [],
         "storages": storages,
@@ -217,8 +214,9 @@ def rows(payload: dict[str, Any]) -> Reading:
         if "fault" in storage:
             gaps.append(f"stockage ACME illisible : {path} ({storage['fault']})")
             refused = refused or storage.get("refused", False)
+    # A certificate stored twice counts once, and so do two that cannot be told apart.
     stored = {
-        _key(row): row
+        (row.resolver, row.domain, row.fingerprint): row
         for storage in payload["storages"].values()
         for resolver, listed in storage.get("resolvers", {}).items()
         for row in (_certificate(resolver, one) for one in listed)
@@ -229,42 +227,45 @@ def rows(payload: dict[str, Any]) -> Reading:
     return Reading({"acme_storage": storages, "certificates": list(stored.values())}, gaps, remedy)
 
 
-def _key(row: Record) -> tuple[Any, ...]:
-    """A certificate stored twice counts once, and so do two that cannot be told apart."""
-    return row["resolver"], row["domain"], row.get("fingerprint")
+def _certificate(resolver: str, one: dict[str, Any]) -> Certificate:
+    place = Certificate(origin="acme", resolver=redact(resolver), domain=one["main"])
+    if one["fault"]:
+        return certificates.unreadable(place, one["fault"])
+    return certificates.from_pem(one["leaf"].encode(), place)
 
 
-def _certificate(resolver: str, one: dict[str, Any]) -> Record:
-    told = {"valid": False, "cause": one["fault"]} if one["fault"] else certificates.from_pem(one["leaf"].encode())
-    return {"origin": "acme", "resolver": redact(resolver), "domain": one["main"], **told}
-
-
-def _row(payload: dict[str, Any], resolver: dict[str, Any]) -> Record:
+def _row(payload: dict[str, Any], resolver: dict[str, Any]) -> AcmeStorage:
     storage = payload["storages"][resolver["path"]]
-    held = storage.get("resolvers")
-    known = {key: storage[key] for key in ("kind", "mode", "owner", "group", "size", "modified") if key in storage}
-    listed = None if held is None or storage.get("cause") else len(held.get(resolver["resolver"], []))
-    return {
-        "container": payload["container"],
-        **known,
-        **_place(payload["mounts"], storage.get("path", resolver["path"])),
-        "resolver": resolver["resolver"],
-        "path": redact(resolver["path"]),
-        "exists": storage.get("exists"),
-        "valid": storage["cause"] is None if "cause" in storage and "fault" not in storage else None,
-        "cause": storage.get("cause"),
-        "certificates": listed,
-        "challenge": resolver["challenge"],
-        "ca_server": redact(resolver["ca_server"]),
-    }
+    held, modified = storage.get("resolvers"), storage.get("modified")
+    unread = held is None or storage.get("cause")
+    host_path, persistent = _place(payload["mounts"], storage.get("path", resolver["path"]))
+    return AcmeStorage(
+        container=payload["container"],
+        resolver=resolver["resolver"],
+        path=redact(resolver["path"]),
+        host_path=host_path,
+        persistent=persistent,
+        exists=storage.get("exists"),
+        kind=storage.get("kind"),
+        mode=storage.get("mode"),
+        owner=storage.get("owner"),
+        group=storage.get("group"),
+        size=storage.get("size"),
+        modified=dt.datetime.fromisoformat(modified) if modified is not None else None,
+        valid=storage["cause"] is None if "cause" in storage and "fault" not in storage else None,
+        cause=storage.get("cause"),
+        certificates=None if unread else len(held.get(resolver["resolver"], [])),
+        challenge=resolver["challenge"],
+        ca_server=redact(resolver["ca_server"]),
+    )
 
 
-def _place(mounts: list[dict[str, Any]], path: str) -> Record:
-    """Where a path of the container is on the machine: through the mount with the longest destination."""
+def _place(mounts: list[dict[str, Any]], path: str) -> tuple[str | None, bool]:
+    """Where a path of the container is on the machine, through its deepest mount, and whether what is there stays."""
     covering = [one for one in mounts if f"{path}/".startswith(f"{one['Destination'].rstrip('/')}/")]
     mount = max(covering, key=lambda one: len(one["Destination"]), default=None)
     if mount is None or mount["Type"] not in _PERSISTENT:
-        return {"host_path": None, "persistent": False}
+        return None, False
     source = mount.get("Source")
     below = path[len(mount["Destination"].rstrip("/")) :]
-    return {"host_path": f"{source.rstrip('/')}{below}" if source else None, "persistent": True}
+    return f"{source.rstrip('/')}{below}" if source else None, True

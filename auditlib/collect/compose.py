@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditlib.collect import compose_program, compose_rows
+from auditlib.collect.compose_rows import FileSet
 from auditlib.collect.projects import Search, owner, read_text
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.compose import dotenv, names
@@ -20,6 +21,7 @@ from auditlib.compose.agreement import disagreements
 from auditlib.compose.document import Invalid
 from auditlib.compose.load import load
 from auditlib.compose.project import Project
+from auditlib.facts.tables.compose import Exclusion
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 
@@ -126,6 +128,26 @@ def _sets(search: Search, labelled: list[dict[str, Any]], texts: _Texts) -> list
         path = one["files"][0]
         sets.setdefault(_real(one["files"]), {**one, "path": path, "root": "/", "named": True, "default": False})
     started = {files[:1]: one for files, one in sets.items()}
+    for one in _on_disk(search, texts):
+        real = _real(one["files"])
+        if known := sets.get(real) or started.get(real[:1]):
+            known["default"] = one["default"]
+            if len(known["files"]) == len(one["files"]) and _real([known["folder"]]) == _real([one["folder"]]):
+                # The same place by another way: people know it by the folder that was searched.
+                known |= {key: one[key] for key in ("root", "folder", "files")}
+        else:
+            sets[real] = one
+    for one in sets.values():
+        if one["root"] == "/":
+            inside = [root for root, _ in search.names if one["files"][0].startswith(f"{root.rstrip('/')}/")]
+            one["root"] = max(inside, key=len, default="/")
+    # A file that a container was started with is no set of its own.
+    taken = {file for one in sets.values() if one["named"] for file in one["files"][1:]}
+    return [one for one in sets.values() if one["named"] or len(one["files"]) > 1 or one["files"][0] not in taken]
+
+
+def _on_disk(search: Search, texts: _Texts) -> Iterator[dict[str, Any]]:
+    """The sets of files of the folders that were searched."""
     for (root, folder), found in search.names.items():
         variables: dict[str, str] = {}
         with contextlib.suppress(OSError, Invalid):
@@ -134,22 +156,8 @@ def _sets(search: Search, labelled: list[dict[str, Any]], texts: _Texts) -> list
         default = names.chosen_files(variables) or names.default_files(found)
         for some in names.sets(found, variables):
             files = [posixpath.normpath(posixpath.join(folder, name)) for name in some]
-            real = _real(files)
-            if known := sets.get(real) or started.get(real[:1]):
-                known["default"] = some == default
-                if len(known["files"]) == len(files) and _real([known["folder"]]) == _real([folder]):
-                    # The same place by another way: people know it by the folder that was searched.
-                    known |= {"root": root, "folder": folder, "files": files}
-            else:
-                one = {"folder": folder, "files": files, "project": None, "env_files": [], "path": files[0]}
-                sets[real] = {**one, "root": root, "named": False, "default": some == default}
-    for one in sets.values():
-        if one["root"] == "/":
-            inside = [root for root, _ in search.names if one["files"][0].startswith(f"{root.rstrip('/')}/")]
-            one["root"] = max(inside, key=len, default="/")
-    # A file that a container was started with is no set of its own.
-    taken = {file for one in sets.values() if one["named"] for file in one["files"][1:]}
-    return [one for one in sets.values() if one["named"] or len(one["files"]) > 1 or one["files"][0] not in taken]
+            one = {"folder": folder, "files": files, "project": None, "env_files": [], "path": files[0]}
+            yield {**one, "root": root, "named": False, "default": some == default}
 
 
 def _real(paths: list[str]) -> tuple[str, ...]:
@@ -168,19 +176,35 @@ def _load(one: dict[str, Any], read: Any, owners: dict[str, dict[str, str]]) -> 
     return load(one["files"], one["folder"], read, _shell(one, owners), one["env_files"])
 
 
-def _confirm(one: dict[str, Any], project: Project, read: Any, version: str) -> str | None:
+def _confirm(one: FileSet, version: str) -> str | None:
     """A French clause on what Docker Compose, which was asked, makes otherwise of a set of files; None if nothing."""
-    told = one["told"]
+    told = one.raw["told"]
     try:
         answer = json.loads(told["text"].replace("$$", "$")) if told["code"] == 0 else None
-        found = list(disagreements(project, answer, read))
+        found = list(disagreements(one.project, answer, one.read))
     except (ValueError, KeyError, TypeError, AttributeError, OSError, Invalid):
         return None
     if not found:
         return None
-    shown = compose_rows.relative(one["files"][0], one["root"])
+    shown = compose_rows.relative(one.raw["files"][0], one.root)
     clauses = " ; ".join(compose_rows.shown(clause) for clause in found[:5])
     return f"Docker Compose {version} comprend autrement le fichier {shown} ({clauses})"
+
+
+def _alone(sets: list[FileSet]) -> list[FileSet]:
+    """The sets without those that are a part of another: included by it, unless somebody started them alone."""
+    parts = {posixpath.normpath(path) for one in sets for path, role in one.project.read.items() if role == "include"}
+    return [one for one in sets if one.raw["named"] or one.raw["files"][0] not in parts]
+
+
+def _exclusion(raw: dict[str, Any]) -> Exclusion:
+    return Exclusion(
+        root=raw["root"],
+        folder=compose_rows.relative(raw["folder"], raw["root"]),
+        kind=raw["kind"],
+        count=raw["count"],
+        example=compose_rows.shown(raw["example"]) or None,
+    )
 
 
 def rows(payload: dict[str, Any]) -> Reading:
@@ -189,27 +213,20 @@ def rows(payload: dict[str, Any]) -> Reading:
     def read(path: str) -> str:
         return replayed(payload["texts"], path)
 
-    projects = [
-        (one, _load(one, read, payload["owners"])) for one in payload["sets"] if one["folder"] in payload["owners"]
-    ]
-    # What another project includes is a part of it, unless somebody started it alone.
-    parts = {posixpath.normpath(path) for _, one in projects for path, role in one.read.items() if role == "include"}
-    projects = [(one, project) for one, project in projects if one["named"] or one["files"][0] not in parts]
-    tables = compose_rows.tables(projects, read)
+    owners = payload["owners"]
+    found = [one for one in payload["sets"] if one["folder"] in owners]
+    sets = _alone([FileSet(one, _load(one, read, owners), read) for one in found])
     gaps = list(payload["gaps"])
     if program := payload.get("program"):
-        asked = [(one, project) for one, project in projects if one.get("told")]
-        gaps += filter(None, (_confirm(one, project, read, program["version"]) for one, project in asked))
-    tables["compose_projects"] += compose_rows.dockerfiles(payload["dockerfiles"], [project for _, project in projects])
-    tables["compose_lines"] = compose_rows.lines(projects, read)
-    tables["exclusions"] = [
-        {
-            **row,
-            "folder": compose_rows.relative(row["folder"], row["root"]),
-            "example": compose_rows.shown(row["example"]) or None,
-        }
-        for row in payload["excluded"]
-    ]
+        asked = [one for one in sets if one.raw.get("told")]
+        gaps += filter(None, (_confirm(one, program["version"]) for one in asked))
+    tables = compose_rows.tables(sets)
+    dockerfiles = compose_rows.dockerfiles(payload["dockerfiles"], [one.project for one in sets])
+    tables |= {
+        "compose_projects": [*tables["compose_projects"], *dockerfiles],
+        "compose_lines": [*compose_rows.lines(sets)],
+        "exclusions": [_exclusion(one) for one in payload["excluded"]],
+    }
     remedy = "Vérifiez project_roots, et les droits sur ces dossiers." if payload["gaps"] else ""
     note = (
         ""

@@ -12,7 +12,7 @@ import yaml
 
 from auditlib.collect.containers import label_value
 from auditlib.collect.secrets import redact, secret_name
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.compose import ComposeLine
 from auditlib.french import visible
 
 MAX_LINES = 5_000
@@ -46,7 +46,7 @@ _OTHER_BREAKS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 _Path = tuple[str, ...]
 
 
-def lines(content: str) -> Iterator[Record]:
+def lines(root: str, file: str, content: str) -> Iterator[ComposeLine]:
     """Each line of a file: its number, and its text when it can be kept; `ending` tells how it ends.
 
     Nothing for a file that is not YAML, or too long.
@@ -54,28 +54,38 @@ def lines(content: str) -> Iterator[Record]:
     raw = re.findall(r"[^\n]*\n|[^\n]+\Z", content)
     if len(raw) > MAX_LINES or _OTHER_BREAKS.search(content):
         return
-    hidden: set[int] = set()
-    shown: set[int] = set()
     try:
-        root = yaml.compose(content, Loader=yaml.CSafeLoader)
-        for count, (node, path) in enumerate(_scalars(root, ())):
-            if count > MAX_VALUES:
-                return
-            first, last = node.start_mark.line, node.end_mark.line
-            # A block text ends at the start of the line after it.
-            last -= node.end_mark.column == 0 and last > first
-            (shown if first == last and _harmless(node, path) else hidden).update(range(first, last + 1))
+        shown, hidden = _judged(yaml.compose(content, Loader=yaml.CSafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError):
         return
     for index, line in enumerate(raw):
         text = line.removesuffix("\n")
         body = text.removesuffix("\r")
         kept = index not in hidden and _kept(body, written=index in shown)
-        yield {
-            "line": index + 1,
-            "text": body if kept else None,
-            "ending": "none" if line == text else "crlf" if text != body else "lf",
-        }
+        yield ComposeLine(
+            root=root,
+            file=file,
+            line=index + 1,
+            text=body if kept else None,
+            ending="none" if line == text else "crlf" if text != body else "lf",
+        )
+
+
+def _judged(root: yaml.Node | None) -> tuple[set[int], set[int]]:
+    """The lines where something harmless is written, and those where something else is.
+
+    Raises ValueError for a file of too many values.
+    """
+    shown: set[int] = set()
+    hidden: set[int] = set()
+    for count, (node, path) in enumerate(_scalars(root, ())):
+        if count > MAX_VALUES:
+            raise ValueError("too many values")
+        first, last = node.start_mark.line, node.end_mark.line
+        # A block text ends at the start of the line after it.
+        last -= node.end_mark.column == 0 and last > first
+        (shown if first == last and _harmless(node, path) else hidden).update(range(first, last + 1))
+    return shown, hidden
 
 
 def _kept(line: str, *, written: bool) -> bool:

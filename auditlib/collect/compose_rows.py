@@ -3,30 +3,37 @@
 import contextlib
 import posixpath
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from auditlib.addresses import EVERY_ADDRESS
-from auditlib.collect import compose_lines
+from auditlib.collect import compose_lines, compose_secrets
 from auditlib.collect.connections import DATABASE_NAMES, connection
 from auditlib.collect.containers import label_value
-from auditlib.collect.secrets import REMOVED, redact, secret_name
+from auditlib.collect.secrets import redact
 from auditlib.compose.consistency import needs, replicas
 from auditlib.compose.document import Invalid, Map, Place, Text, place_of
 from auditlib.compose.load import environment
 from auditlib.compose.ports import Port
 from auditlib.compose.project import Project
-from auditlib.facts.legacy import Record
-from auditlib.facts.tables import TABLES
+from auditlib.facts.table import Row
+from auditlib.facts.tables.compose import (
+    ComposeConnection,
+    ComposeFile,
+    ComposeLabel,
+    ComposeLine,
+    ComposePort,
+    ComposeProblem,
+    ComposeProject,
+    ComposeResource,
+    ComposeSecret,
+    ComposeService,
+    ComposeVariable,
+)
 
 Read = Callable[[str], str]
-_VARIABLE = re.compile(r"\$\{[^{}]*\}|\$\w+")
-# What tells no secret in a command: variables, and the identifiers of keys.
-_WRITTEN = re.compile(r"\$\{[^{}]*\}|\$\w+|\bkid=[\w-]+", re.IGNORECASE)
-# A fallback written in the file: ${PASSWORD:-changeme}.
-_DEFAULT = re.compile(r"\$\{\w+:?-[^${}]+\}")
-# What a name of a secret may hold without being one: a path, a yes or no, a number of seconds.
-_PLAIN = re.compile(r"(?:true|false|yes|no|on|off|none|null|\d{0,4}|/[\w./-]*)", re.IGNORECASE)
 
 
 def relative(path: str, root: str) -> str:
@@ -40,9 +47,52 @@ def shown(text: str) -> str:
     return redact(text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[str, list[Record]]:
+class Where(NamedTuple):
+    """The file and line of what was written, each None when it is not known."""
+
+    file: str | None
+    line: int | None
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """A set of files that was found, the project that it makes, and what gives the text of a file."""
+
+    raw: dict[str, Any]
+    project: Project
+    read: Read
+
+    @property
+    def root(self) -> str:
+        """The folder where it was searched."""
+        return str(self.raw["root"])
+
+    @cached_property
+    def files(self) -> str:
+        """Its files, as one name."""
+        return " + ".join(relative(file, self.root) for file in self.raw["files"])
+
+    @cached_property
+    def name(self) -> str:
+        """What Compose calls the project."""
+        return shown(self.project.name)
+
+    def where(self, place: Place) -> Where:
+        """A place, as people write it."""
+        return Where(relative(place.file, self.root) if place.file else None, place.line or None)
+
+    def variables(self, service: Map) -> list[tuple[str, Text | None]]:
+        """The variables of a service; those of its file alone when an `env_file` cannot be read."""
+        try:
+            return list(environment(self.project, service, self.read))
+        except (Invalid, OSError):
+            return list((service.get("environment") or {}).items())
+
+
+def tables(sets: list[FileSet]) -> dict[str, list[Row]]:
     """The rows of every project, by table."""
-    makers: dict[str, Callable[[Project, str, Read], Iterator[Record]]] = {
+    makers: dict[str, Callable[[FileSet], Iterator[Row]]] = {
+        "compose_projects": _projects,
         "compose_files": _files,
         "compose_problems": _problems,
         "compose_services": _services,
@@ -53,66 +103,49 @@ def tables(projects: list[tuple[dict[str, Any], Project]], read: Read) -> dict[s
         "compose_secrets": _secrets,
         "compose_connections": _connections,
     }
-    made: dict[str, list[Record]] = {"compose_projects": [_project(one, project) for one, project in projects]}
-    for table, maker in makers.items():
-        made[table] = [
-            {"root": one["root"], "files": _set(one), **row, **(_hash(one, row) if table == "compose_services" else {})}
-            for one, project in projects
-            for row in _once(table, maker(project, one["root"], read))
-        ]
-    return made
+    return {table: [row for one in sets for row in _once(make(one))] for table, make in makers.items()}
 
 
-def lines(projects: list[tuple[dict[str, Any], Project]], read: Read) -> list[Record]:
+def lines(sets: list[FileSet]) -> list[ComposeLine]:
     """The lines of the compose files that projects are made of, each file once; never of a file of variables."""
     found: dict[tuple[str, str], str] = {}
-    for one, project in projects:
-        for path, role in project.read.items():
+    for one in sets:
+        for path, role in one.project.read.items():
             if role in ("compose", "override", "include", "extends"):
                 with contextlib.suppress(OSError):
-                    found[one["root"], relative(path, one["root"])] = read(path)
-    return [
-        {"root": root, "file": file, **line}
-        for (root, file), content in found.items()
-        for line in compose_lines.lines(content)
-    ]
+                    found[one.root, relative(path, one.root)] = one.read(path)
+    return [line for (root, file), content in found.items() for line in compose_lines.lines(root, file, content)]
 
 
-def _once(table: str, found: Iterator[Record]) -> list[Record]:
+def _once(found: Iterator[Row]) -> Iterable[Row]:
     """The rows of one project, the first of those with the same key: `[::]:80:80` beside `80:80` says nothing new."""
-    rows: dict[tuple[Any, ...], Record] = {}
+    rows: dict[tuple[Any, ...], Row] = {}
     for row in found:
-        rows.setdefault(tuple(row.get(column) for column in TABLES[table].key), row)
-    return list(rows.values())
+        rows.setdefault(tuple(getattr(row, column) for column in row.table.key), row)
+    return rows.values()
 
 
-def _hash(one: dict[str, Any], row: Record) -> Record:
-    return {"config_hash": ((one.get("told") or {}).get("hashes") or {}).get(row["service"])}
+def _projects(one: FileSet) -> Iterator[ComposeProject]:
+    project, raw = one.project, one.raw
+    active = {str(name): project.active(name) for name in project.services}
+    yield ComposeProject(
+        root=one.root,
+        files=one.files,
+        project=one.name,
+        kind="compose",
+        folder=relative(raw["folder"], one.root),
+        file=relative(raw["files"][0], one.root),
+        path=shown(raw["path"]),
+        default=raw["default"],
+        named=raw["named"],
+        refused=project.refused,
+        profiles=tuple(redact(profile) for profile in project.profiles),
+        services=tuple(sorted(name for name in active if active[name])),
+        inactive=tuple(sorted(name for name in active if not active[name])),
+    )
 
 
-def _set(one: dict[str, Any]) -> str:
-    return " + ".join(relative(file, one["root"]) for file in one["files"])
-
-
-def _project(one: dict[str, Any], project: Project) -> Record:
-    return {
-        "root": one["root"],
-        "files": _set(one),
-        "project": shown(project.name),
-        "kind": "compose",
-        "folder": relative(one["folder"], one["root"]),
-        "file": relative(one["files"][0], one["root"]),
-        "path": shown(one["path"]),
-        "default": one["default"],
-        "named": one["named"],
-        "refused": project.refused,
-        "profiles": [redact(profile) for profile in project.profiles],
-        "services": sorted(str(name) for name in project.services if project.active(name)),
-        "inactive": sorted(str(name) for name in project.services if not project.active(name)),
-    }
-
-
-def dockerfiles(found: list[dict[str, str]], projects: list[Project]) -> Iterator[Record]:
+def dockerfiles(found: list[dict[str, str]], projects: list[Project]) -> Iterator[ComposeProject]:
     """Folders that have a Dockerfile and that no compose project builds or holds: the highest ones."""
     held = {project.folder for project in projects}
     for project in projects:
@@ -124,21 +157,21 @@ def dockerfiles(found: list[dict[str, str]], projects: list[Project]) -> Iterato
         if not held & {*above, folder} and not told & {*above, folder}:
             told.add(folder)
             file = relative(posixpath.join(folder, one["name"]), one["root"])
-            yield {
-                "root": one["root"],
-                "files": file,
-                "project": shown(posixpath.basename(folder)),
-                "kind": "dockerfile",
-                "folder": relative(folder, one["root"]),
-                "file": file,
-                "path": shown(posixpath.join(folder, one["name"])),
-                "default": False,
-                "named": False,
-                "refused": False,
-                "profiles": [],
-                "services": [],
-                "inactive": [],
-            }
+            yield ComposeProject(
+                root=one["root"],
+                files=file,
+                project=shown(posixpath.basename(folder)),
+                kind="dockerfile",
+                folder=relative(folder, one["root"]),
+                file=file,
+                path=shown(posixpath.join(folder, one["name"])),
+                default=False,
+                named=False,
+                refused=False,
+                profiles=(),
+                services=(),
+                inactive=(),
+            )
 
 
 def _parents(folder: str, root: str) -> list[str]:
@@ -150,70 +183,89 @@ def _parents(folder: str, root: str) -> list[str]:
     return [one for one in found if one != root]
 
 
-def _place(place: Place, root: str) -> Record:
-    return {"file": relative(place.file, root) if place.file else None, "line": place.line or None}
-
-
-def _files(project: Project, root: str, read: Read) -> Iterator[Record]:
-    for path, role in project.read.items():
-        told = {"read": True, "missing": False}
+def _files(one: FileSet) -> Iterator[ComposeFile]:
+    for path, role in one.project.read.items():
+        error: OSError | None = None
         try:
-            read(path)
-        except OSError as error:
-            told = {"read": False, "missing": isinstance(error, FileNotFoundError)}
-        yield {"file": relative(path, root), "role": role, **told}
+            one.read(path)
+        except OSError as fault:
+            error = fault
+        yield ComposeFile(
+            root=one.root,
+            files=one.files,
+            file=relative(path, one.root),
+            role=role,
+            read=error is None,
+            missing=isinstance(error, FileNotFoundError),
+        )
 
 
-def _problems(project: Project, root: str, read: Read) -> Iterator[Record]:
-    for problem in project.problems:
-        yield {
-            "project": shown(project.name),
-            "kind": problem.kind,
-            **_place(problem.place, root),
-            "reason": shown(problem.reason),
-            "variable": problem.name or None,
-        }
+def _problems(one: FileSet) -> Iterator[ComposeProblem]:
+    for problem in one.project.problems:
+        where = one.where(problem.place)
+        yield ComposeProblem(
+            root=one.root,
+            files=one.files,
+            project=one.name,
+            kind=problem.kind,
+            file=where.file,
+            line=where.line,
+            reason=shown(problem.reason),
+            variable=problem.name or None,
+        )
 
 
-def _services(project: Project, root: str, read: Read) -> Iterator[Record]:
-    for name, one in project.services.items():
-        chosen = one.get("container_name") or None
-        health = one.get("healthcheck") or {}
-        build = one.get("build")
-        where = _place(place_of(chosen), root)
-        yield {
-            "project": shown(project.name),
-            "service": str(name),
-            "active": project.active(name),
-            "image": redact(one["image"]) if isinstance(one.get("image"), str) and one["image"] else None,
-            "image_line": _line(one.get("image")),
-            "build": build is not None,
-            "build_context": redact(str(build["context"])) if isinstance(build, Map) and build.get("context") else None,
-            "container_name": redact(chosen) if isinstance(chosen, str) else None,
-            "container_name_line": where["line"],
-            "container_name_file": where["file"],
-            "replicas": replicas(one),
-            "ports": [_short(port) for port in one.get("ports") or ()],
-            "ports_line": _line(one.get("ports")),
-            "expose": [str(port) for port in one.get("expose") or ()],
-            "networks": sorted(redact(str(network["name"])) for network in _networks(project, one)),
-            "networks_line": _line(one.get("networks")) if one.get("networks") is not None else None,
-            "network_mode": redact(str(one["network_mode"])) if one.get("network_mode") else None,
-            "mounts": [redact(_mount(project, mount)) for mount in one.get("volumes") or ()],
-            "mounts_line": _line(one.get("volumes")),
-            "more_mounts": any(one.get(key) for key in ("secrets", "configs", "volumes_from", "use_api_socket")),
-            # A name that nothing gives a value to is not passed to the container.
-            "environment": sorted(
-                redact(variable) for variable, value in _variables(project, one, read) if value is not None
-            ),
-            "profiles": [str(profile) for profile in one.get("profiles") or ()],
-            "depends_on": sorted({str(wanted) for wanted in needs(one)}),
-            "restart": str(one["restart"]) if one.get("restart") else None,
-            "healthcheck": bool(health)
-            and health.get("disable") is not True
-            and health.get("test") not in (["NONE"], "NONE"),
-            **_place(place_of(name), root),
-        }
+def _services(one: FileSet) -> Iterator[ComposeService]:
+    return (_service(one, name, service) for name, service in one.project.services.items())
+
+
+def _service(one: FileSet, name: Any, service: Map) -> ComposeService:
+    project, image, chosen = one.project, service.get("image"), service.get("container_name") or None
+    build = service.get("build")
+    where, naming = one.where(place_of(name)), one.where(place_of(chosen))
+    hashes = (one.raw.get("told") or {}).get("hashes") or {}
+    return ComposeService(
+        root=one.root,
+        files=one.files,
+        project=one.name,
+        service=str(name),
+        active=project.active(name),
+        image=redact(image) if isinstance(image, str) and image else None,
+        image_line=_line(image),
+        build=build is not None,
+        build_context=redact(str(build["context"])) if isinstance(build, Map) and build.get("context") else None,
+        container_name=redact(chosen) if isinstance(chosen, str) else None,
+        container_name_line=naming.line,
+        container_name_file=naming.file,
+        replicas=replicas(service),
+        ports=tuple(_short(port) for port in _items(service, "ports")),
+        ports_line=_line(service.get("ports")),
+        expose=tuple(str(port) for port in _items(service, "expose")),
+        networks=tuple(sorted(redact(str(network["name"])) for network in _networks(project, service))),
+        networks_line=_line(service.get("networks")),
+        network_mode=redact(str(service["network_mode"])) if service.get("network_mode") else None,
+        mounts=tuple(redact(_mount(project, mount)) for mount in _items(service, "volumes")),
+        mounts_line=_line(service.get("volumes")),
+        more_mounts=any(service.get(key) for key in ("secrets", "configs", "volumes_from", "use_api_socket")),
+        # A name that nothing gives a value to is not passed to the container.
+        environment=tuple(sorted(redact(name) for name, value in one.variables(service) if value is not None)),
+        profiles=tuple(str(profile) for profile in _items(service, "profiles")),
+        depends_on=tuple(sorted({str(wanted) for wanted in needs(service)})),
+        restart=str(service["restart"]) if service.get("restart") else None,
+        healthcheck=_is_checked(service.get("healthcheck") or {}),
+        config_hash=hashes.get(str(name)),
+        file=where.file,
+        line=where.line,
+    )
+
+
+def _items(service: Map, key: str) -> Any:
+    return service.get(key) or ()
+
+
+def _is_checked(check: Map | dict[str, Any]) -> bool:
+    """Whether a health check is asked for, and not switched off."""
+    return bool(check) and check.get("disable") is not True and check.get("test") not in (["NONE"], "NONE")
 
 
 def _line(value: Any) -> int | None:
@@ -221,7 +273,7 @@ def _line(value: Any) -> int | None:
 
 
 def _networks(project: Project, service: Map) -> list[Map]:
-    return [project.networks[key] for key in service.get("networks") or () if key in project.networks]
+    return [project.networks[key] for key in _items(service, "networks") if key in project.networks]
 
 
 def _short(port: Port) -> str:
@@ -244,127 +296,116 @@ def _mount(project: Project, mount: Map) -> str:
     return f"{mount.get('type')} {source}:{mount.get('target')}{end}"
 
 
-def _ports(project: Project, root: str, read: Read) -> Iterator[Record]:
-    for name, one in project.services.items():
-        for port in one.get("ports") or ():
+def _ports(one: FileSet) -> Iterator[ComposePort]:
+    for name, service in one.project.services.items():
+        for port in _items(service, "ports"):
+            where = one.where(port.place)
             for address in [port.address] if port.address else EVERY_ADDRESS:
-                yield {
-                    "project": shown(project.name),
-                    "service": str(name),
-                    "protocol": port.protocol,
-                    "host_ip": address,
+                yield ComposePort(
+                    root=one.root,
+                    files=one.files,
+                    project=one.name,
+                    service=str(name),
+                    protocol=port.protocol,
+                    host_ip=address,
                     # 0 asks for any port, as nothing does.
-                    "host_port": port.first or None,
-                    "host_port_last": port.last if port.last != port.first else None,
-                    "container_port": port.target,
-                    "container_port_last": port.target_last if port.target_last != port.target else None,
-                    "chosen": port.chosen,
-                    **_place(port.place, root),
-                }
+                    host_port=port.first or None,
+                    host_port_last=port.last if port.last != port.first else None,
+                    container_port=port.target,
+                    container_port_last=port.target_last if port.target_last != port.target else None,
+                    chosen=port.chosen,
+                    file=where.file,
+                    line=where.line,
+                )
 
 
-def _resources(project: Project, root: str, read: Read) -> Iterator[Record]:
-    active = [one for name, one in project.services.items() if project.active(name)]
-    used = {
-        "network": {str(key) for one in active for key in one.get("networks") or ()},
-        "volume": {str(mount.get("source")) for one in active for mount in one.get("volumes") or ()},
-    }
-    for kind, resources in (("network", project.networks), ("volume", project.volumes)):
-        for key, one in resources.items():
-            yield {
-                "project": shown(project.name),
-                "kind": kind,
-                "key": str(key),
-                "name": redact(str(one["name"])),
-                "external": one.get("external") is True,
-                "used": str(key) in used[kind],
-                "driver": str(one["driver"]) if one.get("driver") else None,
-                **_place(place_of(key, place_of(one)), root),
-            }
+def _resources(one: FileSet) -> Iterator[ComposeResource]:
+    project = one.project
+    active = [service for name, service in project.services.items() if project.active(name)]
+    networks = {str(key) for service in active for key in _items(service, "networks")}
+    volumes = {str(mount.get("source")) for service in active for mount in _items(service, "volumes")}
+    for kind, resources, used in (("network", project.networks, networks), ("volume", project.volumes, volumes)):
+        for key, resource in resources.items():
+            where = one.where(place_of(key, place_of(resource)))
+            yield ComposeResource(
+                root=one.root,
+                files=one.files,
+                project=one.name,
+                kind=kind,
+                key=str(key),
+                name=redact(str(resource["name"])),
+                external=resource.get("external") is True,
+                used=str(key) in used,
+                driver=str(resource["driver"]) if resource.get("driver") else None,
+                file=where.file,
+                line=where.line,
+            )
 
 
-def _labels(project: Project, root: str, read: Read) -> Iterator[Record]:
-    for name, one in project.services.items():
-        for label, value in (one.get("labels") or {}).items():
-            yield {
-                "service": str(name),
-                "label": redact(label),
-                "value": label_value(str(label), str(value or "")),
-                **_place(place_of(value, place_of(label)), root),
-            }
+def _labels(one: FileSet) -> Iterator[ComposeLabel]:
+    for name, service in one.project.services.items():
+        for label, value in (service.get("labels") or {}).items():
+            where = one.where(place_of(value, place_of(label)))
+            yield ComposeLabel(
+                root=one.root,
+                files=one.files,
+                service=str(name),
+                label=redact(label),
+                value=label_value(str(label), str(value or "")),
+                file=where.file,
+                line=where.line,
+            )
 
 
-def _variables(project: Project, service: Map, read: Read) -> list[tuple[str, Text | None]]:
-    """The variables of a service; those of its file alone when an `env_file` cannot be read."""
-    try:
-        return list(environment(project, service, read))
-    except (Invalid, OSError):
-        return list((service.get("environment") or {}).items())
-
-
-def _environment(project: Project, root: str, read: Read) -> Iterator[Record]:
-    for name, one in project.services.items():
-        for variable, value in _variables(project, one, read):
+def _environment(one: FileSet) -> Iterator[ComposeVariable]:
+    for name, service in one.project.services.items():
+        for variable, value in one.variables(service):
+            where = one.where(place_of(value, place_of(variable)))
             kept = variable in DATABASE_NAMES and value is not None and re.fullmatch(r"[\w.-]{1,63}", value)
-            yield {
-                "service": str(name),
-                "variable": redact(variable),
-                "value": str(value) if kept else None,
-                **_place(place_of(value, place_of(variable)), root),
-            }
+            yield ComposeVariable(
+                root=one.root,
+                files=one.files,
+                service=str(name),
+                variable=redact(variable),
+                value=str(value) if kept else None,
+                file=where.file,
+                line=where.line,
+            )
 
 
-def _connections(project: Project, root: str, read: Read) -> Iterator[Record]:
-    for name, one in project.services.items():
-        for variable, value in _variables(project, one, read):
+def _connections(one: FileSet) -> Iterator[ComposeConnection]:
+    for name, service in one.project.services.items():
+        for variable, value in one.variables(service):
             if value and (found := connection(value)):
-                where = _place(place_of(value, place_of(variable)), root)
-                yield {
-                    "project": shown(project.name), "service": str(name), "variable": redact(variable), **found, **where
-                }  # fmt: skip
+                where = one.where(place_of(value, place_of(variable)))
+                yield ComposeConnection(
+                    root=one.root,
+                    files=one.files,
+                    project=one.name,
+                    service=str(name),
+                    variable=redact(variable),
+                    scheme=found.scheme,
+                    host=found.host,
+                    port=found.port,
+                    database=found.database,
+                    file=where.file,
+                    line=where.line,
+                )
 
 
-def _secrets(project: Project, root: str, read: Read) -> Iterator[Record]:
+def _secrets(one: FileSet) -> Iterator[ComposeSecret]:
     """Secrets written in the compose files themselves, by name and place."""
-    for name, one in project.services.items():
-        build = one.get("build") or {}
-        for kind, values in (("environment", one.get("environment")), ("build", build.get("args"))):
-            for variable, value in (values or {}).items():
-                yield from _secret(project, root, str(name), kind, variable, value)
-        for label, value in (one.get("labels") or {}).items():
-            if value and label_value(str(label), str(value)) == REMOVED and _literal(value):
-                yield _row(project, root, str(name), "label", label, value, default=False)
-        for key in ("command", "entrypoint"):
-            parts = one.get(key)
-            for part in [parts] if isinstance(parts, Text) else parts or ():
-                if isinstance(part, Text) and (written := _WRITTEN.sub("", part.raw)) != redact(written):
-                    yield _row(project, root, str(name), "command", key, part, default=False)
-
-
-def _secret(project: Project, root: str, service: str, kind: str, variable: Any, value: Any) -> Iterator[Record]:
-    if not isinstance(value, Text) or not value:
-        return
-    raw = value.raw
-    default = bool(_DEFAULT.fullmatch(raw))
-    named = secret_name(variable) and not variable.upper().endswith(("_FILE", "_PATH", "_URL", "_URI"))
-    content = raw.partition("-")[2][:-1] if default else raw
-    if named and not _PLAIN.fullmatch(content) and (default or _literal(value)):
-        yield _row(project, root, service, kind, variable, value, default=default)
-    elif re.search(r"://[^/\s@:$]*:[^@\s/$]+@", raw):
-        yield _row(project, root, service, kind, variable, value, default=False)
-
-
-def _literal(value: Text) -> bool:
-    """Whether the file holds the value itself, and no variable."""
-    return bool(value.raw) and not _VARIABLE.search(value.raw.replace("$$", ""))
-
-
-def _row(project: Project, root: str, service: str, kind: str, name: Any, value: Any, *, default: bool) -> Record:
-    return {
-        "project": shown(project.name),
-        "service": service,
-        "kind": kind,
-        "name": redact(str(name)),
-        "default": default,
-        **_place(place_of(value, place_of(name)), root),
-    }
+    for name, service in one.project.services.items():
+        for secret in compose_secrets.written(service):
+            place = place_of(secret.value, place_of(secret.name))
+            yield ComposeSecret(
+                root=one.root,
+                files=one.files,
+                project=one.name,
+                service=str(name),
+                kind=secret.kind,
+                name=redact(str(secret.name)),
+                default=secret.default,
+                file=relative(place.file, one.root),
+                line=place.line,
+            )

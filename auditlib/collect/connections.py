@@ -1,7 +1,7 @@
 """Connection strings, without what they hold of secret."""
 
 import re
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from auditlib.software import DATABASES
@@ -13,8 +13,17 @@ _SCHEMES = re.compile(rf"(?:{'|'.join(map(re.escape, _KNOWN))})(?:\+[a-z0-9_]+)?
 DATABASE_NAMES = frozenset(name for known in DATABASES.values() for name in (*known.users, *known.names))
 
 
-def connection(value: str) -> dict[str, Any] | None:
-    """Scheme, host, port and database of a connection string, each None when it is not told; None for another text."""
+class Connection(NamedTuple):
+    """What a connection string says, each None when it is not told."""
+
+    scheme: str
+    host: str
+    port: int | None
+    database: str | None
+
+
+def connection(value: str) -> Connection | None:
+    """What a connection string says; None for another text."""
     if not _SCHEMES.match(value) or len(value) > 2000:
         return None
     scheme, _, rest = value.partition("://")
@@ -32,4 +41,4 @@ def connection(value: str) -> dict[str, Any] | None:
         return None
     database = unquote(path.partition("/")[0])
     named = database if re.fullmatch(r"[\w.$-]{1,63}", database) else None
-    return {"scheme": scheme.lower(), "host": host, "port": port, "database": named}
+    return Connection(scheme.lower(), host, port, named)

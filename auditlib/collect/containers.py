@@ -2,17 +2,28 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from auditlib.addresses import EVERY_ADDRESS
 from auditlib.collect.secrets import REMOVED, redact, redact_rule, secret_name
 from auditlib.collect.source import Reading
-from auditlib.facts.legacy import Record
-
-# A published address that names no interface. Docker listens on both families.
+from auditlib.facts.table import Row
+from auditlib.facts.tables.docker import (
+    Container,
+    ContainerLabel,
+    ContainerNetwork,
+    ContainerVariable,
+    DockerEngine,
+    DockerSwarm,
+    Image,
+    Mount,
+    Network,
+    Publication,
+    Volume,
+)
 
 _PARTS = {
     "info": "la description du moteur",
@@ -35,32 +46,44 @@ _TRAEFIK_SECRET = re.compile(
 )
 
 
+Inspection = dict[str, Any]  # the engine's answer about one object
+R = TypeVar("R")
+
+
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of every table of the source « engine ». A part that the engine refused gives no table."""
-    containers = payload["containers"]
-    tables: dict[str, list[Record]] = {
-        "docker_engine": [_engine(payload)],
-        "containers": [_container(c) for c in containers],
-        "container_networks": [row for c in containers for row in _attachments(c)],
-        "mounts": [row for c in containers for row in _mounts(c, payload.get("folders"))],
+    containers, engine = payload["containers"], _engine(payload)
+    tables: dict[str, Sequence[Row]] = {
+        "docker_engine": [engine],
+        "containers": [_container(one) for one in containers],
+        "container_networks": _of_each(containers, _attachments),
+        "mounts": _of_each(containers, partial(_mounts, payload.get("folders") or {})),
         "labels": list(_labels(containers)),
-        "container_environment": [row for c in containers for row in _environment(c)],
-        "publications": [row for c in containers for row in _publications(c)],
+        "container_environment": _of_each(containers, _environment),
+        "publications": _of_each(containers, _publications),
+        **_objects(payload),
     }
-    swarm = payload.get("info", {}).get("Swarm") or {}
     # A node that is locked or in error does not tell what its swarm is.
-    if swarm.get("LocalNodeState") in ("active", "inactive"):
-        tables["docker_swarm"] = [*_swarm(tables["docker_engine"][0]["name"], swarm)]
-    checked = {one.get("Id"): _checked(one) for one in payload.get("used_images", []) if one is not None}
-    makers: dict[str, Callable[[dict[str, Any]], Record]] = {
-        "networks": _network,
-        "volumes": _volume,
-        "images": partial(_image, checked),
-    }
-    tables |= {part: [make(item) for item in payload[part]] for part, make in makers.items() if part in payload}
+    if engine.swarm in ("active", "inactive"):
+        tables["docker_swarm"] = [*_swarm(engine.name, payload["info"]["Swarm"])]
     gaps = [_gap(_PARTS[gap["part"]], gap["status"]) for gap in payload["gaps"]]
     refused = any(gap["status"] in _REFUSALS for gap in payload["gaps"])
     return Reading(tables, gaps, "Autorisez GET sur /info, /networks, /volumes et /images." if refused else "")
+
+
+def _of_each(containers: Iterable[Inspection], make: Callable[[Inspection], Iterable[R]]) -> list[R]:
+    return [row for container in containers for row in make(container)]
+
+
+def _objects(payload: dict[str, Any]) -> dict[str, list[Row]]:
+    """The tables of networks, volumes and images, each where the engine told its objects."""
+    inspected = {image.get("Id"): _checked(image) for image in payload.get("used_images", []) if image is not None}
+    makers: dict[str, Callable[[Inspection], Row]] = {
+        "networks": _network,
+        "volumes": _volume,
+        "images": partial(_image, inspected),
+    }
+    return {part: [make(one) for one in payload[part]] for part, make in makers.items() if part in payload}
 
 
 def _gap(part: str, status: int | None) -> str:
@@ -74,24 +97,24 @@ def name(container: dict[str, Any]) -> str:
     return str(container["Name"]).removeprefix("/")
 
 
-def _engine(payload: dict[str, Any]) -> Record:
+def _engine(payload: dict[str, Any]) -> DockerEngine:
     info, version = payload.get("info", {}), payload["version"]
-    return {
-        "name": info.get("Name") or payload["endpoint"],
-        "endpoint": payload["endpoint"],
-        "local": payload["local"],
-        "version": version["Version"],
-        "api_version": version["ApiVersion"],
-        "os": info.get("OperatingSystem"),
-        "kernel": version.get("KernelVersion"),
-        "storage_driver": info.get("Driver"),
-        "cgroup_version": info.get("CgroupVersion"),
-        "root": info.get("DockerRootDir"),
-        "clock": _moment(info.get("SystemTime")),
-        "live_restore": info.get("LiveRestoreEnabled"),
-        "swarm": (info.get("Swarm") or {}).get("LocalNodeState"),
-        "security_options": info.get("SecurityOptions"),
-    }
+    return DockerEngine(
+        name=info.get("Name") or payload["endpoint"],
+        endpoint=payload["endpoint"],
+        local=payload["local"],
+        version=version["Version"],
+        api_version=version["ApiVersion"],
+        os=info.get("OperatingSystem"),
+        kernel=version.get("KernelVersion"),
+        storage_driver=info.get("Driver"),
+        cgroup_version=info.get("CgroupVersion"),
+        root=info.get("DockerRootDir"),
+        clock=_moment(info.get("SystemTime")),
+        live_restore=info.get("LiveRestoreEnabled"),
+        swarm=(info.get("Swarm") or {}).get("LocalNodeState"),
+        security_options=info.get("SecurityOptions"),
+    )
 
 
 # Where managers listen, unless they announce another port.
@@ -99,83 +122,108 @@ _MANAGEMENT = 2377
 _DAY = 86_400_000_000_000  # nanoseconds
 
 
-def _swarm(name: str, raw: dict[str, Any]) -> Iterator[Record]:
+def _swarm(name: str, raw: Inspection) -> Iterator[DockerSwarm]:
     """The swarm of a node. Its settings are told to managers alone; its tokens and keys are not read."""
     if raw["LocalNodeState"] != "active":
         return
     spec = (raw.get("Cluster") or {}).get("Spec") or {}
-    announced = next((one["Addr"] for one in raw.get("RemoteManagers") or [] if one["NodeID"] == raw["NodeID"]), "")
-    number = announced.rpartition(":")[2]
     expiry = (spec.get("CAConfig") or {}).get("NodeCertExpiry")
-    yield {
-        "name": name,
-        "address": raw.get("NodeAddr") or None,
-        "manager": raw.get("ControlAvailable"),
-        "port": (int(number) if number.isdecimal() else _MANAGEMENT) if raw.get("ControlAvailable") else None,
-        "nodes": _positive(raw.get("Nodes")),
-        "managers": _positive(raw.get("Managers")),
-        "autolock": (spec.get("EncryptionConfig") or {}).get("AutoLockManagers"),
-        "certificate_days": expiry // _DAY if expiry else None,
-    }
+    yield DockerSwarm(
+        name=name,
+        address=_set(raw, "NodeAddr"),
+        manager=raw.get("ControlAvailable"),
+        port=_management(raw) if raw.get("ControlAvailable") else None,
+        nodes=_positive(raw.get("Nodes")),
+        managers=_positive(raw.get("Managers")),
+        autolock=(spec.get("EncryptionConfig") or {}).get("AutoLockManagers"),
+        certificate_days=expiry // _DAY if expiry else None,
+    )
 
 
-def _container(raw: dict[str, Any]) -> Record:
+def _management(raw: Inspection) -> int:
+    """The port where a manager announces that it listens."""
+    address = next((one["Addr"] for one in _all(raw, "RemoteManagers") if one["NodeID"] == raw["NodeID"]), "")
+    number = address.rpartition(":")[2]
+    return int(number) if number.isdecimal() else _MANAGEMENT
+
+
+def _set(raw: Inspection, key: str) -> Any:
+    """A setting of an object; the engine writes "" or 0 for one that is not set."""
+    return raw.get(key) or None
+
+
+def _all(raw: Inspection, key: str) -> Any:
+    """A list of an object; the engine writes null for an empty one."""
+    return raw.get(key) or ()
+
+
+def _container(raw: Inspection) -> Container:
     state, config, host = raw["State"], raw["Config"], raw["HostConfig"]
+    health, restart, logs = state.get("Health") or {}, host.get("RestartPolicy") or {}, host.get("LogConfig") or {}
     labels = config.get("Labels") or {}
-    restart = host.get("RestartPolicy") or {}
     files = labels.get(f"{_COMPOSE}project.config_files")
-    return {
-        "name": name(raw),
-        "id": raw["Id"],
-        "image": config.get("Image"),
-        "image_id": raw.get("Image"),
-        "state": state["Status"],
+    return Container(
+        name=name(raw),
+        id=raw["Id"],
+        image=config.get("Image"),
+        image_id=raw.get("Image"),
+        state=state["Status"],
         # "none" is the engine's word for a container whose health check was switched off.
-        "health": _or_none((state.get("Health") or {}).get("Status"), "none"),
-        "health_reported": (state.get("Health") or {}).get("Status") or None,
-        "healthcheck": _checked(raw),
-        "exit_code": state.get("ExitCode"),
-        "oom_killed": state.get("OOMKilled"),
-        "start_error": redact(state["Error"]) if state.get("Error") else None,
-        "restart_policy": restart.get("Name") or "no",
-        "restart_max": _positive(restart.get("MaximumRetryCount")),
-        "restart_count": raw.get("RestartCount"),
-        "created": _moment(raw.get("Created")),
-        "started": _moment(state.get("StartedAt")),
-        "finished": _moment(state.get("FinishedAt")),
-        "pid": state.get("Pid") or None,
-        "compose_project": labels.get(f"{_COMPOSE}project"),
-        "compose_service": labels.get(f"{_COMPOSE}service"),
-        "compose_files": files.split(",") if files else None,
-        "compose_dir": labels.get(f"{_COMPOSE}project.working_dir"),
-        "compose_version": labels.get(f"{_COMPOSE}version"),
-        "network_mode": host.get("NetworkMode"),
-        "pid_mode": host.get("PidMode") or None,
-        "ipc_mode": host.get("IpcMode") or None,
-        "uts_mode": host.get("UTSMode") or None,
-        "userns_mode": host.get("UsernsMode") or None,
-        "privileged": host.get("Privileged"),
-        "readonly_rootfs": host.get("ReadonlyRootfs"),
-        "user": config.get("User") or None,
-        "cap_add": host.get("CapAdd") or [],
-        "cap_drop": host.get("CapDrop") or [],
-        "security_options": host.get("SecurityOpt") or [],
-        "apparmor_profile": raw.get("AppArmorProfile") or None,
-        "memory_limit": _positive(host.get("Memory")),
-        "nano_cpus": _positive(host.get("NanoCpus")),
-        "pids_limit": _positive(host.get("PidsLimit")),
-        "cpu_shares": _positive(host.get("CpuShares")),
-        "cpu_quota": _positive(host.get("CpuQuota")),
-        "devices": [device["PathOnHost"] for device in host.get("Devices") or [] if device.get("PathOnHost")],
-        "ulimits": [limit["Name"] for limit in host.get("Ulimits") or [] if limit.get("Name")],
-        "cgroup_parent": host.get("CgroupParent") or None,
-        "log_driver": (host.get("LogConfig") or {}).get("Type"),
+        health=None if health.get("Status") == "none" else _set(health, "Status"),
+        health_reported=_set(health, "Status"),
+        healthcheck=_checked(raw),
+        exit_code=state.get("ExitCode"),
+        oom_killed=state.get("OOMKilled"),
+        start_error=redact(state["Error"]) if state.get("Error") else None,
+        restart_policy=_set(restart, "Name") or "no",
+        restart_max=_positive(restart.get("MaximumRetryCount")),
+        restart_count=raw.get("RestartCount"),
+        created=_moment(raw.get("Created")),
+        started=_moment(state.get("StartedAt")),
+        finished=_moment(state.get("FinishedAt")),
+        pid=_set(state, "Pid"),
+        compose_project=labels.get(f"{_COMPOSE}project"),
+        compose_service=labels.get(f"{_COMPOSE}service"),
+        compose_files=tuple(files.split(",")) if files else None,
+        compose_dir=labels.get(f"{_COMPOSE}project.working_dir"),
+        compose_version=labels.get(f"{_COMPOSE}version"),
+        network_mode=host.get("NetworkMode"),
+        pid_mode=_set(host, "PidMode"),
+        ipc_mode=_set(host, "IpcMode"),
+        uts_mode=_set(host, "UTSMode"),
+        userns_mode=_set(host, "UsernsMode"),
+        privileged=host.get("Privileged"),
+        readonly_rootfs=host.get("ReadonlyRootfs"),
+        user=_set(config, "User"),
+        cap_add=_all(host, "CapAdd"),
+        cap_drop=_all(host, "CapDrop"),
+        security_options=_all(host, "SecurityOpt"),
+        apparmor_profile=_set(raw, "AppArmorProfile"),
+        memory_limit=_positive(host.get("Memory")),
+        nano_cpus=_positive(host.get("NanoCpus")),
+        pids_limit=_positive(host.get("PidsLimit")),
+        cpu_shares=_positive(host.get("CpuShares")),
+        cpu_quota=_positive(host.get("CpuQuota")),
+        devices=_each_of(host, "Devices", "PathOnHost"),
+        ulimits=_each_of(host, "Ulimits", "Name"),
+        cgroup_parent=_set(host, "CgroupParent"),
+        log_driver=logs.get("Type"),
         # The engine wrote its own defaults there when the container was created.
-        "log_max_size": ((host.get("LogConfig") or {}).get("Config") or {}).get("max-size"),
-        "exposed_ports": sorted(config.get("ExposedPorts") or {}),
-        "network_ports": sorted((raw["NetworkSettings"] or {}).get("Ports") or {}),
-        "extra_hosts": host.get("ExtraHosts") or [],
-    }
+        log_max_size=(logs.get("Config") or {}).get("max-size"),
+        exposed_ports=tuple(sorted(_all(config, "ExposedPorts"))),
+        network_ports=tuple(sorted(_ports(raw))),
+        extra_hosts=_all(host, "ExtraHosts"),
+    )
+
+
+def _each_of(raw: Inspection, key: str, member: str) -> tuple[str, ...]:
+    """One member of each item of a list, where it is set."""
+    return tuple(item[member] for item in _all(raw, key) if item.get(member))
+
+
+def _ports(raw: Inspection) -> dict[str, list[dict[str, str]] | None]:
+    """The ports of a container's network, published or not."""
+    return (raw["NetworkSettings"] or {}).get("Ports") or {}
 
 
 def _checked(raw: dict[str, Any]) -> bool:
@@ -183,35 +231,35 @@ def _checked(raw: dict[str, Any]) -> bool:
     return bool((((raw.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ["NONE"])[0] != "NONE")
 
 
-def _attachments(raw: dict[str, Any]) -> Iterator[Record]:
+def _attachments(raw: Inspection) -> Iterator[ContainerNetwork]:
     for network, end in ((raw["NetworkSettings"] or {}).get("Networks") or {}).items():
         # DNSNames (engine 26 and later) is the whole list; before it, Aliases, which held the short id too.
-        names = end.get("DNSNames") or [*(end.get("Aliases") or []), name(raw)]
-        yield {
-            "container": name(raw),
-            "network": network,
-            "ipv4": end.get("IPAddress") or None,
-            "ipv6": end.get("GlobalIPv6Address") or None,
-            "aliases": sorted({*names} - {"", raw["Id"][:12]}),
-        }
+        names = end.get("DNSNames") or [*_all(end, "Aliases"), name(raw)]
+        yield ContainerNetwork(
+            container=name(raw),
+            network=network,
+            ipv4=_set(end, "IPAddress"),
+            ipv6=_set(end, "GlobalIPv6Address"),
+            aliases=tuple(sorted({*names} - {"", raw["Id"][:12]})),
+        )
 
 
-def _mounts(raw: dict[str, Any], folders: dict[str, bool] | None) -> Iterator[Record]:
+def _mounts(folders: Mapping[str, bool], raw: Inspection) -> Iterator[Mount]:
     """What a container mounts; `folders` tells which sources are folders, as far as that was looked at."""
-    for mount in raw.get("Mounts") or []:
-        yield {
-            "container": name(raw),
-            "type": mount["Type"],
-            "source": mount.get("Source") or None,
-            "volume": mount.get("Name") or None,
-            "destination": mount["Destination"],
-            "writable": mount.get("RW"),
-            "propagation": mount.get("Propagation") or None,
-            "folder": (folders or {}).get(mount.get("Source") or ""),
-        }
+    for mount in _all(raw, "Mounts"):
+        yield Mount(
+            container=name(raw),
+            type=mount["Type"],
+            source=_set(mount, "Source"),
+            volume=_set(mount, "Name"),
+            destination=mount["Destination"],
+            writable=mount.get("RW"),
+            propagation=_set(mount, "Propagation"),
+            folder=folders.get(mount.get("Source") or ""),
+        )
 
 
-def _labels(containers: list[dict[str, Any]]) -> Iterator[Record]:
+def _labels(containers: list[Inspection]) -> Iterator[ContainerLabel]:
     """The labels of all containers.
 
     Traefik compares what two containers declare under one name: values whose secrets are removed are numbered, so that
@@ -222,12 +270,12 @@ def _labels(containers: list[dict[str, Any]]) -> Iterator[Record]:
     for raw in containers:
         for label, value in (raw["Config"].get("Labels") or {}).items():
             kept = redact(value) if label in choosing and not secret_name(label) else label_value(label, value)
-            row: Record = {"container": name(raw), "label": redact(label), "value": kept}
-            if row["value"] is not None and row["value"] != value:
+            variant = None
+            if kept is not None and kept != value:
                 known = hidden.setdefault(label.lower(), [])
                 known += [] if value in known else [value]
-                row["variant"] = known.index(value) + 1
-            yield row
+                variant = known.index(value) + 1
+            yield ContainerLabel(container=name(raw), label=redact(label), value=kept, variant=variant)
 
 
 _CONSTRAINTS = re.compile(r"-{1,2}providers\.docker\.constraints|TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS=", re.IGNORECASE)
@@ -246,9 +294,9 @@ def _choosing(containers: list[dict[str, Any]]) -> set[str]:
     return found
 
 
-def _environment(raw: dict[str, Any]) -> Iterator[Record]:
-    for variable in sorted({redact(str(line).partition("=")[0]) for line in raw["Config"].get("Env") or []}):
-        yield {"container": name(raw), "variable": variable}
+def _environment(raw: Inspection) -> Iterator[ContainerVariable]:
+    for variable in sorted({redact(str(line).partition("=")[0]) for line in _all(raw["Config"], "Env")}):
+        yield ContainerVariable(container=name(raw), variable=variable)
 
 
 # A switch is no secret, whatever the name of the label: `sticky.cookie=true` names no cookie.
@@ -267,93 +315,96 @@ def label_value(label: str, value: str) -> str | None:
     return value if label.removeprefix(_COMPOSE) in _COMPOSE_KEPT and label.startswith(_COMPOSE) else None
 
 
-def _publications(raw: dict[str, Any]) -> Iterator[Record]:
+def _publications(raw: Inspection) -> Iterator[Publication]:
     """Publications in force, then those that are only configured.
 
     A publication whose container runs has its own addresses and ports in NetworkSettings; HostConfig keeps what was
     asked. What was asked and is in force is told once, as in force.
     """
-    live = (raw["NetworkSettings"] or {}).get("Ports") or {}
-    asked = raw["HostConfig"].get("PortBindings") or {}
-    for port, bindings in live.items():
-        numbers = {binding.get("HostPort") or "" for binding in asked.get(port) or []}
-        for binding in bindings or []:
-            # Published without being asked for by its number: « -P », « -p 80 », or one of a range.
-            chosen = (binding.get("HostPort") or "") not in numbers
-            yield from _binding(raw, port, binding, live=True, chosen=chosen)
-    for port, bindings in asked.items():
+    live, asked = _ports(raw), raw["HostConfig"].get("PortBindings") or {}
+    for port, binding in _bindings(live):
+        numbers = {_number(one) for one in asked.get(port) or []}
+        # Published without being asked for by its number: « -P », « -p 80 », or one of a range.
+        yield from _published(name(raw), port, binding, live=True, chosen=_number(binding) not in numbers)
+    for port, binding in _bindings(asked):
         if not live.get(port):
-            for binding in bindings or []:
-                number = binding.get("HostPort") or ""
-                yield from _binding(raw, port, binding, live=False, chosen=number in ("", "0") or "-" in number)
+            chosen = _number(binding) in ("", "0") or "-" in _number(binding)
+            yield from _published(name(raw), port, binding, live=False, chosen=chosen)
 
 
-def _binding(raw: dict[str, Any], port: str, binding: dict[str, str], *, live: bool, chosen: bool) -> Iterator[Record]:
+def _bindings(ports: Mapping[str, list[dict[str, str]] | None]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every port of a container with each of its bindings."""
+    return ((port, binding) for port, bindings in ports.items() for binding in bindings or [])
+
+
+def _number(binding: dict[str, str]) -> str:
+    """The port of the machine: "" lets the engine choose a free one, "8000-8010" one of a range."""
+    return binding.get("HostPort") or ""
+
+
+def _published(
+    container: str, port: str, binding: dict[str, str], *, live: bool, chosen: bool
+) -> Iterator[Publication]:
     number, _, protocol = port.partition("/")
-    # "" lets the engine choose a free port, "8000-8010" one of a range.
-    first, _, last = (binding.get("HostPort") or "").partition("-")
+    first, _, last = _number(binding).partition("-")
     host_ip = binding.get("HostIp") or ""
     for address in [host_ip] if host_ip else EVERY_ADDRESS:
-        yield {
-            "container": name(raw),
-            "protocol": protocol or "tcp",
-            "container_port": int(number),
-            "host_ip": address,
-            "host_port": int(first) if first and first != "0" else None,
-            "host_port_last": int(last) if last else None,
-            "live": live,
-            "chosen": chosen,
-        }
+        yield Publication(
+            container=container,
+            protocol=protocol or "tcp",
+            container_port=int(number),
+            host_ip=address,
+            host_port=int(first) if first and first != "0" else None,
+            host_port_last=int(last) if last else None,
+            live=live,
+            chosen=chosen,
+        )
 
 
-def _network(raw: dict[str, Any]) -> Record:
+def _network(raw: Inspection) -> Network:
     pools = (raw.get("IPAM") or {}).get("Config") or []
-    return {
-        "name": raw["Name"],
-        "id": raw["Id"],
-        "driver": raw["Driver"],
-        "scope": raw.get("Scope"),
-        "internal": raw.get("Internal"),
-        "ipv6": raw.get("EnableIPv6"),
+    return Network(
+        name=raw["Name"],
+        id=raw["Id"],
+        driver=raw["Driver"],
+        scope=raw.get("Scope"),
+        internal=raw.get("Internal"),
+        ipv6=raw.get("EnableIPv6"),
         # Its name is enough, whatever its value (libnetwork, `drivers/overlay/ov_network.go`).
-        "encrypted": "encrypted" in (raw.get("Options") or {}) if raw["Driver"] == "overlay" else None,
-        "subnets": [pool["Subnet"] for pool in pools if pool.get("Subnet")],
-        "gateways": [pool["Gateway"].partition("/")[0] for pool in pools if pool.get("Gateway")],
-        "compose_project": (raw.get("Labels") or {}).get(f"{_COMPOSE}project"),
-        "created": _moment(raw.get("Created")),
-    }
+        encrypted="encrypted" in (raw.get("Options") or {}) if raw["Driver"] == "overlay" else None,
+        subnets=tuple(pool["Subnet"] for pool in pools if pool.get("Subnet")),
+        gateways=tuple(pool["Gateway"].partition("/")[0] for pool in pools if pool.get("Gateway")),
+        compose_project=(raw.get("Labels") or {}).get(f"{_COMPOSE}project"),
+        created=_moment(raw.get("Created")),
+    )
 
 
-def _volume(raw: dict[str, Any]) -> Record:
-    return {
-        "name": raw["Name"],
-        "driver": raw["Driver"],
-        "scope": raw.get("Scope"),
-        "mountpoint": raw.get("Mountpoint") or None,
-        "compose_project": (raw.get("Labels") or {}).get(f"{_COMPOSE}project"),
-        "created": _moment(raw.get("CreatedAt")),
-    }
+def _volume(raw: dict[str, Any]) -> Volume:
+    return Volume(
+        name=raw["Name"],
+        driver=raw["Driver"],
+        scope=raw.get("Scope"),
+        mountpoint=_set(raw, "Mountpoint"),
+        compose_project=(raw.get("Labels") or {}).get(f"{_COMPOSE}project"),
+        created=_moment(raw.get("CreatedAt")),
+    )
 
 
-def _image(checked: dict[str | None, bool], raw: dict[str, Any]) -> Record:
+def _image(checked: dict[str | None, bool], raw: dict[str, Any]) -> Image:
     """One image; `checked` tells, of the images that were inspected, which have a health check."""
-    return {
-        "id": raw["Id"],
-        "tags": [tag for tag in raw.get("RepoTags") or [] if tag != "<none>:<none>"],
-        "size": raw.get("Size"),
+    return Image(
+        id=raw["Id"],
+        tags=tuple(tag for tag in _all(raw, "RepoTags") if tag != "<none>:<none>"),
+        size=raw.get("Size"),
         # Seconds; an image that does not tell gives 0 or the year 1.
-        "created": dt.datetime.fromtimestamp(created, dt.UTC) if (created := _positive(raw.get("Created"))) else None,
-        "healthcheck": checked.get(raw["Id"]),
-    }
+        created=dt.datetime.fromtimestamp(created, dt.UTC) if (created := _positive(raw.get("Created"))) else None,
+        healthcheck=checked.get(raw["Id"]),
+    )
 
 
-def _moment(text: str | None) -> str | None:
+def _moment(text: str | None) -> dt.datetime | None:
     """An instant of the engine; its year 1 means "never"."""
-    return None if not text or text.startswith("0001-") else text
-
-
-def _or_none(value: str | None, nothing: str) -> str | None:
-    return None if value in (None, "", nothing) else value
+    return None if not text or text.startswith("0001-") else dt.datetime.fromisoformat(text)
 
 
 def _positive(value: int | None) -> int | None:

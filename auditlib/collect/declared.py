@@ -6,48 +6,50 @@ simulation to say. A router without a rule of its own, and the labels under cons
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from auditlib.addresses import host_and_port
 from auditlib.collect import traefik_files, traefik_static
 from auditlib.collect.containers import name
 from auditlib.collect.secrets import redact_rule
-from auditlib.collect.source import Payloads, Unreadable
+from auditlib.collect.source import Payloads, Reading, Unreadable
 from auditlib.collect.traefik_objects import entrypoints
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.traefik import FileRouter, TraefikRouter
 from auditlib.traefik.decoding import TRUE
 
 _RULE = re.compile(r"(traefik\.(http|tcp)\.routers\.([^.]+))\.rule")
 _HEALTHS = (None, "", "none", "healthy")  # Traefik leaves the others aside
 
 
-def declared(payloads: Payloads) -> dict[str, list[Record]]:
+def declared(payloads: Payloads) -> Reading:
     """Rows of `traefik_entrypoints` and `traefik_routers`, from the engine, the options and the files.
 
     Raises Unreadable when the options in force are not known.
     """
-    static = payloads["traefik_static"]
-    rows = traefik_static.rows(static).tables["traefik_static"]
-    if any(row["effective"] is None for row in rows):
+    static, containers = payloads["traefik_static"], payloads["engine"]["containers"]
+    options, sure = traefik_static.options(static)
+    if not sure:
         raise Unreadable("absent", "la configuration statique en vigueur n’est pas connue", "corriger son fichier")
-    options = {row["key"]: row["value"] or "" for row in rows if row["effective"]}
     points = entrypoints([*_points(options)])
-    everywhere = [row["entrypoint"] for row in points if row["default"]]
-    containers = payloads["engine"]["containers"]
-    images = [str(one["Config"].get("Image") or "") for one in containers if name(one) == static["container"]]
-    old = any(re.search(r":v?2(?:\.|$)", image) for image in images)
-    usual = "v2" if old else options.get("core.defaultrulesyntax")
-    found = [*_of_labels(containers, options), *_of_files(payloads.get("traefik_files"))]
+    everywhere = tuple(point.entrypoint for point in points if point.default)
+    usual = "v2" if _is_old(static["container"], containers) else options.get("core.defaultrulesyntax")
     routers = [
-        {
-            **row,
-            "status": "enabled",
-            "rule_syntax": row["rule_syntax"] or usual,
-            "entrypoints": row["entrypoints"] or everywhere,
-        }
-        for row in found
+        replace(
+            router,
+            status="enabled",
+            rule_syntax=router.rule_syntax or usual,
+            entrypoints=router.entrypoints or everywhere,
+        )
+        for router in (*_of_labels(containers, options), *_of_files(payloads.get("traefik_files")))
     ]
-    return {"traefik_entrypoints": points, "traefik_routers": routers}
+    return Reading({"traefik_entrypoints": points, "traefik_routers": routers})
+
+
+def _is_old(proxy: str | None, containers: list[dict[str, Any]]) -> bool:
+    """Whether the image of Traefik's container says version 2."""
+    images = [str(one["Config"].get("Image") or "") for one in containers if name(one) == proxy]
+    return any(re.search(r":v?2(?:\.|$)", image) for image in images)
 
 
 def _points(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -67,7 +69,7 @@ def _points(options: Mapping[str, str]) -> Iterator[dict[str, Any]]:
             yield {"name": point, "address": address, "asDefault": default, "http": http}
 
 
-def _of_labels(containers: list[dict[str, Any]], options: Mapping[str, str]) -> Iterator[Record]:
+def _of_labels(containers: list[dict[str, Any]], options: Mapping[str, str]) -> Iterator[TraefikRouter]:
     docker = any(key == "providers.docker" or key.startswith("providers.docker.") for key in options)
     if not docker or options.get("providers.docker.constraints"):
         return
@@ -76,27 +78,34 @@ def _of_labels(containers: list[dict[str, Any]], options: Mapping[str, str]) -> 
         labels = {label.lower(): str(value) for label, value in (container["Config"].get("Labels") or {}).items()}
         healthy = (container["State"].get("Health") or {}).get("Status") in _HEALTHS
         wanted = labels.get("traefik.enable", exposed) in TRUE
-        if not (container["State"].get("Running") and healthy and wanted):
-            continue
-        for match in filter(None, map(_RULE.fullmatch, labels)):
-            prefix, protocol, own = match.groups()
-            # Traefik reads anything but "true" and "" as no TLS.
-            tls = labels.get(f"{prefix}.tls", "false").lower() in ("true", "")
-            yield {
-                "router": f"{own}@docker",
-                "protocol": protocol,
-                "rule": redact_rule(labels[match[0]]),
-                "rule_syntax": labels.get(f"{prefix}.rulesyntax"),
-                "entrypoints": [
-                    one.strip() for one in labels.get(f"{prefix}.entrypoints", "").split(",") if one.strip()
-                ],
-                "tls": tls or any(label.startswith(f"{prefix}.tls.") for label in labels),
-            }
+        if container["State"].get("Running") and healthy and wanted:
+            yield from (_of_label(match, labels) for match in filter(None, map(_RULE.fullmatch, labels)))
 
 
-def _of_files(payload: dict[str, Any] | None) -> Iterator[Record]:
-    rows = [] if payload is None else traefik_files.rows(payload).tables["traefik_file_routers"]
-    kept = ("protocol", "rule", "rule_syntax", "entrypoints", "tls")
-    for row in rows:
-        if row["effective"] and row["rule"]:
-            yield {"router": f"{row['router']}@file", **{column: row[column] for column in kept}}
+def _of_label(rule: re.Match[str], labels: Mapping[str, str]) -> TraefikRouter:
+    """The router that a label gives a rule to."""
+    prefix, protocol, own = rule.groups()
+    points = (one.strip() for one in labels.get(f"{prefix}.entrypoints", "").split(","))
+    # Traefik reads anything but "true" and "" as no TLS.
+    tls = labels.get(f"{prefix}.tls", "false").lower() in ("true", "")
+    return TraefikRouter(
+        router=f"{own}@docker",
+        protocol=protocol,
+        rule=redact_rule(labels[rule[0]]),
+        rule_syntax=labels.get(f"{prefix}.rulesyntax"),
+        entrypoints=tuple(filter(None, points)),
+        tls=tls or any(label.startswith(f"{prefix}.tls.") for label in labels),
+    )
+
+
+def _of_files(payload: dict[str, Any] | None) -> Iterator[TraefikRouter]:
+    for row in () if payload is None else traefik_files.rows(payload).of(FileRouter):
+        if row.effective and row.rule:
+            yield TraefikRouter(
+                router=f"{row.router}@file",
+                protocol=row.protocol,
+                rule=row.rule,
+                rule_syntax=row.rule_syntax,
+                entrypoints=row.entrypoints,
+                tls=row.tls,
+            )

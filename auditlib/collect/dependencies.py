@@ -8,7 +8,7 @@ from auditlib.addresses import EVERY_ADDRESS, is_loopback
 from auditlib.collect.listeners import owner
 from auditlib.collect.sockets import plain
 from auditlib.collect.source import Reading, Unreadable
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.docker import Connection, ContainerListener
 from auditlib.french import listing, number, plural
 from auditlib.software import PORT_HOLDERS, database
 
@@ -42,8 +42,11 @@ def rows(payload: dict[str, Any]) -> Reading:
     gaps = list(_gaps(payload, spaces))
     if gaps and not any(space.names for space in spaces.all) and payload["lost"]:
         raise Unreadable("refused", gaps[0], "relancer avec sudo, sans option hidepid sur /proc")
-    tables = {"container_listeners": list(_listeners(spaces)), "connections": list(_connections(spaces))}
-    return Reading(tables, gaps, "" if payload["root"] or not gaps else "Relancez avec sudo.")
+    return Reading(
+        {"container_listeners": list(_listeners(spaces)), "connections": list(_connections(spaces))},
+        gaps,
+        "" if payload["root"] or not gaps else "Relancez avec sudo.",
+    )
 
 
 def _gaps(payload: dict[str, Any], spaces: "_Spaces") -> Iterator[str]:
@@ -124,24 +127,24 @@ class _Spaces:
         return self.published.get((protocol, address, port)) or self.published.get((protocol, everywhere, port))
 
 
-def _listeners(spaces: _Spaces) -> Iterator[Record]:
+def _listeners(spaces: _Spaces) -> Iterator[ContainerListener]:
     for space in spaces.all:
         for one in space.sockets if space.names else []:
             if one.peer is None:
-                yield {
-                    "container": spaces.actor(space, one.pid).name,
-                    "network_of": ", ".join(sorted(space.names)),
-                    "protocol": one.protocol,
-                    "family": one.family,
-                    "address": one.address,
-                    "port": one.port,
-                    "pid": one.pid,
-                    "process": spaces.process(one.pid),
-                    "uid": one.uid,
-                }
+                yield ContainerListener(
+                    container=spaces.actor(space, one.pid).name,
+                    network_of=", ".join(sorted(space.names)),
+                    protocol=one.protocol,
+                    family=one.family,
+                    address=one.address,
+                    port=one.port,
+                    pid=one.pid,
+                    process=spaces.process(one.pid),
+                    uid=one.uid,
+                )
 
 
-def _connections(spaces: _Spaces) -> Iterator[Record]:
+def _connections(spaces: _Spaces) -> Iterator[Connection]:
     """One row per client, server and port, with the number of sockets: only the client's end of each counts."""
     counted: Counter[tuple[Actor, str | None, str, str, int, Actor, str | None]] = Counter()
     for space in spaces.all:
@@ -157,18 +160,18 @@ def _connections(spaces: _Spaces) -> Iterator[Record]:
             if answer and answer[0] != client:
                 counted[client, process, one.protocol, plain(one.peer), one.peer_port, *answer] += 1
     for (client, process, protocol, address, port, server, kind), count in counted.items():
-        yield {
-            "source": client.name,
-            "source_kind": client.kind,
-            "process": process,
-            "target": server.name,
-            "target_kind": server.kind,
-            "database": kind,
-            "protocol": protocol,
-            "address": address,
-            "port": port,
-            "sockets": count,
-        }
+        yield Connection(
+            source=client.name,
+            source_kind=client.kind,
+            process=process,
+            target=server.name,
+            target_kind=server.kind,
+            database=kind,
+            protocol=protocol,
+            address=address,
+            port=port,
+            sockets=count,
+        )
 
 
 def _is_client(one: Socket, space: _Space, spaces: _Spaces) -> bool:

@@ -9,6 +9,8 @@ import psutil
 
 from auditlib.collect import containers
 from auditlib.collect.source import Payloads, Reading, Unreadable
+from auditlib.facts.tables.docker import Container, Mount
+from auditlib.facts.tables.host import Disk
 from auditlib.french import listing
 from auditlib.parameters import Parameters
 from auditlib.software import database
@@ -26,16 +28,16 @@ def _of_engine(engine: dict[str, Any]) -> Iterable[tuple[str, str]]:
     """The folders of Docker's data and of the databases in containers, each with what it holds."""
     if folder := engine.get("info", {}).get("DockerRootDir"):
         yield folder, "données de Docker"
-    tables = containers.rows(engine).tables
-    databases = {row["name"] for row in tables["containers"] if _is_database(row["image"], row["exposed_ports"])}
-    for row in tables["mounts"]:
-        if row["container"] in databases and row["writable"] and row["type"] in ("volume", "bind") and row["source"]:
-            yield row["source"], f"base de données {row['container']}"
+    told = containers.rows(engine)
+    databases = {container.name for container in told.of(Container) if _is_database(container)}
+    for mount in told.of(Mount):
+        if mount.container in databases and mount.writable and mount.type in ("volume", "bind") and mount.source:
+            yield mount.source, f"base de données {mount.container}"
 
 
-def _is_database(image: str | None, exposed: list[str]) -> bool:
-    ports = (port.partition("/")[0] for port in exposed)
-    return any(database(image, int(port)) for port in ports if port.isdecimal())
+def _is_database(container: Container) -> bool:
+    ports = (port.partition("/")[0] for port in container.exposed_ports or ())
+    return any(database(container.image, int(port)) for port in ports if port.isdecimal())
 
 
 def _filesystem(path: str, role: str, mounted: dict[str, Any]) -> dict[str, Any]:
@@ -64,19 +66,30 @@ def _filesystem(path: str, role: str, mounted: dict[str, Any]) -> dict[str, Any]
 
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `disks`: one per filesystem, with all it holds. Raises Unreadable when none could be looked at."""
-    disks: dict[str, dict[str, Any]] = {}
-    hidden = []
-    for one in payload["folders"]:
-        if "error" in one:
-            hidden.append(one["role"])
-            continue
-        told = {name: value for name, value in one.items() if name not in ("path", "role")}
-        disk = disks.setdefault(one["mountpoint"], {**told, "holds": []})
-        if one["role"] not in disk["holds"]:
-            disk["holds"].append(one["role"])
-    gaps = [f"le disque de {listing(dict.fromkeys(hidden))} reste inconnu"] if hidden else []
-    if not disks:
+    seen = [one for one in payload["folders"] if "error" not in one]
+    hidden = dict.fromkeys(one["role"] for one in payload["folders"] if "error" in one)
+    gaps = [f"le disque de {listing(hidden)} reste inconnu"] if hidden else []
+    if not seen:
         raise Unreadable("refused", gaps[0], "relancer avec sudo")
     if not payload["engine"]:
         gaps.append("le moteur Docker n’a pas été lu, ses disques restent inconnus")
-    return Reading({"disks": list(disks.values())}, gaps, "Relancez avec sudo." if hidden else "")
+    disks: dict[str, list[dict[str, Any]]] = {}
+    for one in seen:
+        disks.setdefault(one["mountpoint"], []).append(one)
+    return Reading({"disks": [*map(_disk, disks.values())]}, gaps, "Relancez avec sudo." if hidden else "")
+
+
+def _disk(folders: list[dict[str, Any]]) -> Disk:
+    """The disk that some folders are on."""
+    raw = folders[0]
+    return Disk(
+        mountpoint=raw["mountpoint"],
+        holds=tuple(dict.fromkeys(one["role"] for one in folders)),
+        device=raw["device"],
+        filesystem=raw["filesystem"],
+        size=raw["size"],
+        used=raw["used"],
+        free=raw["free"],
+        inodes=raw["inodes"],
+        inodes_free=raw["inodes_free"],
+    )

@@ -6,14 +6,15 @@ A setting stands either in the file or on the command line: `dockerd` refuses to
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from auditlib.collect.processes import named
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import Payloads, Reading
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row
+from auditlib.facts.tables.host import DockerDaemon, DockerSocket, GroupMember
 from auditlib.parameters import Parameters
 
 CONFIG = "/etc/docker/daemon.json"
@@ -42,6 +43,8 @@ _SHORT = {"-H": "host", "-G": "group", "-g": "data-root", "-l": "log-level", "-s
 _OLD = {"graph": "data-root"}
 _VALUED = {*_TEXTS, *_SINGULAR, "log-opt", "default-ulimit"}
 
+Accounts = dict[str, list[dict[str, Any]]]  # groups and users, by these names
+
 
 def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) -> dict[str, Any]:
     """Accounts, sockets, running daemons and their files, of the system that is below `root`."""
@@ -57,29 +60,31 @@ def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) ->
     }
 
 
-def _accounts(folder: Path, sockets: list[Record]) -> dict[str, list[Record]] | None:
+def _accounts(folder: Path, sockets: list[dict[str, Any]]) -> Accounts | None:
     """The local groups and accounts that the sockets concern, and no other; None when their files cannot be read."""
     try:
-        passwd = [line.split(":") for line in (folder / "passwd").read_text("utf-8", "replace").splitlines()]
-        group = [line.split(":") for line in (folder / "group").read_text("utf-8", "replace").splitlines()]
+        passwd, group = _entries(folder / "passwd", 7, numbers=2), _entries(folder / "group", 4, numbers=1)
     except OSError:
         return None
     owners, holders = {str(one["uid"]) for one in sockets}, {str(one["gid"]) for one in sockets}
-    groups: list[Record] = [
+    groups: list[dict[str, Any]] = [
         {"name": name, "gid": int(gid), "members": [*filter(None, members.split(","))]}
-        for name, _, gid, members in (fields for fields in group if len(fields) == 4 and fields[2].isdecimal())
+        for name, _, gid, members in group
         if name == "docker" or gid in holders
     ]
     gids, members = {one["gid"] for one in groups}, {name for one in groups for name in one["members"]}
     users = [
-        {"name": fields[0], "uid": int(fields[2]), "gid": int(fields[3])}
-        for fields in passwd
-        if len(fields) == 7
-        and fields[2].isdecimal()
-        and fields[3].isdecimal()
-        and (fields[2] in owners or fields[0] in members or int(fields[3]) in gids)
+        {"name": name, "uid": int(uid), "gid": int(gid)}
+        for name, _, uid, gid, *_ in passwd
+        if uid in owners or name in members or int(gid) in gids
     ]
     return {"groups": groups, "users": users}
+
+
+def _entries(path: Path, count: int, *, numbers: int) -> list[list[str]]:
+    """The lines of a file of accounts that have so many fields, so many numbers among them from the third."""
+    entries = [line.split(":") for line in path.read_text("utf-8", "replace").splitlines()]
+    return [one for one in entries if len(one) == count and all(map(str.isdecimal, one[2 : 2 + numbers]))]
 
 
 def _daemons(proc: Path) -> Iterator[dict[str, Any]]:
@@ -92,7 +97,7 @@ def _daemons(proc: Path) -> Iterator[dict[str, Any]]:
         yield {"pid": pid, "arguments": line.rstrip("\0").split("\0")[1:]}
 
 
-def _sockets(root: Path, daemons: list[dict[str, Any]]) -> Iterator[Record]:
+def _sockets(root: Path, daemons: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The sockets at the usual places, and where the daemons listen; each file once."""
     wanted = {**_SOCKETS, **{str(path.relative_to(root)): "docker" for path in root.glob(_ROOTLESS)}}
     for daemon in daemons:
@@ -196,15 +201,15 @@ def rows(payload: dict[str, Any]) -> Reading:
     accounts = payload["accounts"]
     users = {one["uid"]: one["name"] for one in accounts["users"]} if accounts else {}
     groups = {one["gid"]: one["name"] for one in accounts["groups"]} if accounts else {}
-    tables: dict[str, list[Record]] = {
+    tables: dict[str, Sequence[Row]] = {
         "docker_sockets": [
-            {
-                "path": one["path"],
-                "daemon": one["daemon"],
-                "mode": one["mode"],
-                "owner": users.get(one["uid"], str(one["uid"])),
-                "group": groups.get(one["gid"], str(one["gid"])),
-            }
+            DockerSocket(
+                path=one["path"],
+                daemon=one["daemon"],
+                mode=one["mode"],
+                owner=users.get(one["uid"], str(one["uid"])),
+                group=groups.get(one["gid"], str(one["gid"])),
+            )
             for one in payload["sockets"]
         ],
         "docker_daemon": [*_daemon_rows(payload)],
@@ -218,7 +223,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     return Reading(tables, gaps, "Relancez avec sudo, ou corrigez ces fichiers." if gaps else "")
 
 
-def _members(accounts: dict[str, list[Record]], commanding: set[int]) -> Iterator[Record]:
+def _members(accounts: Accounts, commanding: set[int]) -> Iterator[GroupMember]:
     """The accounts of Docker's groups, root aside: those a group lists, and those whose main group it is."""
     uids = {one["name"]: one["uid"] for one in accounts["users"]}
     for group in accounts["groups"]:
@@ -226,10 +231,10 @@ def _members(accounts: dict[str, list[Record]], commanding: set[int]) -> Iterato
             continue
         primary = {one["name"] for one in accounts["users"] if one["gid"] == group["gid"]}
         for user in sorted({*group["members"], *primary} - {"root"}):
-            yield {"group": group["name"], "user": user, "uid": uids.get(user), "primary": user in primary}
+            yield GroupMember(group=group["name"], user=user, uid=uids.get(user), primary=user in primary)
 
 
-def _daemon_rows(payload: dict[str, Any]) -> Iterator[Record]:
+def _daemon_rows(payload: dict[str, Any]) -> Iterator[DockerDaemon]:
     files = payload["files"]
     daemons = payload["daemons"] or [{"pid": None, "settings": {}}]
     # JSON makes text of the numbers that name things.
@@ -238,12 +243,12 @@ def _daemon_rows(payload: dict[str, Any]) -> Iterator[Record]:
         path = config_files.get(str(daemon["pid"]), CONFIG)
         settings = {**files[path].get("settings", {}), **daemon["settings"]}
         logs = settings.pop("log-opts", {})
-        yield {
-            "config_file": path,
-            "config_exists": files[path]["exists"],
-            "config_read": "error" not in files[path],
-            "pid": daemon["pid"],
+        yield DockerDaemon(
+            config_file=path,
+            config_exists=files[path]["exists"],
+            config_read="error" not in files[path],
+            pid=daemon["pid"],
             **{name.replace("-", "_"): value for name, value in settings.items()},
-            "log_max_size": logs.get("max-size"),
-            "log_max_file": logs.get("max-file"),
-        }
+            log_max_size=logs.get("max-size"),
+            log_max_file=logs.get("max-file"),
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlib.collect.processes import named
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.host import Firewall
 
 MAX_OUTPUT = 20_000_000  # characters; Kubernetes and Docker write thousands of rules
 
@@ -76,40 +76,40 @@ def _run(timeout_s: float, *command: str) -> str | None:
     return done.stdout if len(done.stdout) <= MAX_OUTPUT else None
 
 
-def rows(payload: dict[str, Any]) -> Iterator[Record]:
+def rows(payload: dict[str, Any]) -> Iterator[Firewall]:
     """Rows of `firewalls`: always the same four, so that an unknown state shows."""
     installed = set(payload["installed"])
     enabled = _assigned(payload["ufw_conf"], "ENABLED")
-    yield {
-        "name": "ufw",
-        "installed": "ufw" in installed,
-        "active": enabled == "yes" if enabled else (None if "ufw" in installed else False),
-        "input_policy": (_assigned(payload["ufw_default"], "DEFAULT_INPUT_POLICY") or "").lower() or None,
-        "evidence": "/etc/ufw/ufw.conf" if enabled else None,
-    }
-    yield {
-        "name": "firewalld",
-        "installed": "firewalld" in installed,
-        "active": payload["firewalld"],
-        "input_policy": None,
-        "evidence": "/proc",
-    }
+    yield Firewall(
+        name="ufw",
+        installed="ufw" in installed,
+        active=enabled == "yes" if enabled else (None if "ufw" in installed else False),
+        input_policy=(_assigned(payload["ufw_default"], "DEFAULT_INPUT_POLICY") or "").lower() or None,
+        evidence="/etc/ufw/ufw.conf" if enabled else None,
+    )
+    yield Firewall(
+        name="firewalld",
+        installed="firewalld" in installed,
+        active=payload["firewalld"],
+        input_policy=None,
+        evidence="/proc",
+    )
     active, policy = _nft(payload["nft"])
-    yield {
-        "name": "nftables",
-        "installed": "nft" in installed,
-        "active": active if payload["nft_loaded"] else payload["nft_loaded"],
-        "input_policy": policy,
-        "evidence": "nft list ruleset" if active is not None else None,
-    }
+    yield Firewall(
+        name="nftables",
+        installed="nft" in installed,
+        active=active if payload["nft_loaded"] else payload["nft_loaded"],
+        input_policy=policy,
+        evidence="nft list ruleset" if active is not None else None,
+    )
     active, policy = _legacy(payload["iptables"])
-    yield {
-        "name": "iptables",
-        "installed": "iptables" in installed,
-        "active": active if payload["iptables_loaded"] else payload["iptables_loaded"],
-        "input_policy": policy,
-        "evidence": "iptables-legacy-save" if active is not None else None,
-    }
+    yield Firewall(
+        name="iptables",
+        installed="iptables" in installed,
+        active=active if payload["iptables_loaded"] else payload["iptables_loaded"],
+        input_policy=policy,
+        evidence="iptables-legacy-save" if active is not None else None,
+    )
 
 
 def _assigned(text: str | None, name: str) -> str | None:

@@ -10,6 +10,7 @@ import psutil
 
 from auditlib.collect.network import ephemeral_ports
 from auditlib.collect.source import Payloads, Reading
+from auditlib.facts.tables.host import Host
 from auditlib.parameters import Parameters
 
 
@@ -39,6 +40,19 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
 def rows(payload: dict[str, Any]) -> Reading:
     """The row of `host`."""
     first, last = payload["ephemeral"] or (None, None)
-    told = {name: value for name, value in payload.items() if name != "ephemeral"}
-    booted = dt.datetime.fromtimestamp(int(payload["booted"]), dt.UTC)
-    return Reading({"host": [{**told, "booted": booted, "ephemeral_first": first, "ephemeral_last": last}]})
+    host = Host(
+        name=payload["name"],
+        os=payload["os"],
+        kernel=payload["kernel"],
+        architecture=payload["architecture"],
+        cpus=payload["cpus"],
+        memory=payload["memory"],
+        memory_available=payload["memory_available"],
+        swap=payload["swap"],
+        swap_free=payload["swap_free"],
+        ephemeral_first=first,
+        ephemeral_last=last,
+        booted=dt.datetime.fromtimestamp(int(payload["booted"]), dt.UTC),
+        root=payload["root"],
+    )
+    return Reading({"host": [host]})

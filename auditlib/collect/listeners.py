@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from auditlib.collect.source import Payloads, Reading
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.host import Listener
 from auditlib.french import plural
 from auditlib.parameters import Parameters
 
@@ -56,27 +56,26 @@ def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `listeners`. `container` is an engine id here, which the attribution turns into a name."""
     known = {(s.protocol, s.address, s.port): s for s in _parse_ss(payload["ss"] or "")}
     processes = {process["pid"]: process for process in payload["processes"]}
-    found: dict[tuple[Any, ...], Record] = {}
+    found: dict[tuple[Any, ...], Listener] = {}
     for one in payload["sockets"]:
         process = processes.get(one["pid"], {})
         told = known.get((one["protocol"], one["address"], one["port"]))
-        group = process.get("cgroup") or (told.cgroup if told else "")
-        unit, container = owner(group)
-        row = {
-            **one,
-            "process": process.get("name"),
-            "user": process.get("user") or (_user(told.uid) if told else None),
-            "unit": unit,
-            "container": container,
-        }
+        unit, container = owner(process.get("cgroup") or (told.cgroup if told else ""))
         # Several sockets of one process on one port (SO_REUSEPORT) are one listener.
-        found[tuple(one.values())] = row
-    unknown = sum(row["pid"] is None for row in found.values())
+        found[tuple(one.values())] = Listener(
+            **one,
+            process=process.get("name"),
+            user=process.get("user") or (_user(told.uid) if told else None),
+            unit=unit,
+            container=container,
+        )
+    tables = {"listeners": list(found.values())}
+    unknown = sum(listener.pid is None for listener in found.values())
     if payload["root"] or not unknown:
-        return Reading({"listeners": list(found.values())})
+        return Reading(tables)
     gap = f"sans root, le processus de {plural(unknown, 'écoute')} reste inconnu"
     gap += ", l’utilisateur et l’unité sont connus par ss" if known else ", et ss n’est pas utilisable"
-    return Reading({"listeners": list(found.values())}, [gap], "Relancez avec sudo.")
+    return Reading(tables, [gap], "Relancez avec sudo.")
 
 
 def owner(cgroup: str) -> tuple[str | None, str | None]:

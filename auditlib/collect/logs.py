@@ -7,10 +7,10 @@ file they are on the container's standard output, both mixed if both are there.
 import contextlib
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from docker.errors import APIError, DockerException
@@ -20,7 +20,8 @@ from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, connect
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row
+from auditlib.facts.tables.logs import Log
 from auditlib.french import instant, number, os_error
 from auditlib.parameters import Parameters
 from auditlib.traefik.decoding import TRUE
@@ -35,7 +36,7 @@ OUTPUT = ""  # the path of the container's standard output
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """The ends of the logs, as text, by place: a path in the container, or "" for its standard output."""
     engine, static, container = payloads["engine"], payloads["traefik_static"], traefik_static.bearer(payloads)
-    options, sure = _options(static)
+    options, sure = traefik_static.options(static)
     places = where(options, container)
     payload: dict[str, Any] = {
         "container": static["container"],
@@ -57,14 +58,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     return payload
 
 
-def _options(static: dict[str, Any]) -> tuple[dict[str, str | None], bool]:
-    """The static options in force, and whether it is sure that they are."""
-    rows_ = traefik_static.rows(static).tables["traefik_static"]
-    sure = all(row["effective"] is not None for row in rows_)
-    return {row["key"]: row["value"] for row in rows_ if row["effective"] is not False}, sure
-
-
-def where(options: Mapping[str, str | None], container: Mapping[str, Any]) -> dict[str, str | None]:
+def where(options: Mapping[str, str], container: Mapping[str, Any]) -> dict[str, str | None]:
     """Where each log is: a path in the container, "" for its standard output, None when it is not written."""
     own = options.get("log.filepath") or OUTPUT
     given = [key for key in options if key.startswith("accesslog.")]
@@ -131,84 +125,90 @@ def rows(payload: dict[str, Any]) -> Reading:
 
     The tables of a log that was not read are absent. Raises Unreadable when none was read.
     """
-    reading = Reading({"logs": []})
     remedy = REMEDY if payload["container"] else REMEDY_ON_HOST
+    logs: list[Log] = []
+    tables: dict[str, Sequence[Row]] = {}
+    gaps, notes, unread = [], [], False
     if not payload["sure"]:
-        reading.gaps.append("la configuration en vigueur n’est pas sûre : d’autres journaux sont peut-être écrits")
-    notes = []
+        gaps.append("la configuration en vigueur n’est pas sûre : d’autres journaux sont peut-être écrits")
     for log, place in payload["places"].items():
         if place is None:
             notes.append(NO_ACCESS_LOG)
         elif place in payload["unread"]:
-            reading.gaps.append(
-                f"{TITLES[log]} non lu{f' ({redact(place)})' if place else ''} : {payload['unread'][place]}"
-            )
-            reading.remedy = remedy.capitalize() + "."
+            unread = True
+            gaps.append(f"{TITLES[log]} non lu{f' ({redact(place)})' if place else ''} : {payload['unread'][place]}")
         else:
             tail = payload["tails"][place]
-            summary, tables, said = _READERS[log](tail["text"], payload["names"])
-            summary |= {
-                "log": log,
-                "container": payload["container"],
-                "origin": tail["origin"],
-                "location": redact(place) or None,
-                "size": tail["size"],
-                "complete": tail["complete"],
-            }
-            reading.tables["logs"].append(summary)
-            reading.tables |= tables
-            reading.gaps += said
-            if not tail["complete"]:
-                notes.append(_cut(log, summary))
-    if not reading.tables["logs"]:
-        raise Unreadable("failed", " ; ".join(reading.gaps), remedy)
-    reading.note = ". ".join(notes) + "." if notes else ""
-    return reading
+            content = _READERS[log](tail["text"], payload["names"])
+            logs.append(
+                replace(
+                    content.log,
+                    container=payload["container"],
+                    origin=tail["origin"],
+                    location=redact(place) or None,
+                    size=tail["size"],
+                    complete=tail["complete"],
+                )
+            )
+            tables |= content.tables
+            gaps += content.gaps
+            notes += [] if tail["complete"] else [_cut(content.log)]
+    if not logs:
+        raise Unreadable("failed", " ; ".join(gaps), remedy)
+    return Reading(
+        {"logs": logs, **tables},
+        gaps,
+        f"{remedy.capitalize()}." if unread else "",
+        ". ".join(notes) + "." if notes else "",
+    )
 
 
-def _cut(log: str, summary: Record) -> str:
-    since = f"lu à partir du {instant(summary['first'])}" if summary["first"] else "aucune date n’y est lisible"
-    return f"Début du {TITLES[log]} laissé de côté : {since}"
+def _cut(log: Log) -> str:
+    since = f"lu à partir du {instant(log.first)}" if log.first else "aucune date n’y est lisible"
+    return f"Début du {TITLES[log.log]} laissé de côté : {since}"
 
 
-def _own(text: str, names: Mapping[str, str]) -> tuple[Record, dict[str, list[Record]], list[str]]:
+class _Content(NamedTuple):
+    """What a log holds: its row without where it was read, the rows made of it, and what is missing from them."""
+
+    log: Log
+    tables: dict[str, Sequence[Row]]
+    gaps: list[str]
+
+
+def _own(text: str, names: Mapping[str, str]) -> _Content:
     """The log that Traefik keeps of itself."""
     found = list(traefik_log.entries(text))
     table, left_out = traefik_events.events(found, names)
     times = [entry.time for entry in found if entry.time]
-    said = [f"{number(left_out)} messages d’autres sortes laissés de côté"] if left_out else []
-    return (
-        {
-            "format": _most([entry.form for entry in found if entry.form]),
-            "entries": sum(bool(entry.form) for entry in found),
-            "unparsed": sum(not entry.form for entry in found),
-            "first": min(times, default=None),
-            "last": max(times, default=None),
-        },
-        {"log_events": table},
-        said,
+    log = Log(
+        log="traefik",
+        format=_most([entry.form for entry in found if entry.form]),
+        entries=sum(bool(entry.form) for entry in found),
+        unparsed=sum(not entry.form for entry in found),
+        first=min(times, default=None),
+        last=max(times, default=None),
     )
+    gaps = [f"{number(left_out)} messages d’autres sortes laissés de côté"] if left_out else []
+    return _Content(log, {"log_events": table}, gaps)
 
 
-def _access(text: str, names: Mapping[str, str]) -> tuple[Record, dict[str, list[Record]], list[str]]:
+def _access(text: str, names: Mapping[str, str]) -> _Content:
     """The access log; the audit's own probes are left out as far as it tells them."""
     lines = list(access_log.requests(text))
     asked = [request for request in lines if request is not None]
     stats, unrouted = access_log.statistics(request for request in asked if not request.probe)
     times = [request.time for request in asked if request.time]
-    told = any(request.agent for request in asked)
-    return (
-        {
-            "format": _most([request.form for request in asked]),
-            "entries": len(asked),
-            "unparsed": len(lines) - len(asked),
-            "probes": sum(request.probe for request in asked) if told else None,
-            "first": min(times, default=None),
-            "last": max(times, default=None),
-        },
-        {"access_stats": stats, "access_unrouted": unrouted},
-        [],
+    log = Log(
+        log="access",
+        format=_most([request.form for request in asked]),
+        entries=len(asked),
+        unparsed=len(lines) - len(asked),
+        probes=sum(request.probe for request in asked) if any(request.agent for request in asked) else None,
+        first=min(times, default=None),
+        last=max(times, default=None),
     )
+    return _Content(log, {"access_stats": stats, "access_unrouted": unrouted}, [])
 
 
 def _most(forms: list[str]) -> str | None:

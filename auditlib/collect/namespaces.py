@@ -15,8 +15,8 @@ import psutil
 from auditlib.collect import containers, processes, sockets
 from auditlib.collect.listeners import own_processes, owner, process_facts
 from auditlib.collect.network import ephemeral_ports, interface_addresses
-from auditlib.collect.source import Payloads, Unreadable
-from auditlib.facts.legacy import Record
+from auditlib.collect.source import Payloads, Reading, Unreadable
+from auditlib.facts.tables.docker import Container, ContainerNetwork, Network, Publication
 from auditlib.parameters import Parameters
 from auditlib.software import PORT_HOLDERS
 
@@ -26,6 +26,7 @@ MAX_SOCKETS = 100_000
 WORKERS = 4
 
 Namespace = dict[str, Any]
+Lost = dict[str, str | None]  # a container whose sockets were not read, and why
 
 
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
@@ -39,9 +40,9 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         raise Unreadable("absent", "le moteur Docker n’a pas été lu", "rendre le moteur Docker lisible")
     if not engine["local"]:
         raise Unreadable("absent", "le moteur Docker est sur une autre machine", "lancer l’audit sur cette machine")
-    known = containers.rows(engine).tables
+    known = containers.rows(engine)
     proc = Path(psutil.PROCFS_PATH)
-    found, lost = _namespaces([row for row in known["containers"] if row["pid"]], proc)
+    found, lost = _namespaces([one for one in known.of(Container) if one.pid], proc)
     truncated = _read_sockets(found, lost, proc)
     own = own_processes()
     inodes = {one.inode for namespace in found for one in namespace["sockets"]} - {0}
@@ -54,7 +55,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
         namespace["sockets"] = [*_held(namespace, held, own, facts)]
     return {
         "engine": _told(known),
-        "addresses": [row["address"] for row in interface_addresses()],
+        "addresses": [one.address for one in interface_addresses()],
         "ephemeral": ephemeral_ports(proc),
         "root": os.geteuid() == 0,
         "namespaces": found,
@@ -64,26 +65,26 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     }
 
 
-def _namespaces(running: list[Record], proc: Path) -> tuple[list[Namespace], list[Record]]:
+def _namespaces(running: list[Container], proc: Path) -> tuple[list[Namespace], list[Lost]]:
     """The machine's namespace, then those of the containers, and the containers whose process is not theirs."""
-    theirs = [row for row in running if _named(proc / str(row["pid"]), row["id"])]
-    lost = [{"container": row["name"], "reason": "process"} for row in running if row not in theirs]
+    theirs = [one for one in running if _named(proc / str(one.pid), one.id)]
+    lost: list[Lost] = [{"container": one.name, "reason": "process"} for one in running if one not in theirs]
     machine = {"containers": [], "pid": "self"}
     # Who may follow the links (root) is told the truth by the kernel; others believe the network mode.
-    identities: dict[str, int | str | None] = {row["id"]: _identity(proc / str(row["pid"])) for row in theirs}
+    identities: dict[str, int | str | None] = {one.name: _identity(proc / str(one.pid)) for one in theirs}
     own: int | str | None = _identity(proc / "self")
     if own is None or None in identities.values():
-        identities = {row["id"]: _owner_by_mode(row, running) for row in theirs}
+        identities = {one.name: _owner_by_mode(one, running) for one in theirs}
         own = "host"
     groups: dict[Any, Namespace] = {}
-    for row in theirs:
-        if identities[row["id"]] != own:
-            group = groups.setdefault(identities[row["id"]], {"containers": [], "pid": row["pid"]})
-            group["containers"].append(row["name"])
+    for one in theirs:
+        if identities[one.name] != own:
+            group = groups.setdefault(identities[one.name], {"containers": [], "pid": one.pid})
+            group["containers"].append(one.name)
     return [machine, *groups.values()], lost
 
 
-def _named(process: Path, identifier: str) -> bool:
+def _named(process: Path, identifier: str | None) -> bool:
     """Whether a process is still the container's: a number is used again once its process is gone."""
     try:
         return owner((process / "cgroup").read_text("utf-8", "replace"))[1] == identifier
@@ -98,19 +99,19 @@ def _identity(process: Path) -> int | None:
         return None
 
 
-def _owner_by_mode(row: Record, running: Iterable[Record]) -> str:
+def _owner_by_mode(container: Container, running: Iterable[Container]) -> str:
     """Whose namespace a container is in, as its network mode says: an id, or "host"."""
-    mode = row["network_mode"] or ""
-    if mode == "host" or not mode.startswith("container:"):
-        return mode if mode == "host" else str(row["id"])
-    asked = mode.removeprefix("container:")
-    for other in running:
-        if other is not row and (other["id"].startswith(asked) or other["name"] == asked):
-            return _owner_by_mode(other, [one for one in running if one is not row])
-    return asked
+    kind, _, asked = (container.network_mode or "").partition(":")
+    if kind == "host":
+        return kind
+    if kind != "container":
+        return str(container.id)
+    others = [one for one in running if one is not container]
+    owners = (one for one in others if (one.id or "").startswith(asked) or one.name == asked)
+    return next((_owner_by_mode(one, others) for one in owners), asked)
 
 
-def _read_sockets(found: list[Namespace], lost: list[Record], proc: Path) -> bool:
+def _read_sockets(found: list[Namespace], lost: list[Lost], proc: Path) -> bool:
     """Put its sockets into each namespace; take away those that are gone. Whether some sockets were left.
 
     The kernel takes some milliseconds for each, outside Python's lock: several at a time cost less.
@@ -170,17 +171,25 @@ def _held(
         yield [*one[:-1], holder]
 
 
-def _told(known: dict[str, list[Record]]) -> dict[str, Any]:
+def _told(known: Reading) -> dict[str, Any]:
     """What the resolution of addresses needs of the engine's tables."""
-    kept = {
-        "containers": ("id", "name", "image"),
-        "container_networks": ("container", "ipv4", "ipv6"),
-        "publications": ("container", "protocol", "container_port", "host_ip", "host_port"),
-    }
-    bridges = [row for row in known.get("networks", []) if row["driver"] == "bridge"]
-    live = {**known, "publications": [row for row in known["publications"] if row["live"]]}
+    # Of the other drivers the gateway is a router, not this machine.
+    bridges = [one for one in known.of(Network) if one.driver == "bridge"] if "networks" in known.tables else []
     return {
-        **{name: [{column: row[column] for column in columns} for row in live[name]] for name, columns in kept.items()},
-        # Of the other drivers the gateway is a router, not this machine.
-        "gateways": [gateway for row in bridges for gateway in row["gateways"]],
+        "containers": [{"id": one.id, "name": one.name, "image": one.image} for one in known.of(Container)],
+        "container_networks": [
+            {"container": one.container, "ipv4": one.ipv4, "ipv6": one.ipv6} for one in known.of(ContainerNetwork)
+        ],
+        "publications": [
+            {
+                "container": one.container,
+                "protocol": one.protocol,
+                "container_port": one.container_port,
+                "host_ip": one.host_ip,
+                "host_port": one.host_port,
+            }
+            for one in known.of(Publication)
+            if one.live
+        ],
+        "gateways": [gateway for network in bridges for gateway in network.gateways or ()],
     }

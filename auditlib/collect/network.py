@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from auditlib.addresses import EVERY_ADDRESS, is_loopback, parsed
 from auditlib.collect import firewall
 from auditlib.collect.sockets import Order
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row, asdict
+from auditlib.facts.tables.host import HostAddress, HostRoute
 from auditlib.french import listing
 from auditlib.parameters import Parameters
 
@@ -24,16 +26,16 @@ _LOCAL = 0x80000000  # linux/ipv6_route.h: one of the machine's own addresses
 MAX_ROUTES = 10_000  # a router that holds the whole Internet's has a million
 
 
-def interface_addresses() -> list[Record]:
+def interface_addresses() -> list[HostAddress]:
     """Every address of every interface, with the length of its network's prefix."""
     kinds = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
     return [
-        {
-            "interface": interface,
-            "family": kinds[one.family],
-            "address": one.address.partition("%")[0],
-            "prefix": _prefix(one.netmask),
-        }
+        HostAddress(
+            interface=interface,
+            family=kinds[one.family],
+            address=one.address.partition("%")[0],
+            prefix=_prefix(one.netmask),
+        )
         for interface, found in psutil.net_if_addrs().items()
         for one in found
         if one.family in kinds
@@ -45,7 +47,7 @@ def is_near(host: str) -> bool:
     if is_loopback(host):
         return True
     address = parsed(host)
-    networks = (f"{one['address']}/{one['prefix']}" for one in interface_addresses() if one["prefix"] is not None)
+    networks = (f"{one.address}/{one.prefix}" for one in interface_addresses() if one.prefix is not None)
     return address is not None and any(address in ipaddress.ip_network(one, strict=False) for one in networks)
 
 
@@ -72,7 +74,7 @@ def ephemeral_ports(proc: Path) -> list[int] | None:
         return None
 
 
-def routes(proc: Path) -> list[Record]:
+def routes(proc: Path) -> list[HostRoute]:
     """The routes of the main table in use, and without those to the machine's own addresses.
 
     Raises OSError when the kernel does not show them.
@@ -83,7 +85,7 @@ def routes(proc: Path) -> list[Record]:
     return found[:MAX_ROUTES]
 
 
-def ipv4_routes(text: str, order: Order = sys.byteorder) -> list[Record]:
+def ipv4_routes(text: str, order: Order = sys.byteorder) -> list[HostRoute]:
     """The routes of `/proc/net/route`: addresses are words in the machine's order (`net/ipv4/fib_trie.c`)."""
     found = []
     for line in text.splitlines()[1:]:
@@ -98,7 +100,7 @@ def _ipv4(word: str, order: Order) -> str:
     return socket.inet_ntoa(int(word, 16).to_bytes(4, order))
 
 
-def ipv6_routes(text: str) -> list[Record]:
+def ipv6_routes(text: str) -> list[HostRoute]:
     """The routes of `/proc/net/ipv6_route`: addresses are bytes in the network's order (`net/ipv6/route.c`)."""
     found = []
     for line in text.splitlines():
@@ -113,24 +115,24 @@ def ipv6_routes(text: str) -> list[Record]:
     return found
 
 
-def _route(family: str, destination: str, gateway: str, interface: str, metric: int) -> Record:
-    return {
-        "family": family,
-        "destination": destination,
-        "gateway": None if gateway in EVERY_ADDRESS else gateway,
-        "interface": interface,
-        "metric": metric,
-    }
+def _route(family: str, destination: str, gateway: str, interface: str, metric: int) -> HostRoute:
+    return HostRoute(
+        family=family,
+        destination=destination,
+        gateway=None if gateway in EVERY_ADDRESS else gateway,
+        interface=interface,
+        metric=metric,
+    )
 
 
 def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) -> dict[str, Any]:
     """Addresses, routes and firewalls of this machine, whose system is below `root`."""
     try:
-        found = routes(root / "proc")
+        found = [asdict(route) for route in routes(root / "proc")]
     except OSError:
         found = None
     return {
-        "addresses": interface_addresses(),
+        "addresses": [asdict(address) for address in interface_addresses()],
         "routes": found,
         "firewalls": firewall.fetch(PATIENCE * parameters.timeout_s / 2, root),
         "root": os.geteuid() == 0,
@@ -139,15 +141,20 @@ def fetch(parameters: Parameters, payloads: Payloads, root: Path = Path("/")) ->
 
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `host_addresses`, `host_routes` and `firewalls`."""
-    told = [row for row in payload["addresses"] if not ipaddress.ip_address(row["address"]).is_link_local]
-    tables = {"host_addresses": told, "firewalls": list(firewall.rows(payload["firewalls"]))}
+    addresses = [HostAddress(**one) for one in payload["addresses"]]
+    firewalls = list(firewall.rows(payload["firewalls"]))
+    tables: dict[str, Sequence[Row]] = {
+        "host_addresses": [one for one in addresses if not ipaddress.ip_address(one.address).is_link_local],
+        "firewalls": firewalls,
+    }
     gaps = []
     if payload["routes"] is None:
         gaps.append("le noyau ne montre pas les routes")
     else:
         # Every interface has one to its own link: they tell nothing.
-        tables["host_routes"] = [row for row in payload["routes"] if row["destination"] != "fe80::/64"]
-    unknown = [row["name"] for row in tables["firewalls"] if row["active"] is None]
+        routes = [HostRoute(**one) for one in payload["routes"]]
+        tables["host_routes"] = [route for route in routes if route.destination != "fe80::/64"]
+    unknown = [one.name for one in firewalls if one.active is None]
     if unknown and not payload["root"]:  # root may lack the program: the table says that it is unknown
         gaps.append(f"sans root, l’état de {listing(unknown)} reste inconnu")
     return Reading(tables, gaps, "" if payload["root"] or not gaps else "Relancez avec sudo.")

@@ -13,11 +13,11 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from auditlib.addresses import joined
 from auditlib.collect import proxy
-from auditlib.collect.dial import dial, each, fault, unverified
+from auditlib.collect.dial import dial, fault, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.web import HttpProbe
 from auditlib.parameters import Parameters
 from auditlib.version import __version__
 
@@ -29,15 +29,15 @@ MAX_HEADER = 300  # characters kept of one
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
-# The headers that are read at all, and the columns that hold them.
-_HEADERS = {
-    "server": "server",
-    "content-type": "content_type",
-    "strict-transport-security": "hsts",
-    "x-content-type-options": "content_type_options",
-    "x-frame-options": "frame_options",
-    "content-security-policy": "csp",
-}
+# The headers that are read at all.
+_HEADERS = (
+    "server",
+    "content-type",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-frame-options",
+    "content-security-policy",
+)
 # What Traefik itself answers (`pkg/proxy/httputil/proxy.go`, Go's NotFound; verified on 3.3.6 and 3.7.15).
 _OWN = {
     404: "404 page not found",
@@ -57,14 +57,7 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     found = proxy.find(payloads)
     targets = found.http()
     visitor = _Visitor(found, {target.domain for target in targets}, min(parameters.timeout_s / 4, LONGEST))
-    told = each(targets[:MAX_PROBES], visitor.probe, until)
-    return {
-        "answers": [answer for _, answer in told if answer is not None],
-        "late": sum(answer is None for _, answer in told),
-        "beyond": len(targets[MAX_PROBES:]),
-        "skipped": sorted(found.skipped),
-        "declared": found.declared,
-    }
+    return proxy.answers(found, targets, MAX_PROBES, visitor.probe, until)
 
 
 class _Visitor:
@@ -211,21 +204,36 @@ def _location(url: str, hop: Mapping[str, Any]) -> str | None:
 
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `http_probes`; the router that answered is left to the access log."""
-    table = {(row["url"], row["entrypoint"]): row for row in map(_row, payload["answers"])}
-    return Reading({"http_probes": list(table.values())}, proxy.gaps(payload), note=proxy.note(payload))
+    table = {(row.url, row.entrypoint): row for row in map(_row, payload["answers"])}
+    return proxy.reading(payload, {"http_probes": list(table.values())})
 
 
-def _row(answer: dict[str, Any]) -> Record:
-    headers = answer.get("headers", {})
-    kept = ("status", "latency_ms", "error", "tls_version", "fingerprint", "body_bytes", "own_answer")
-    return {
-        **{name: answer.get(name) for name in (*kept, "domain", "entrypoint", "address", "final_status", "loop")},
-        "url": redact(answer["url"]),
-        "path": redact(answer["path"]),
-        "redirects": [_shown(location) for location in answer["redirects"]],
-        "authentication": " ".join(dict.fromkeys(answer.get("authentication", []))) or None,
-        **{column: _header(headers.get(name)) for name, column in _HEADERS.items()},
-    }
+def _row(answer: dict[str, Any]) -> HttpProbe:
+    headers = {name: _header(value) for name, value in answer.get("headers", {}).items()}
+    return HttpProbe(
+        url=redact(answer["url"]),
+        domain=answer.get("domain"),
+        path=redact(answer["path"]),
+        entrypoint=answer["entrypoint"],
+        address=answer.get("address"),
+        status=answer.get("status"),
+        latency_ms=answer.get("latency_ms"),
+        error=answer.get("error"),
+        redirects=tuple(_shown(location) for location in answer["redirects"]),
+        loop=answer.get("loop"),
+        final_status=answer.get("final_status"),
+        tls_version=answer.get("tls_version"),
+        fingerprint=answer.get("fingerprint"),
+        server=headers.get("server"),
+        content_type=headers.get("content-type"),
+        hsts=headers.get("strict-transport-security"),
+        content_type_options=headers.get("x-content-type-options"),
+        frame_options=headers.get("x-frame-options"),
+        csp=headers.get("content-security-policy"),
+        authentication=" ".join(dict.fromkeys(answer.get("authentication", []))) or None,
+        body_bytes=answer.get("body_bytes"),
+        own_answer=answer.get("own_answer"),
+    )
 
 
 def _shown(location: str) -> str:
@@ -233,5 +241,5 @@ def _shown(location: str) -> str:
     return redact(location.partition("?")[0])[:MAX_HEADER]
 
 
-def _header(value: str | None) -> str | None:
-    return redact(" ".join(value.split()))[:MAX_HEADER] if value is not None else None
+def _header(value: str) -> str:
+    return redact(" ".join(value.split()))[:MAX_HEADER]

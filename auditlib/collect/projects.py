@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,18 +88,21 @@ class Search:
                 is_folder, is_link = entry.is_dir(follow_symlinks=False), entry.is_symlink()
             except OSError:
                 continue
-            if is_folder:
-                kind = next((kind for kind, pattern in _FOLDERS if pattern.fullmatch(entry.name)), None)
-                if kind:
-                    self._exclude(root, entry.path, kind, None, "")
-                else:
-                    inner.append(entry.path)
+            if is_folder and (kind := _kind(_FOLDERS, entry.name)):
+                self._exclude(root, entry.path, kind, None, "")
+            elif is_folder:
+                inner.append(entry.path)
             elif is_link and os.path.isdir(entry.path):  # noqa: PTH112
                 self._exclude(root, folder, "link", 1, entry.name)
-            elif kind := next((kind for kind, pattern in _FILES if pattern.fullmatch(entry.name)), None):
+            elif kind := _kind(_FILES, entry.name):
                 self._exclude(root, folder, kind, 1, entry.name)
             else:
                 names.append(entry.name)
+        self._note(root, folder, names)
+        return inner[::-1]
+
+    def _note(self, root: str, folder: str, names: list[str]) -> None:
+        """Note which files of a folder make projects."""
         if any(looks_compose(name) for name in names):
             if len(self.names) < MAX_FOUND:
                 self.names[root, folder] = [name for name in names if looks_compose(name)]
@@ -108,7 +111,6 @@ class Search:
         for name in names:
             if _DOCKERFILE.fullmatch(name) and len(self.dockerfiles) < MAX_FOUND:
                 self.dockerfiles.append({"root": root, "folder": folder, "name": name})
-        return inner[::-1]
 
     def _exclude(self, root: str, folder: str, kind: str, count: int | None, example: str) -> None:
         key = (root, folder, kind)
@@ -122,6 +124,11 @@ class Search:
     def _gap(self, clause: str) -> None:
         if clause not in self.gaps and len(self.gaps) < 20:
             self.gaps.append(clause)
+
+
+def _kind(patterns: Iterable[tuple[str, re.Pattern[str]]], name: str) -> str | None:
+    """What a name of a file or folder says that it is, when that is no project."""
+    return next((kind for kind, pattern in patterns if pattern.fullmatch(name)), None)
 
 
 class _Enough(Exception):  # noqa: N818

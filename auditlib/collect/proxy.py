@@ -1,19 +1,20 @@
 """The local proxy as a client finds it: where its entry points answer on this machine, and what is alive there."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 from auditlib.addresses import host_and_port, is_loopback
 from auditlib.collect.declared import declared
-from auditlib.collect.dial import Address
+from auditlib.collect.dial import Address, each
 from auditlib.collect.secrets import REMOVED
-from auditlib.collect.source import Payloads, Unreadable
+from auditlib.collect.source import Payloads, Reading, Unreadable
 from auditlib.collect.traefik_api import addresses, own_host
 from auditlib.collect.traefik_api import rows as api_rows
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row
+from auditlib.facts.tables.traefik import TraefikEntrypoint, TraefikRouter
 from auditlib.french import listing, number
 from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
 
@@ -57,7 +58,7 @@ class Proxy:
 
     gates: dict[str, Gate]
     own: frozenset[str]
-    routers: list[Record]
+    routers: Sequence[TraefikRouter]
     declared: bool = False  # the routers are those that labels and files declare: the API was not read
     skipped: set[str] = field(default_factory=set)  # routers whose rule names nothing that can be asked
 
@@ -65,7 +66,7 @@ class Proxy:
         """What every HTTP router answers to; each name is also asked at the root of the gates that redirect."""
         targets = []
         for router, gate, place in self._alive("http"):
-            tls = bool(router["tls"]) or gate.tls
+            tls = bool(router.tls) or gate.tls
             targets.append(Target(gate.entrypoint, tls, place.domain or "", quote(place.path or "/", safe=_SAFE)))
         gates = [gate for gate in self.gates.values() if gate.redirects and gate.addresses]
         for domain in dict.fromkeys(target.domain for target in targets):
@@ -75,25 +76,25 @@ class Proxy:
     def tls(self) -> list[Target]:
         """Every name that a TLS router serves, once for each entry point."""
         alive = (found for protocol in ("http", "tcp") for found in self._alive(protocol))
-        names = [(gate.entrypoint, place.domain or "") for router, gate, place in alive if router["tls"] or gate.tls]
+        names = [(gate.entrypoint, place.domain or "") for router, gate, place in alive if router.tls or gate.tls]
         return [Target(entrypoint, True, domain, "/") for entrypoint, domain in dict.fromkeys(names)]
 
-    def _alive(self, protocol: str) -> Iterator[tuple[Record, Gate, Place]]:
+    def _alive(self, protocol: str) -> Iterator[tuple[TraefikRouter, Gate, Place]]:
         for router in self.routers:
-            if router["protocol"] != protocol or router["status"] == "disabled":
+            if router.protocol != protocol or router.status == "disabled":
                 continue
-            gates = [self.gates[name] for name in router["entrypoints"] if name in self.gates]
+            gates = [self.gates[name] for name in router.entrypoints or () if name in self.gates]
             for place in _places(router):
                 if _askable(place):
                     yield from ((router, gate, place) for gate in gates if gate.addresses)
-                elif not router["router"].endswith("@internal"):
-                    self.skipped.add(router["router"])
+                elif not router.router.endswith("@internal"):
+                    self.skipped.add(router.router)
 
 
-def _places(router: Record) -> Iterable[Place]:
-    syntax: Syntax = "v2" if router["rule_syntax"] == "v2" else "v3"
+def _places(router: TraefikRouter) -> Iterable[Place]:
+    syntax: Syntax = "v2" if router.rule_syntax == "v2" else "v3"
     try:
-        return places(parse(router["rule"] or "", "tcp" if router["protocol"] == "tcp" else syntax))
+        return places(parse(router.rule or "", "tcp" if router.protocol == "tcp" else syntax))
     except RuleError:
         return [Place(None, None)]
 
@@ -118,23 +119,40 @@ def find(payloads: Payloads) -> Proxy:
         raise Unreadable("absent", elsewhere, "lancer l’audit sur cette machine")
     containers = engine["containers"] if engine is not None else []
     bearer = _bearer((api or static or {}).get("container"), containers)
-    if api is not None:
-        near = is_loopback(host_and_port(api["url"])[0])
-        if bearer is None and not near and not api.get("here"):
-            remedy = "lancer l’audit sur la machine de Traefik"
-            raise Unreadable("absent", "Traefik n’est pas sur cette machine", remedy)
-    tables = api_rows(api).tables if api is not None else declared(payloads)
+    if api is not None and bearer is None and not api.get("here") and not is_loopback(host_and_port(api["url"])[0]):
+        raise Unreadable("absent", "Traefik n’est pas sur cette machine", "lancer l’audit sur la machine de Traefik")
+    told = api_rows(api) if api is not None else declared(payloads)
     gates = {
-        row["entrypoint"]: Gate(
-            row["entrypoint"], tuple(_addresses(bearer, row)), row["tls"], row["redirect_to"] is not None
-        )
-        for row in tables["traefik_entrypoints"]
-        if row["protocol"] == "tcp"
+        one.entrypoint: Gate(one.entrypoint, tuple(_addresses(bearer, one)), bool(one.tls), one.redirect_to is not None)
+        for one in told.of(TraefikEntrypoint)
+        if one.protocol == "tcp"
     }
-    return Proxy(gates, frozenset(_own(containers)), tables["traefik_routers"], declared=api is None)
+    return Proxy(gates, frozenset(_own(containers)), told.of(TraefikRouter), declared=api is None)
 
 
-def gaps(payload: dict[str, Any]) -> list[str]:
+def answers(
+    found: Proxy, targets: list[Target], most: int, ask: Callable[[Target], dict[str, Any]], until: float
+) -> dict[str, Any]:
+    """The payload of a source that asks the proxy: what `ask` is answered, and what was not asked.
+
+    At most `most` targets are asked; those whose turn comes after `until` are counted in `late`.
+    """
+    told = each(targets[:most], ask, until)
+    return {
+        "answers": [answer for _, answer in told if answer is not None],
+        "late": sum(answer is None for _, answer in told),
+        "beyond": len(targets[most:]),
+        "skipped": sorted(found.skipped),
+        "declared": found.declared,
+    }
+
+
+def reading(payload: dict[str, Any], tables: Mapping[str, Sequence[Row]]) -> Reading:
+    """What was made of the payload of `answers`, with what the bounds left out of it."""
+    return Reading(tables, _gaps(payload), note=_note(payload))
+
+
+def _gaps(payload: dict[str, Any]) -> list[str]:
     """What the bounds left out, as French clauses."""
     late, beyond = payload["late"], payload["beyond"]
     return [
@@ -143,7 +161,7 @@ def gaps(payload: dict[str, Any]) -> list[str]:
     ]
 
 
-def note(payload: dict[str, Any]) -> str:
+def _note(payload: dict[str, Any]) -> str:
     """What was asked, when the API did not tell it, and the routers that no name leads to, as French sentences."""
     skipped = payload["skipped"]
     told = "Questions tirées des étiquettes et des fichiers : l’API de Traefik n’a pas été lue."
@@ -164,9 +182,10 @@ def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any
     return next((one for one in containers if joined in (one["Id"], one["Name"][1:])), container)
 
 
-def _addresses(bearer: dict[str, Any] | None, entrypoint: Record) -> Iterator[Address]:
-    port, host = entrypoint["port"], own_host(entrypoint["address"])
-    yield from addresses(bearer, port, host) if bearer is not None else [(host, port)]
+def _addresses(bearer: dict[str, Any] | None, entrypoint: TraefikEntrypoint) -> Iterator[Address]:
+    port, host = entrypoint.port, own_host(entrypoint.address or "")
+    if port is not None:
+        yield from addresses(bearer, port, host) if bearer is not None else [(host, port)]
 
 
 def _own(containers: list[dict[str, Any]]) -> Iterator[str]:

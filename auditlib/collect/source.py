@@ -13,10 +13,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from auditlib.collect.secrets import redact
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import R, Row, Rows
 from auditlib.facts.tables import TABLES
 from auditlib.french import number, os_error, sentence
 from auditlib.parameters import Parameters
@@ -48,10 +48,14 @@ class Reading:
     `note` is said of a source that was read wholly.
     """
 
-    tables: dict[str, list[Record]]
+    tables: Mapping[str, Sequence[Row]]
     gaps: list[str] = field(default_factory=list)
     remedy: str = ""
     note: str = ""
+
+    def of(self, row: type[R]) -> Sequence[R]:
+        """The rows of one table. Raises KeyError when it could not be read."""
+        return cast(Sequence[R], self.tables[row.table.name])
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Outcome:
     reason: str = ""
     remedy: str = ""
     duration_s: float = 0.0
-    tables: dict[str, list[Record]] = field(default_factory=dict)
+    tables: Mapping[str, Rows[Row]] = field(default_factory=dict)
     payload: Any = None
 
 
@@ -125,11 +129,10 @@ def interpret(source: Source, payload: Any) -> Outcome:
     Also raises ValueError when its rows do not make the declared tables.
     """
     reading = source.rows(payload)
-    for name, rows in reading.tables.items():
-        TABLES[name].rows(rows)
+    tables = {name: TABLES[name].rows(rows) for name, rows in reading.tables.items()}
     status: Status = "partial" if reading.gaps else "ok"
     reason = sentence(reading.gaps) or reading.note
-    return Outcome(source, status, reason, reading.remedy, tables=reading.tables, payload=payload)
+    return Outcome(source, status, reason, reading.remedy, tables=tables, payload=payload)
 
 
 def _bounded(fetch: Callable[[], Any], timeout_s: float) -> Any:

@@ -12,7 +12,7 @@ from auditlib.addresses import joined
 from auditlib.collect import listeners
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.host import Listener, Unit
 from auditlib.french import number
 from auditlib.parameters import Parameters
 
@@ -80,23 +80,23 @@ def _failed(output: str) -> Iterator[str]:
 def _listening(payload: Any) -> dict[str, list[str]]:
     """The addresses that each unit listens on, as the source « listeners » knows them."""
     found: dict[str, list[str]] = {}
-    for row in listeners.rows(payload).tables["listeners"] if payload else []:
-        if row["unit"] and _UNIT.fullmatch(row["unit"]):
-            place = joined(row["address"], row["port"]) + ("" if row["protocol"] == "tcp" else f"/{row['protocol']}")
-            if place not in found.setdefault(row["unit"], []):
-                found[row["unit"]].append(place)
+    for one in listeners.rows(payload).of(Listener) if payload else ():
+        if one.unit and _UNIT.fullmatch(one.unit):
+            place = joined(one.address, one.port) + ("" if one.protocol == "tcp" else f"/{one.protocol}")
+            if place not in found.setdefault(one.unit, []):
+                found[one.unit].append(place)
     return found
 
 
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `units`; a unit that systemd does not know, and that does nothing, is none."""
-    found: dict[str, Record] = {}
+    found: dict[str, Unit] = {}
     for properties in parse(payload["show"]):
         # The cgroup of a user's own service names a unit of that user's manager, not of this one.
         if properties.get("LoadState") == "not-found" and properties.get("ActiveState") == "inactive":
             continue
-        row = _unit(properties, payload["listening"])
-        found[row["unit"]] = row  # an alias and its unit have one Id
+        unit = _unit(properties, payload["listening"])
+        found[unit.unit] = unit  # an alias and its unit have one Id
     gaps = [f"il y a trop d’unités : {number(payload['left'])} n’ont pas été lues"] if payload["left"] else []
     if not payload["listeners"]:
         gaps.append("les écoutes de la machine n’ont pas été lues, ni les unités qui sont derrière")
@@ -111,25 +111,25 @@ def parse(output: str) -> Iterator[dict[str, str]]:
             yield properties
 
 
-def _unit(told: dict[str, str], listening: dict[str, list[str]]) -> Record:
-    return {
-        "unit": told["Id"],
-        "active": told.get("ActiveState") or None,
-        "sub": told.get("SubState") or None,
+def _unit(told: dict[str, str], listening: dict[str, list[str]]) -> Unit:
+    return Unit(
+        unit=told["Id"],
+        active=told.get("ActiveState") or None,
+        sub=told.get("SubState") or None,
         # Empty: there is no file to enable (a scope, a transient unit).
-        "enabled": told.get("UnitFileState") or None,
-        "load": told.get("LoadState") or None,
-        "result": told.get("Result") or None,
-        "exit_status": _number(told.get("ExecMainStatus")),
+        enabled=told.get("UnitFileState") or None,
+        load=told.get("LoadState") or None,
+        result=told.get("Result") or None,
+        exit_status=_number(told.get("ExecMainStatus")),
         # 0: it has none.
-        "main_pid": _number(told.get("MainPID")) or None,
-        "restart": told.get("Restart") or None,
-        "restarts": _number(told.get("NRestarts")),
-        "since": _moment(told.get("StateChangeTimestamp")),
-        "fragment": told.get("FragmentPath") or None,
-        "listens": listening.get(told["Id"], []),
-        "description": redact(told["Description"]) if told.get("Description") else None,
-    }
+        main_pid=_number(told.get("MainPID")) or None,
+        restart=told.get("Restart") or None,
+        restarts=_number(told.get("NRestarts")),
+        since=_moment(told.get("StateChangeTimestamp")),
+        fragment=told.get("FragmentPath") or None,
+        listens=tuple(listening.get(told["Id"], ())),
+        description=redact(told["Description"]) if told.get("Description") else None,
+    )
 
 
 def _number(text: str | None) -> int | None:
@@ -137,7 +137,7 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
 
 
-def _moment(text: str | None) -> str | None:
+def _moment(text: str | None) -> dt.datetime | None:
     """An instant as systemd writes it in UTC: `Mon 2022-07-04 18:56:33 UTC`. Other zones' names are not read."""
     match = re.fullmatch(r"\w{3} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", text or "")
-    return dt.datetime.fromisoformat(match[1]).replace(tzinfo=dt.UTC).isoformat() if match else None
+    return dt.datetime.fromisoformat(match[1]).replace(tzinfo=dt.UTC) if match else None

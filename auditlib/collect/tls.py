@@ -2,14 +2,15 @@
 
 import ssl
 import time
+from functools import partial
 from typing import Any
 
 from auditlib.addresses import covers, joined
 from auditlib.collect import certificates, proxy
-from auditlib.collect.dial import Address, dial, each, fault, unverified
+from auditlib.collect.dial import Address, dial, fault, unverified
 from auditlib.collect.proxy import Proxy, Target
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.web import Certificate, TlsProbe
 from auditlib.parameters import Parameters
 
 MAX_NAMES = 200
@@ -33,25 +34,17 @@ def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """One answer for each live name and entry point; those that came too late are counted in `late`."""
     until = time.monotonic() + PATIENCE * parameters.timeout_s
     found = proxy.find(payloads)
-    targets = found.tls()
     # Half of a name's time for each of its two handshakes.
     seconds = min(parameters.timeout_s / 4, LONGEST) / 2
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.load_default_certs()
     trusting.check_hostname = False
     contexts = trusting, unverified()
-    told = each(targets[:MAX_NAMES], lambda target: _handshake(target, found, contexts, seconds), until)
-    return {
-        "answers": [answer for _, answer in told if answer is not None],
-        "late": sum(answer is None for _, answer in told),
-        "beyond": len(targets[MAX_NAMES:]),
-        "skipped": sorted(found.skipped),
-        "declared": found.declared,
-    }
+    return proxy.answers(found, found.tls(), MAX_NAMES, partial(_handshake, found, contexts, seconds), until)
 
 
 def _handshake(
-    target: Target, found: Proxy, contexts: tuple[ssl.SSLContext, ssl.SSLContext], seconds: float
+    found: Proxy, contexts: tuple[ssl.SSLContext, ssl.SSLContext], seconds: float, target: Target
 ) -> dict[str, Any]:
     """What is served for a name. Verified first: a certificate that this machine does not trust is asked for again."""
     answer: dict[str, Any] = {"domain": target.domain, "entrypoint": target.entrypoint, "untrusted": None}
@@ -80,32 +73,33 @@ def _read(address: Address, found: Proxy, seconds: float, context: ssl.SSLContex
 
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `tls_probes` and `certificates`."""
-    probes, served = [], {}
-    for answer in payload["answers"]:
-        certificate = certificates.from_der(bytes.fromhex(answer["der"])) if answer.get("der") else None
-        probes.append(_probe(answer, certificate or {}))
-        if certificate:
-            row = {"origin": "served", "domain": answer["domain"], **certificate}
-            served[row["domain"], row.get("fingerprint")] = row
-    return Reading(
-        {"tls_probes": probes, "certificates": list(served.values())}, proxy.gaps(payload), note=proxy.note(payload)
-    )
+    pairs = [(answer, _certificate(answer)) for answer in payload["answers"]]
+    served = {(row.domain, row.fingerprint): row for _, row in pairs if row}
+    probes = [_probe(answer, row) for answer, row in pairs]
+    return proxy.reading(payload, {"tls_probes": probes, "certificates": list(served.values())})
 
 
-def _probe(answer: dict[str, Any], certificate: Record) -> Record:
+def _certificate(answer: dict[str, Any]) -> Certificate | None:
+    """The certificate that was served, if one was."""
+    if not answer.get("der"):
+        return None
+    return certificates.from_der(bytes.fromhex(answer["der"]), Certificate(origin="served", domain=answer["domain"]))
+
+
+def _probe(answer: dict[str, Any], certificate: Certificate | None) -> TlsProbe:
     answered, code = "tls_version" in answer, answer["untrusted"]
     untrusted = None if code is None else _UNTRUSTED.get(code, f"sa chaîne est refusée (code {code} d’OpenSSL)")
-    readable = bool(certificate.get("valid"))
-    return {
-        "domain": answer["domain"],
-        "entrypoint": answer["entrypoint"],
-        "address": answer.get("address"),
-        "answered": answered,
-        "error": answer.get("error"),
-        "tls_version": answer.get("tls_version"),
-        "fingerprint": certificate.get("fingerprint"),
-        "covers": covers(answer["domain"], certificate["domains"]) if readable else None,
-        "default": certificate["default"] if readable else None,
-        "trusted": (code is None) if answered else None,
-        "untrusted": untrusted,
-    }
+    readable = certificate if certificate and certificate.valid else None
+    return TlsProbe(
+        domain=answer["domain"],
+        entrypoint=answer["entrypoint"],
+        address=answer.get("address"),
+        answered=answered,
+        error=answer.get("error"),
+        tls_version=answer.get("tls_version"),
+        fingerprint=readable.fingerprint if readable else None,
+        covers=covers(answer["domain"], readable.domains or ()) if readable else None,
+        default=readable.default if readable else None,
+        trusted=(code is None) if answered else None,
+        untrusted=untrusted,
+    )

@@ -7,8 +7,8 @@ Versions 3.0 to 3.7 are verified on recorded answers of the real programs; versi
 import json
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,20 +22,16 @@ from auditlib.collect.dial import Address
 from auditlib.collect.network import is_near
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
+from auditlib.collect.traefik_static import options as static_options
 from auditlib.collect.traefik_static import proxies
-from auditlib.collect.traefik_static import rows as static_rows
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row
+from auditlib.facts.tables.traefik import Traefik
 from auditlib.parameters import Parameters
 from auditlib.traefik.rules import RuleError, domains, parse
 from auditlib.version import __version__
 
 MAX_BODY = 64_000_000  # bytes; 10 000 routers are about 5 MB
 _PORTS = {"http": 80, "https": 443}
-_OBJECTS = (
-    ("routers", traefik_objects.router),
-    ("services", traefik_objects.service),
-    ("middlewares", traefik_objects.middleware),
-)
 GIVE = "donner traefik_api (et traefik_auth_env si l’API demande un mot de passe)"
 
 
@@ -129,10 +125,10 @@ def _found(payloads: Payloads) -> tuple[dict[str, Any] | None, list[Door]]:
     if not found[0]["State"].get("Running"):
         stopped = name(found[0])
         raise Unreadable("absent", f"le conteneur {stopped} ne tourne pas", f"le démarrer : docker start {stopped}")
-    options = {}
+    options: dict[str, str] = {}
     if static is not None:
-        effective = [row for row in static_rows(static).tables["traefik_static"] if row["effective"]]
-        options = {row["key"]: row["value"] or "" for row in effective}
+        in_force, sure = static_options(static)
+        options = in_force if sure else {}
     known = doors(found[0], options, local=engine["local"])
     return found[0], [door for door in known if is_near(urlsplit(door.url).hostname or "")]
 
@@ -280,37 +276,37 @@ def _get(client: httpx.Client, door: Door, path: str, kind: type[Any]) -> Any:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of Traefik's tables. `container` and `network` of a server are left to the attribution."""
     raw, version = payload["rawdata"], payload["version"]["Version"]
-    tables: dict[str, list[Record]] = {
-        "traefik": [
-            {
-                "url": payload["url"],
-                "container": payload["container"],
-                "version": version.removeprefix("v"),
-                "started": payload["version"].get("startDate"),
-                "providers": sorted(payload["overview"].get("providers") or []),
-            }
-        ],
+    routers = [traefik_objects.router(*one) for one in _objects(raw, "routers")]
+    services = list(_objects(raw, "services"))
+    tables: dict[str, Sequence[Row]] = {
+        "traefik": [_traefik(payload)],
         "traefik_entrypoints": traefik_objects.entrypoints(payload["entrypoints"]),
-        "traefik_routers": [],
-        "traefik_services": [],
-        "traefik_servers": [],
-        "traefik_middlewares": [],
+        "traefik_routers": routers,
+        "traefik_services": [traefik_objects.service(*one) for one in services],
+        "traefik_servers": [server for one in services for server in traefik_objects.servers(*one)],
+        "traefik_middlewares": [traefik_objects.middleware(*one) for one in _objects(raw, "middlewares")],
     }
-    for protocol, prefix in (("http", ""), ("tcp", "tcp"), ("udp", "udp")):
-        for kind, make in _OBJECTS:
-            objects = raw.get(prefix + kind.capitalize() if prefix else kind) or {}
-            tables[f"traefik_{kind}"] += [{"protocol": protocol, **make(name, one)} for name, one in objects.items()]
-            if kind == "services":
-                tables["traefik_servers"] += [
-                    {"protocol": protocol, **server}
-                    for name, one in objects.items()
-                    for server in traefik_objects.servers(name, one)
-                ]
     if payload.get("certificates") is not None:
         tables["certificates"] = [of_api(one) for one in payload["certificates"]]
     if not version.removeprefix("v").startswith("2."):
         return Reading(tables, [payload["shut"]] if "shut" in payload else [])
     # Version 2 knows one syntax and does not name it.
-    tables["traefik_routers"] = [{**row, "rule_syntax": "v2"} for row in tables["traefik_routers"]]
+    tables["traefik_routers"] = [replace(router, rule_syntax="v2") for router in routers]
     note = "Traefik 2 : lu selon la forme documentée de son API, sans vérification sur un vrai Traefik 2."
     return Reading(tables, note=note)
+
+
+def _traefik(payload: dict[str, Any]) -> Traefik:
+    return Traefik(
+        url=payload["url"],
+        container=payload["container"],
+        version=payload["version"]["Version"].removeprefix("v"),
+        started=payload["version"].get("startDate"),
+        providers=tuple(sorted(payload["overview"].get("providers") or [])),
+    )
+
+
+def _objects(raw: dict[str, Any], kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The objects of a kind, each with its protocol and name."""
+    for protocol, key in (("http", kind), ("tcp", f"tcp{kind.capitalize()}"), ("udp", f"udp{kind.capitalize()}")):
+        yield from ((protocol, own, one) for own, one in (raw.get(key) or {}).items())

@@ -7,13 +7,12 @@ one could be made to write it.
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.traefik_log import Entry
-from auditlib.facts.legacy import Record
-from auditlib.facts.tables.logs import LEVELS
+from auditlib.facts.tables.logs import LEVELS, LogEvent
 
 MAX_EVENTS = 400  # rows of the table: groups beyond (hostile or endless messages) are counted, not kept
 MAX_GROUPS = 2_000  # the same, before secrets are taken out
@@ -100,9 +99,10 @@ _NEEDED = {
 }
 # Kinds that are also worth a line at debug level, where whole configurations are written too.
 _OF_DEBUG = {"gateway_error", "network_missing"}
+# Kinds that are about Traefik itself, or about what is no more.
+_OF_NOTHING = {"started", "stopping", "acme_check", "update_available", "advice", "container_gone"}
 # Kinds without a text of their own.
 _UNKNOWN = {"other", "crash"}
-_KEY = ("kind", "subject_kind", "subject", "named", "cause")
 _GRAVE = {"warning", "error", "fatal", "panic"}
 _RANKS = {level: rank for rank, level in enumerate(LEVELS)}
 
@@ -202,7 +202,7 @@ def classify(entry: Entry) -> str | None:
 class _Group:
     """Entries of one kind about one thing."""
 
-    row: Record
+    row: LogEvent
     latest: Entry
     count: int = 0
     first: dt.datetime | None = None
@@ -210,9 +210,9 @@ class _Group:
     level: str | None = None
     containers: dict[str, None] = field(default_factory=dict)
 
-    def add(self, entry: Entry, row: Record) -> None:
+    def add(self, entry: Entry, row: LogEvent) -> None:
         self.row, self.latest = row, entry
-        self.merge(1, entry.time, entry.time, entry.level, row["containers"])
+        self.merge(1, entry.time, entry.time, entry.level, row.containers or ())
 
     def merge(
         self,
@@ -230,7 +230,7 @@ class _Group:
         self.level = max(filter(None, (self.level, level)), key=lambda level: _RANKS[level], default=None)
 
 
-def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Record], int]:
+def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[LogEvent], int]:
     """Rows of `log_events`, and how many entries were in no row since there were too many sorts.
 
     `names` gives the container of an identifier. Entries are grouped before secrets are taken out, which costs more
@@ -243,7 +243,7 @@ def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Rec
         if kind is None:
             continue
         row = _about(kind, entry, names)
-        key = tuple(row[name] for name in _KEY)
+        key = _key(row)
         if key not in raw and len(raw) >= MAX_GROUPS:
             left_out += 1
             continue
@@ -251,35 +251,46 @@ def events(entries: Iterable[Entry], names: Mapping[str, str]) -> tuple[list[Rec
     kept: dict[tuple[str | None, ...], _Group] = {}
     for group in raw.values():
         row = _without_secrets(group)
-        merged = kept.setdefault(tuple(row[name] for name in _KEY), _Group(row, group.latest))
+        merged = kept.setdefault(_key(row), _Group(row, group.latest))
         merged.row, merged.latest = row, group.latest
-        merged.merge(group.count, group.first, group.last, group.level, row["containers"])
+        merged.merge(group.count, group.first, group.last, group.level, row.containers or ())
     # The most frequent first: they are what is kept.
     ordered = sorted(kept.values(), key=lambda group: -group.count)
     left_out += sum(group.count for group in ordered[MAX_EVENTS:])
     return [_row(group) for group in ordered[:MAX_EVENTS]], left_out
 
 
-def _without_secrets(group: _Group) -> Record:
-    row: Record = {name: _short(value) if isinstance(value, str) else value for name, value in group.row.items()}
-    row["containers"] = [_short(one) for one in group.containers]
-    row["domains"] = [_short(one) for one in group.row["domains"]]
-    if row["kind"] in _UNKNOWN:
-        # Redacted as it was written: a secret whose digits are gone would not be recognised.
-        row["named"] = _sense(_short(group.latest.said) or "")
-    return row
+def _key(row: LogEvent) -> tuple[str | None, ...]:
+    """What makes two entries of one sort."""
+    return row.kind, row.subject_kind, row.subject, row.named, row.cause
 
 
-def _row(group: _Group) -> Record:
-    return {
-        **group.row,
-        "containers": list(group.containers),
-        "level": group.level,
-        "count": group.count,
-        "first": group.first,
-        "last": group.last,
-        "example": _short(group.latest.said),
-    }
+def _without_secrets(group: _Group) -> LogEvent:
+    row = group.row
+    # Redacted as it was written: a secret whose digits are gone would not be recognised.
+    named = _sense(_short(group.latest.said) or "") if row.kind in _UNKNOWN else _short(row.named)
+    return replace(
+        row,
+        subject=_short(row.subject),
+        named=named,
+        provider=_short(row.provider),
+        router=_short(row.router),
+        containers=tuple(filter(None, map(_short, group.containers))),
+        domains=tuple(filter(None, map(_short, row.domains or ()))),
+        file=_short(row.file),
+    )
+
+
+def _row(group: _Group) -> LogEvent:
+    return replace(
+        group.row,
+        containers=tuple(group.containers),
+        level=group.level,
+        count=group.count,
+        first=group.first,
+        last=group.last,
+        example=_short(group.latest.said),
+    )
 
 
 def _sense(said: str) -> str | None:
@@ -287,47 +298,58 @@ def _sense(said: str) -> str | None:
     return _VARIABLE.sub("…", " ".join(said.split())) or None
 
 
-def _about(kind: str, entry: Entry, names: Mapping[str, str]) -> Record:
-    """What an entry is about, as columns of `log_events`; nothing is redacted yet."""
+def _about(kind: str, entry: Entry, names: Mapping[str, str]) -> LogEvent:
+    """What an entry is about; nothing is redacted yet."""
     fields, said = entry.fields, _beginning(entry.said)
-    containers = _containers(entry, names)
-    domains = _domains(kind, entry)
-    file = _first(_FILE, said) if kind == "configuration_failed" else fields.get("filename") or fields.get("origin")
+    containers, domains = _containers(entry, names), _domains(kind, entry)
+    broken = kind == "configuration_failed"
+    file = _first(_FILE, said) if broken else fields.get("filename") or fields.get("origin")
+    line = _LINE.search(said) if broken else None
     router = fields.get("routerName") or _first(_ROUTER_OF_V2, said)
     provider = fields.get("providerName") or _first(_PROVIDER, said)
-    resolver = fields.get("resolver") or (provider.removesuffix(".acme") if provider and ".acme" in provider else None)
-    subjects: dict[str, str | None] = {
-        "domain": domains[0] if domains else None,
-        "file": file,
-        "router": router,
-        "service": fields.get("serviceName"),
-        "middleware": fields.get("middlewareName"),
-        "container": containers[0] if containers else None,
-        "resolver": resolver,
-        "entrypoint": fields.get("entryPointName"),
-        "provider": provider,
-    }
+    subject_kind, subject = _subject(
+        kind,
+        {
+            "domain": next(iter(domains), None),
+            "file": file,
+            "router": router,
+            "service": fields.get("serviceName"),
+            "middleware": fields.get("middlewareName"),
+            "container": next(iter(containers), None),
+            "resolver": fields.get("resolver") or _resolver(provider),
+            "entrypoint": fields.get("entryPointName"),
+            "provider": provider,
+        },
+    )
+    return LogEvent(
+        kind=kind,
+        subject_kind=subject_kind,
+        subject=subject,
+        named=_named(kind, entry, said),
+        cause=_cause(kind, said),
+        provider=provider,
+        router=router or None,
+        containers=tuple(containers),
+        domains=tuple(domains),
+        file=file or None,
+        line=int(next(filter(None, line.groups()))) if line else None,
+    )
+
+
+def _resolver(provider: str | None) -> str | None:
+    """The ACME resolver that is a provider of certificates."""
+    return provider.removesuffix(".acme") if provider and ".acme" in provider else None
+
+
+def _subject(kind: str, subjects: Mapping[str, str | None]) -> tuple[str | None, str | None]:
+    """What an entry of a kind is about, of all that it names in order of preference: its nature and its name."""
+    if kind in _OF_NOTHING:
+        return None, None
     if kind == "constraint_invalid":  # one fault of the provider, told of every container
-        subjects = {"provider": provider}
-    elif containers and kind != "name_duplicate":  # a container's own service is named after it
-        subjects = {"container": containers[0], **subjects}
-    subject_kind = next((name for name, value in subjects.items() if value), None)
-    if kind in ("started", "stopping", "acme_check", "update_available", "advice", "container_gone"):
-        subject_kind = None
-    line = _LINE.search(said) if kind == "configuration_failed" else None
-    return {
-        "kind": kind,
-        "subject_kind": subject_kind,
-        "subject": subjects[subject_kind] if subject_kind else None,
-        "named": _named(kind, entry, said),
-        "cause": _cause(kind, said),
-        "provider": provider,
-        "router": router or None,
-        "containers": containers,
-        "domains": domains,
-        "file": file or None,
-        "line": int(next(filter(None, line.groups()))) if line else None,
-    }
+        subjects = {"provider": subjects["provider"]}
+    elif subjects["container"] and kind != "name_duplicate":  # a container's own service is named after it
+        subjects = {"container": subjects["container"], **subjects}
+    return next(((nature, name) for nature, name in subjects.items() if name), (None, None))
 
 
 def _named(kind: str, entry: Entry, said: str) -> str | None:

@@ -11,6 +11,7 @@ import io
 import posixpath
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,8 +22,9 @@ from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.collect.traefik_static import MAX_LINKS, bearer, fault, file_text, joined
-from auditlib.collect.traefik_static import rows as static_rows
-from auditlib.facts.legacy import Record
+from auditlib.collect.traefik_static import options as static_options
+from auditlib.facts.table import Row
+from auditlib.facts.tables.traefik import FileMiddleware, FileRouter, FileServer, FileService, TraefikFile
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.traefik.decoding import Tree, json_name
@@ -38,10 +40,9 @@ Found = dict[str, dict[str, Any]]
 def fetch(parameters: Parameters, payloads: Payloads) -> dict[str, Any]:
     """The text of the files that the file provider reads, by their path in Traefik's container."""
     engine, static, container = payloads["engine"], payloads["traefik_static"], bearer(payloads)
-    effective = [row for row in static_rows(static).tables["traefik_static"] if row["effective"] is not False]
-    if any(row["effective"] is None for row in effective):
+    options, sure = static_options(static)
+    if not sure:
         raise Unreadable("failed", "la configuration statique en vigueur n’est pas connue", "corriger son fichier")
-    options = {row["key"]: row["value"] or "" for row in effective}
     folder = container["Config"].get("WorkingDir") or "/"
     wanted = options.get("providers.file.directory") or options.get("providers.file.filename")
     api = payloads["traefik_api"]
@@ -150,31 +151,21 @@ def _read(file: Path) -> dict[str, Any]:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of the files and of what they declare. Only names, rules, references and addresses are kept."""
     running = version(payload["version"]) or LATEST
-    tables: dict[str, list[Record]] = {
-        "traefik_files": [],
-        "traefik_file_routers": [],
-        "traefik_file_services": [],
-        "traefik_file_servers": [],
-        "traefik_file_middlewares": [],
-    }
+    kinds = (TraefikFile, FileRouter, FileService, FileServer, FileMiddleware)
+    tables: dict[str, list[Row]] = {kind.table.name: [] for kind in kinds}
     seen: set[tuple[str, str, str]] = set()
     for position, path in enumerate(sorted(payload["files"], key=_in_order)):
         one = payload["files"][path]
-        row: Record = {
-            "container": payload["container"],
-            "path": path,
-            "location": _located(payload["mounts"], path),
-            "position": position,
-            "modified": dt.datetime.fromtimestamp(one["modified"], dt.UTC) if one.get("modified") else None,
-        }
-        tree: Tree = {}
-        if "error" in one:
-            row |= {"status": "unreadable", "error": one["error"]}
-        else:
-            outcome, tree = _decoded(path, one["text"], running)
-            row |= outcome
-        tables["traefik_files"].append(row)
-        _declared(tables, path, tree, seen)
+        file = TraefikFile(
+            container=payload["container"],
+            path=path,
+            location=_located(payload["mounts"], path),
+            position=position,
+            modified=dt.datetime.fromtimestamp(one["modified"], dt.UTC) if one.get("modified") else None,
+        )
+        file, tree = _decoded(file, one, running)
+        for row in (file, *_declared(path, tree, seen)):
+            tables[row.table.name].append(row)
     if not payload["path"]:
         return Reading(tables, note="Traefik n’a pas de fournisseur de fichiers.")
     gaps = [f"fichiers de configuration dynamique illisibles : {gap}" for gap in payload["gaps"]]
@@ -188,63 +179,82 @@ def _in_order(path: str) -> tuple[str, ...]:
     return PurePosixPath(path).parts
 
 
-def _decoded(path: str, text: str, running: Version) -> tuple[Record, Tree]:
+def _decoded(file: TraefikFile, one: dict[str, Any], running: Version) -> tuple[TraefikFile, Tree]:
+    """The row of a file with how reading it went, and what it declares."""
+    if "error" in one:
+        return replace(file, status="unreadable", error=one["error"]), {}
     try:
-        declared = decode_file(path, text, running)
+        declared = decode_file(file.path, one["text"], running)
     except FileError as error:
-        return {"status": "broken", "error": redact(str(error)), "line": error.line}, {}
-    return {"status": "templated" if declared.templated else "read"}, declared.tree
+        return replace(file, status="broken", error=redact(str(error)), line=error.line), {}
+    return replace(file, status="templated" if declared.templated else "read"), declared.tree
 
 
-def _declared(tables: dict[str, list[Record]], path: str, tree: Tree, seen: set[tuple[str, str, str]]) -> None:
-    """Add what one file declares."""
+def _declared(path: str, tree: Tree, seen: set[tuple[str, str, str]]) -> Iterator[Row]:
+    """The rows of what one file declares; `seen` is filled with the names that it takes."""
+    makers = {"Routers": _router, "Services": _service, "Middlewares": _middleware}
     for protocol in ("http", "tcp", "udp"):
         part = tree.get(protocol.upper(), {})
-        makers = {"routers": _router, "services": _service, "middlewares": _middleware}
         for kind, make in makers.items():
-            for own, one in part.get(kind.capitalize(), {}).items():
+            for own, one in part.get(kind, {}).items():
                 key = (protocol, kind, own)
-                row = {"path": path, "protocol": protocol, kind[:-1]: own, "effective": key not in seen, **make(one)}
+                yield make(path, protocol, own, one, effective=key not in seen)
                 seen.add(key)
-                tables[f"traefik_file_{kind}"].append(row)
-                if kind == "services":
-                    tables["traefik_file_servers"] += [
-                        {"path": path, "protocol": protocol, "service": own, "url": url} for url in _urls(one)
-                    ]
+        for own, one in part.get("Services", {}).items():
+            yield from (FileServer(path=path, protocol=protocol, service=own, url=url) for url in _urls(one))
 
 
-def _router(one: Tree) -> Record:
-    rule = one.get("Rule")
+def _router(path: str, protocol: str, own: str, one: Tree, *, effective: bool) -> FileRouter:
+    rule, tls = one.get("Rule"), one.get("TLS") or {}
     shown = redact_rule(rule) if rule else None
     # Traefik's own priority is the length of the rule: it cannot be computed again from what is left of it.
     computed = len(rule.encode("utf-8", "surrogatepass")) if rule and shown != rule else None
-    return {
-        "rule": shown,
-        "rule_syntax": one.get("RuleSyntax"),
-        "priority": one.get("Priority") or computed,
-        "entrypoints": one.get("EntryPoints") or [],
-        "tls": "TLS" in one,
-        "cert_resolver": (one.get("TLS") or {}).get("CertResolver"),
-        "tls_options": (one.get("TLS") or {}).get("Options"),
-        "service": one.get("Service"),
-        "middlewares": one.get("Middlewares") or [],
-        "parents": one.get("ParentRefs") or [],
-    }
+    return FileRouter(
+        path=path,
+        protocol=protocol,
+        router=own,
+        rule=shown,
+        rule_syntax=one.get("RuleSyntax"),
+        priority=one.get("Priority") or computed,
+        entrypoints=one.get("EntryPoints") or (),
+        tls="TLS" in one,
+        cert_resolver=tls.get("CertResolver"),
+        tls_options=tls.get("Options"),
+        service=one.get("Service"),
+        middlewares=one.get("Middlewares") or (),
+        parents=one.get("ParentRefs") or (),
+        effective=effective,
+    )
 
 
-def _service(one: Tree) -> Record:
+def _service(path: str, protocol: str, own: str, one: Tree, *, effective: bool) -> FileService:
     kind = next(iter(one), None)
     body = one.get(kind or "") or {}
     members = [*(body.get("Services") or []), *(body.get("Mirrors") or [])]
     children = [member["Name"] for member in members if member.get("Name")]
     children += [body[key] for key in ("Service", "Fallback") if body.get(key)]
-    return {"type": kind and json_name(kind), "health_check": "HealthCheck" in body, "children": children}
+    return FileService(
+        path=path,
+        protocol=protocol,
+        service=own,
+        type=kind and json_name(kind),
+        health_check="HealthCheck" in body,
+        children=tuple(children),
+        effective=effective,
+    )
 
 
-def _middleware(one: Tree) -> Record:
+def _middleware(path: str, protocol: str, own: str, one: Tree, *, effective: bool) -> FileMiddleware:
     kind = next(iter(one), None)
-    chain = (one.get("Chain") or {}).get("Middlewares") or []
-    return {"type": kind and json_name(kind), "chain": chain}
+    chain = (one.get("Chain") or {}).get("Middlewares") or ()
+    return FileMiddleware(
+        path=path,
+        protocol=protocol,
+        middleware=own,
+        type=kind and json_name(kind),
+        chain=chain,
+        effective=effective,
+    )
 
 
 def _urls(one: Tree) -> list[str]:

@@ -23,7 +23,7 @@ from auditlib.collect.containers import name
 from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
 from auditlib.collect.secrets import redact, secret_name
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.traefik import StaticOption
 from auditlib.parameters import Parameters
 from auditlib.software import is_traefik
 from auditlib.traefik.decoding import FALSE, TRUE
@@ -189,20 +189,27 @@ def rows(payload: dict[str, Any]) -> Reading:
         gaps.append(
             f"un seul Traefik est audité, {payload['container']} ; aussi trouvés : {', '.join(payload['others'])}"
         )
-    table: list[Record] = [
-        {
-            "container": payload["container"],
-            "origin": origin,
-            "location": location,
-            "key": key,
-            "value": None if is_secret(key) else redact(value),
-            "effective": None if unsure else origin == present[0],
-        }
+    table = [
+        StaticOption(
+            container=payload["container"],
+            origin=origin,
+            location=location,
+            key=key,
+            value=None if is_secret(key) else redact(value),
+            effective=None if unsure else origin == present[0],
+        )
         for origin, location, options in origins
         for key, value in options.items()
     ]
     alone = "Un audit ne juge qu’un Traefik : vérifiez les routes des autres à part." if payload["others"] else ""
     return Reading({"traefik_static": table}, gaps, "Lancez l’audit avec sudo." if hidden else alone)
+
+
+def options(static: dict[str, Any]) -> tuple[dict[str, str], bool]:
+    """The options in force by key, "" for a secret, and whether they are sure; all of them when they are not."""
+    read = rows(static).of(StaticOption)
+    in_force = {one.key: one.value or "" for one in read if one.effective is not False}
+    return in_force, all(one.effective is not None for one in read)
 
 
 def is_secret(key: str) -> bool:

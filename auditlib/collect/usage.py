@@ -6,7 +6,7 @@ from typing import Any
 
 from auditlib.collect.engine import address, connect, explained
 from auditlib.collect.source import PATIENCE, Payloads, Reading
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.host import DockerUsage
 from auditlib.parameters import Parameters
 from auditlib.software import is_up
 
@@ -46,65 +46,75 @@ def _sizes(told: dict[str, Any]) -> dict[str, Any]:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of `docker_usage`; a sort that the engine says nothing of has no row."""
     df = payload["df"]
-    found = [{"kind": kind, **_of_counts(df[name])} for kind, name in _COUNTED.items() if name in df]
-    told = {row["kind"] for row in found}
-    makers: dict[str, tuple[str, Callable[[list[Record]], Record]]] = {
-        "images": ("Images", lambda listed: {**_images(listed), "size": df.get("LayersSize")}),
-        "containers": ("Containers", _containers),
-        "volumes": ("Volumes", _volumes),
-        "build_cache": ("BuildCache", _build_cache),
-    }
-    found += [
-        {"kind": kind, **make(df[name])} for kind, (name, make) in makers.items() if name in df and kind not in told
-    ]
+    counted = {kind: _of_counts(kind, df[name]) for kind, name in _COUNTED.items() if name in df}
+    listed = {kind: make(df) for kind, (name, make) in _LISTED.items() if name in df}
+    found = {**listed, **counted}
     missing = len(_COUNTED) - len(found)
     gaps = ["le moteur Docker ne dit pas la place de toutes les sortes d’objets"] if missing else []
-    return Reading({"docker_usage": found}, gaps)
+    return Reading({"docker_usage": list(found.values())}, gaps)
 
 
-def _of_counts(counts: dict[str, int]) -> Record:
-    names = {"count": "TotalCount", "active": "ActiveCount", "size": "TotalSize", "reclaimable": "Reclaimable"}
-    return {column: counts.get(name) for column, name in names.items()}
+def _of_counts(kind: str, counts: dict[str, int]) -> DockerUsage:
+    return DockerUsage(
+        kind=kind,
+        count=counts.get("TotalCount"),
+        active=counts.get("ActiveCount"),
+        size=counts.get("TotalSize"),
+        reclaimable=counts.get("Reclaimable"),
+    )
 
 
-def _images(listed: list[Record]) -> Record:
+def _images(df: dict[str, Any]) -> DockerUsage:
     """`docker system df` also calls reclaimable the layers that used images share with one another: not here."""
-    unused = [one for one in listed if not one.get("Containers")]
-    return {
-        "count": len(listed),
-        "active": len(listed) - len(unused),
-        "reclaimable": sum(one["Size"] - max(one.get("SharedSize", 0), 0) for one in unused),
-    }
+    unused = [one for one in df["Images"] if not one.get("Containers")]
+    return DockerUsage(
+        kind="images",
+        count=len(df["Images"]),
+        active=len(df["Images"]) - len(unused),
+        size=df.get("LayersSize"),
+        reclaimable=sum(one["Size"] - max(one.get("SharedSize", 0), 0) for one in unused),
+    )
 
 
-def _containers(listed: list[Record]) -> Record:
-    stopped = [one for one in listed if not is_up(one.get("State"))]
-    return {
-        "count": len(listed),
-        "active": len(listed) - len(stopped),
-        "size": sum(one.get("SizeRw") or 0 for one in listed),
-        "reclaimable": sum(one.get("SizeRw") or 0 for one in stopped),
-    }
+def _containers(df: dict[str, Any]) -> DockerUsage:
+    stopped = [one for one in df["Containers"] if not is_up(one.get("State"))]
+    return DockerUsage(
+        kind="containers",
+        count=len(df["Containers"]),
+        active=len(df["Containers"]) - len(stopped),
+        size=sum(one.get("SizeRw") or 0 for one in df["Containers"]),
+        reclaimable=sum(one.get("SizeRw") or 0 for one in stopped),
+    )
 
 
-def _volumes(listed: list[Record]) -> Record:
-    usages = [one.get("UsageData") or {} for one in listed]
+def _volumes(df: dict[str, Any]) -> DockerUsage:
+    usages = [one.get("UsageData") or {} for one in df["Volumes"]]
     unused = [usage for usage in usages if usage.get("RefCount") == 0]
-    return {
-        "count": len(listed),
-        "active": sum((usage.get("RefCount") or 0) > 0 for usage in usages),
+    return DockerUsage(
+        kind="volumes",
+        count=len(usages),
+        active=sum((usage.get("RefCount") or 0) > 0 for usage in usages),
         # -1: this driver does not tell.
-        "size": sum(max(usage.get("Size", 0), 0) for usage in usages),
-        "reclaimable": sum(max(usage.get("Size", 0), 0) for usage in unused),
-    }
+        size=sum(max(usage.get("Size", 0), 0) for usage in usages),
+        reclaimable=sum(max(usage.get("Size", 0), 0) for usage in unused),
+    )
 
 
-def _build_cache(listed: list[Record]) -> Record:
-    idle = [one for one in listed if not one.get("InUse")]
-    return {
-        "count": len(listed),
-        "active": len(listed) - len(idle),
+def _build_cache(df: dict[str, Any]) -> DockerUsage:
+    idle = [one for one in df["BuildCache"] if not one.get("InUse")]
+    return DockerUsage(
+        kind="build_cache",
+        count=len(df["BuildCache"]),
+        active=len(df["BuildCache"]) - len(idle),
         # A shared record is part of an image, and counted there.
-        "size": sum(one.get("Size", 0) for one in listed if not one.get("Shared")),
-        "reclaimable": sum(one.get("Size", 0) for one in idle if not one.get("Shared")),
-    }
+        size=sum(one.get("Size", 0) for one in df["BuildCache"] if not one.get("Shared")),
+        reclaimable=sum(one.get("Size", 0) for one in idle if not one.get("Shared")),
+    )
+
+
+_LISTED: dict[str, tuple[str, Callable[[dict[str, Any]], DockerUsage]]] = {
+    "images": ("Images", _images),
+    "containers": ("Containers", _containers),
+    "volumes": ("Volumes", _volumes),
+    "build_cache": ("BuildCache", _build_cache),
+}

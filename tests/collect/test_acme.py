@@ -58,7 +58,7 @@ def test_a_storage_as_traefik_writes_it(engine: FakeEngine, address: str, versio
     assert row["host_path"].endswith("/unified-stack/traefik/certs/acme.json")
     [certificate] = reading.tables["certificates"]
     assert (certificate["resolver"], certificate["domain"]) == ("letsencrypt", "a.example.com")
-    assert certificate["domains"] == ["a.example.com", "b.example.com"]
+    assert certificate["domains"] == ("a.example.com", "b.example.com")
     assert reading.gaps == []
 
 
@@ -220,7 +220,7 @@ VOLUME = {"Type": "volume", "Source": "/var/lib/docker/volumes/v/_data", "Destin
 def test_where_a_path_is_on_the_machine(
     mounts: list[dict[str, Any]], path: str, host: str | None, persistent: bool
 ) -> None:
-    assert acme._place(mounts, path) == {"host_path": host, "persistent": persistent}
+    assert acme._place(mounts, path) == (host, persistent)
 
 
 JSON = st.recursive(

@@ -1,31 +1,44 @@
 """What joins the sources: the container behind a listener, the container and network behind a server."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from auditlib.collect.attribution import attribute
-from auditlib.facts.legacy import Record, records
-from tests.conftest import replay
+from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.table import Row
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Publication
+from auditlib.facts.tables.host import Listener
+from auditlib.facts.tables.traefik import Traefik, TraefikServer
+from tests.conftest import MOMENT, replay
 
 ID, OTHER = "3f" * 32, "9a" * 32
 
 
-def listener(process: str | None = None, *, address: str = "0.0.0.0", port: int = 80, **more: Any) -> Record:
-    return {"protocol": "tcp", "address": address, "port": port, "process": process, "container": None, **more}
+def listener(process: str | None = None, *, address: str = "0.0.0.0", port: int = 80, **more: Any) -> Listener:
+    row = {"protocol": "tcp", "family": "ipv4", "address": address, "port": port, "process": process}
+    return Listener(**{**row, **more})
 
 
-def publication(container: str, address: str = "0.0.0.0", port: int = 80, *, live: bool = True) -> Record:
-    return {"container": container, "protocol": "tcp", "host_ip": address, "host_port": port, "live": live}
+def publication(container: str, address: str = "0.0.0.0", port: int | None = 80, *, live: bool = True) -> Publication:
+    return Publication(
+        container=container, protocol="tcp", container_port=80, host_ip=address, host_port=port, live=live
+    )
 
 
-def behind(row: Record, **tables: list[Record]) -> str | None:
-    [joined] = attribute({"listeners": [row], **tables})["listeners"]
-    assert {key: value for key, value in joined.items() if key != "container"}.items() <= row.items()
-    return joined["container"]
+def facts(*tables: list[Row]) -> Snapshot:
+    """Facts of a few tables, none of them empty."""
+    return Snapshot("serveur", MOMENT, {rows[0].table.name: rows[0].table.rows(rows) for rows in tables})
 
 
-ENGINE = {"containers": [{"id": ID, "name": "app"}]}
+def behind(row: Listener, *tables: list[Row]) -> str | None:
+    [joined] = attribute(facts([row], *tables)).rows(Listener)
+    assert replace(joined, container=row.container) == row
+    return joined.container
+
+
+ENGINE: list[Row] = [Container(name="app", id=ID)]
 
 
 @pytest.mark.parametrize(
@@ -36,8 +49,8 @@ ENGINE = {"containers": [{"id": ID, "name": "app"}]}
         (listener("nginx"), None),
     ],
 )
-def test_an_engine_id_becomes_a_name_or_a_short_id(row: Record, container: str | None) -> None:
-    assert behind(row, **ENGINE) == container
+def test_an_engine_id_becomes_a_name_or_a_short_id(row: Listener, container: str | None) -> None:
+    assert behind(row, ENGINE) == container
 
 
 def test_without_the_engine_an_id_is_shortened() -> None:
@@ -47,7 +60,7 @@ def test_without_the_engine_an_id_is_shortened() -> None:
 @pytest.mark.parametrize("process", ["docker-proxy", "rootlesskit", "dockerd"])
 def test_a_port_held_for_a_container_belongs_to_it(process: str) -> None:
     published = [publication("app"), publication("api", port=81)]
-    assert behind(listener(process, port=81), publications=published) == "api"
+    assert behind(listener(process, port=81), published) == "api"
 
 
 @pytest.mark.parametrize(
@@ -59,24 +72,24 @@ def test_a_port_held_for_a_container_belongs_to_it(process: str) -> None:
         (listener("docker-proxy"), publication("app", port=81)),
         (listener("docker-proxy"), publication("app", "127.0.0.1")),
         (listener("docker-proxy", protocol="udp"), publication("app")),
-        (listener("docker-proxy", port=None), {**publication("app"), "host_port": None, "live": False}),
+        (listener("docker-proxy"), publication("app", port=None)),
     ],
 )
-def test_a_port_is_attributed_on_proof_only(row: Record, published: Record) -> None:
-    assert behind(row, publications=[published]) is None
+def test_a_port_is_attributed_on_proof_only(row: Listener, published: Publication) -> None:
+    assert behind(row, [published]) is None
 
 
 def test_a_process_inside_a_container_is_not_taken_for_the_engine_s_own() -> None:
     """Docker in Docker: its docker-proxy holds a port of the container it runs in."""
     row = listener("docker-proxy", container=ID)
-    assert behind(row, **ENGINE, publications=[publication("other")]) == "app"
+    assert behind(row, ENGINE, [publication("other")]) == "app"
 
 
-def end(container: str, network: str, ipv4: str | None = None, *aliases: str, ipv6: str | None = None) -> Record:
-    return {"container": container, "network": network, "ipv4": ipv4, "ipv6": ipv6, "aliases": [*aliases] or None}
+def end(container: str, network: str, ipv4: str | None = None, *aliases: str, ipv6: str | None = None) -> Row:
+    return ContainerNetwork(container=container, network=network, ipv4=ipv4, ipv6=ipv6, aliases=aliases or None)
 
 
-ENDS = [
+ENDS: list[Row] = [
     end("traefik", "front", "10.0.0.2"),
     end("app", "front", "10.0.0.3", "web", "app-1"),
     end("app", "back", "10.1.0.3", "web"),
@@ -93,11 +106,18 @@ ENDS = [
 ]
 
 
-def served(url: str, *, traefik: str | None = "traefik", ends: list[Record] = ENDS) -> tuple[str | None, str | None]:
-    tables = {"traefik": [{"container": traefik}], "traefik_servers": [{"url": url}], "container_networks": ends}
-    [row] = attribute(tables)["traefik_servers"]
-    assert row["url"] == url
-    return row.get("container"), row.get("network")
+def proxy(container: str | None) -> Row:
+    return Traefik(url="http://127.0.0.1:8080", container=container)
+
+
+def server(url: str) -> Row:
+    return TraefikServer(protocol="http", service="s@docker", url=url)
+
+
+def served(url: str, *, traefik: str | None = "traefik", ends: list[Row] = ENDS) -> tuple[str | None, str | None]:
+    [row] = attribute(facts([proxy(traefik)], [server(url)], ends)).rows(TraefikServer)
+    assert row.url == url
+    return row.container, row.network
 
 
 @pytest.mark.parametrize(
@@ -147,22 +167,19 @@ def test_a_traefik_that_is_no_known_container_shares_no_network() -> None:
 def test_unknown_never_joins_unknown() -> None:
     nameless = [end("a", "front"), end("traefik", "front")]
     assert served("http://:80", ends=nameless) == (None, None)
-    row = listener("docker-proxy", port=None, address=None)
-    assert behind(row, publications=[{**publication("a"), "host_ip": None, "host_port": None, "live": False}]) is None
 
 
 def test_tables_that_were_not_read_stay_absent_and_the_given_ones_unchanged() -> None:
-    rows = [{"url": "http://app:80"}]
-    tables = {"traefik_servers": rows, "traefik": [{"container": "traefik"}], "labels": []}
-    assert attribute(tables) == tables
-    assert rows == [{"url": "http://app:80"}]
+    given = facts([server("http://app:80")], [proxy("traefik")], [ContainerLabel(container="app", label="a")])
+    before = dict(given.tables)
+    assert attribute(given).tables == given.tables == before
 
 
 def test_the_reference_server_is_attributed() -> None:
-    facts = replay("faulty")
-    servers = {row["service"]: (row["container"], row["network"]) for row in records(facts.traefik_servers)}
+    reference = replay("faulty")
+    servers = {row.service: (row.container, row.network) for row in reference.rows(TraefikServer)}
     assert servers["ai-backend@file"] == (None, None)  # a process of the machine
     assert servers["jsr-dev@docker"] == ("jsr-dev", "traefik-net")
     assert servers["media-api@docker"] == ("media-api", "unified-net")
-    held = {(row["address"], row["port"]): row["container"] for row in records(facts.listeners)}
+    held = {(row.address, row.port): row.container for row in reference.rows(Listener)}
     assert (held["::", 443], held["0.0.0.0", 2222], held["0.0.0.0", 8001]) == ("traefik", "agent-zero", None)

@@ -16,9 +16,10 @@ import auditlib.collect
 from auditlib.collect import ALL, assemble, collect, host
 from auditlib.collect.source import Outcome, Unreadable, interpret
 from auditlib.facts import snapshot
-from auditlib.facts.legacy import records
 from auditlib.facts.snapshot import AbsentTable, Snapshot
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.host import Host, SourceStatus
+from auditlib.facts.tables.web import HttpProbe
 from auditlib.parameters import Parameters
 from tests.conftest import MOMENT, PAYLOADS, payload
 
@@ -47,11 +48,11 @@ IN_CONTAINERS = {"connection_strings", "exec_commands"}
 
 
 def states(facts: Snapshot) -> dict[str, str]:
-    return {row["source"]: row["status"] for row in records(facts.sources)}
+    return {row["source"]: row["status"] for row in facts.rows(SourceStatus)}
 
 
 def reasons(facts: Snapshot) -> dict[str, str]:
-    return {row["source"]: row["reason"] for row in records(facts.sources)}
+    return {row["source"]: row["reason"] for row in facts.rows(SourceStatus)}
 
 
 def assert_absent(facts: Snapshot, sources: set[str], tables: frozenset[str] | set[str] = frozenset()) -> None:
@@ -71,7 +72,7 @@ def assert_kept(facts: Snapshot, folder: Path) -> None:
     """What is written can be read again, and says the same."""
     facts.write(folder)
     again = snapshot.read(folder)
-    assert records(again.sources) == records(facts.sources)
+    assert again.rows(SourceStatus) == facts.rows(SourceStatus)
     assert again.absent == facts.absent
 
 
@@ -94,7 +95,7 @@ def test_every_source_refused(every_fetch: Any, tmp_path: Path) -> None:
     facts = collect(Parameters())
     assert states(facts) == dict.fromkeys((source.name for source in ALL), "refused")
     assert set(facts.absent.values()) == {"la lecture est interdite"}
-    assert [row["rows"] for row in records(facts.sources)] == [None] * len(ALL)
+    assert [row["rows"] for row in facts.rows(SourceStatus)] == [None] * len(ALL)
     assert_absent(facts, {source.name for source in ALL})
     assert_kept(facts, tmp_path / "instantane")
 
@@ -135,14 +136,14 @@ def test_one_source_fails_and_the_others_go_on(outcomes: dict[str, Outcome], sou
     assert_absent(facts, {source})
     alone = [name for name in broken.tables if not any(name in one.tables for one in ALL if one is not broken)]
     assert facts.absent == dict.fromkeys(alone, "elle a échoué")
-    [row] = [row for row in records(facts.sources) if row["source"] == source]
+    [row] = [row for row in facts.rows(SourceStatus) if row["source"] == source]
     assert (row["status"], row["reason"], row["remedy"]) == ("failed", "Elle a échoué.", "La réparer.")
     assert (row["duration_s"], row["rows"]) == (1.235, None)
 
 
 def test_a_source_that_was_read_counts_its_rows(outcomes: dict[str, Outcome]) -> None:
     facts = assemble(outcomes, None, MOMENT, duration_s=2, zone="UTC")
-    for row in records(facts.sources):
+    for row in facts.rows(SourceStatus):
         made = sum(len(rows) for rows in outcomes[row["source"]].tables.values())
         assert (row["status"], row["reason"], row["rows"]) == ("ok", None, made)
     made = sum(len(rows) for outcome in outcomes.values() for rows in outcome.tables.values())
@@ -169,11 +170,11 @@ def test_an_engine_of_this_machine(on_this_machine: FakeEngine, address: str, tm
         "ok",
         "failed",
     )
-    assert facts.hostname == records(facts.host)[0]["name"]
+    assert facts.hostname == facts.rows(Host)[0].name
     assert abs(dt.datetime.now(dt.UTC) - facts.collected) < dt.timedelta(minutes=1)
     # What labels declare is asked of the proxy even so, and nothing answers there.
     assert_absent(facts, {"traefik_api", "logs"})
-    assert {row["status"] for row in records(facts.http_probes)} == {None}
+    assert {row["status"] for row in facts.rows(HttpProbe)} == {None}
     assert_kept(facts, tmp_path / "instantane")
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlib.collect.compose_lines import lines
-from auditlib.facts.legacy import records
+from auditlib.collect import compose_lines
 from auditlib.facts.snapshot import Snapshot
+from auditlib.facts.tables.compose import ComposeLine
 from tests.testbed.canaries import CANARIES
 
 CANARY = "Hunter2CANARY"
@@ -52,18 +52,22 @@ PLACES = [
 ]  # fmt: skip
 
 
+def lines(text: str) -> list[ComposeLine]:
+    return list(compose_lines.lines("/srv", "compose.yaml", text))
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_no_secret_is_kept_wherever_it_stands(place: str) -> None:
-    found = list(lines((HEAD.replace("    image: nginx\n", "") if "image:" in place else HEAD) + place.format(CANARY)))
+    found = lines((HEAD.replace("    image: nginx\n", "") if "image:" in place else HEAD) + place.format(CANARY))
     assert found
     assert CANARY not in str(found)
 
 
 def test_a_list_that_an_alias_makes_an_environment_is_not_kept() -> None:
     text = f"services:\n  a:\n    labels: &l\n      traefik.enable: {CANARY}\n    environment: *l\n"
-    assert CANARY not in str(list(lines(text)))
+    assert CANARY not in str(lines(text))
     text = f"services:\n  a:\n    image: &i nginx{CANARY}\n    environment:\n      X: *i\n"
-    assert CANARY not in str(list(lines(text)))
+    assert CANARY not in str(lines(text))
 
 
 def test_what_patches_need_is_kept() -> None:
@@ -72,12 +76,12 @@ def test_what_patches_need_is_kept() -> None:
         '    ports:\n      - "8080:80"\n    networks: [web]\n    command:\n      - --api.insecure=true\n'
         "    labels:\n      - traefik.http.routers.a.rule=Host(`a.example`)\nnetworks:\n  web:\n    external: true\n"
     )
-    assert [row["text"] for row in lines(text)] == text.splitlines()
-    assert {row["ending"] for row in lines(text)} == {"lf"}
+    assert [row.text for row in lines(text)] == text.splitlines()
+    assert {row.ending for row in lines(text)} == {"lf"}
 
 
 def test_the_end_of_each_line_is_told() -> None:
-    assert [(row["text"], row["ending"]) for row in lines("services:\r\n  a:\n    image: x")] == [
+    assert [(row.text, row.ending) for row in lines("services:\r\n  a:\n    image: x")] == [
         ("services:", "crlf"),
         ("  a:", "lf"),
         ("    image: x", "none"),
@@ -86,14 +90,14 @@ def test_the_end_of_each_line_is_told() -> None:
 
 @pytest.mark.parametrize("mark", ["\r", "\x85", "\u2028", "\u2029"])
 def test_files_whose_lines_are_counted_otherwise_are_left_out(mark: str) -> None:
-    assert list(lines(f"services:\n  a:\n    image: x{mark}    restart: always\n")) == []
+    assert lines(f"services:\n  a:\n    image: x{mark}    restart: always\n") == []
 
 
 @pytest.mark.parametrize(
     "text", ["a: [", "\tservices:\n", "a: *b\n", "--- a\n--- b\n", "a: &a [*a]\n", "x\n" * 6000, ""]
 )
 def test_what_is_no_compose_file_is_left_out(text: str) -> None:
-    assert list(lines(text)) == []
+    assert lines(text) == []
 
 
 def test_aliases_that_multiply_cost_little() -> None:
@@ -101,20 +105,20 @@ def test_aliases_that_multiply_cost_little() -> None:
         f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 12)
     )
     started = time.monotonic()
-    assert list(lines(text)) == []
+    assert lines(text) == []
     assert time.monotonic() - started < 2
 
 
 @given(st.text(alphabet="abz:-#[]{}'\"&* \n\t!|>é1$", max_size=60))
 def test_any_text_is_read_or_left_out(text: str) -> None:
-    found = list(lines(text))
+    found = lines(text)
     written = text.split("\n")
-    assert all(row["text"] in (None, written[row["line"] - 1]) for row in found)
+    assert all(row.text in (None, written[row.line - 1]) for row in found)
 
 
 def test_the_reference_server_keeps_no_canary(faulty: Snapshot) -> None:
-    kept = [row for row in records(faulty.compose_lines) if row["text"] is not None]
+    kept = [row for row in faulty.rows(ComposeLine) if row.text is not None]
     assert len(kept) > 200
-    told = "\n".join(row["text"] for row in kept)
+    told = "\n".join(row.text or "" for row in kept)
     assert not [canary for canary in CANARIES if canary in told]
-    assert {row["file"] for row in kept if row["file"].endswith(".env")} == set()
+    assert {row.file for row in kept if row.file.endswith(".env")} == set()

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ import pytest
 from auditlib.collect import containers
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Outcome, Source, gather
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row
 from auditlib.facts.tables import TABLES
-from auditlib.facts.tables.docker import ContainerNetwork
+from auditlib.facts.tables.docker import ContainerLabel, ContainerNetwork, ContainerVariable, DockerSwarm
 from auditlib.parameters import Parameters
 from tests.conftest import PAYLOADS, payload
 
@@ -35,7 +36,7 @@ def inspected(**changes: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def tables(*raw: dict[str, Any], **parts: Any) -> dict[str, list[Record]]:
+def tables(*raw: dict[str, Any], **parts: Any) -> Mapping[str, Sequence[Row]]:
     """The rows of an engine with these containers and parts."""
     engine = {
         "endpoint": "unix:///run/docker.sock",
@@ -48,7 +49,7 @@ def tables(*raw: dict[str, Any], **parts: Any) -> dict[str, list[Record]]:
     return containers.rows(engine).tables
 
 
-def container(**changes: dict[str, Any]) -> Record:
+def container(**changes: dict[str, Any]) -> Row:
     [row] = tables(inspected(**changes))["containers"]
     return row
 
@@ -181,27 +182,28 @@ def test_a_container_without_network_settings_has_only_what_it_claims() -> None:
         ("HostConfig", {"CpuShares": 0}, "cpu_shares", None),
         ("HostConfig", {"CpuShares": 512}, "cpu_shares", 512),
         ("HostConfig", {"CpuQuota": 50_000}, "cpu_quota", 50_000),
-        ("HostConfig", {"Devices": None}, "devices", []),
+        ("HostConfig", {"Devices": None}, "devices", ()),
         ("HostConfig", {"Devices": [{"PathOnHost": "/dev/dri", "PathInContainer": "/dev/dri"}, {}]}, "devices",
-         ["/dev/dri"]),
-        ("HostConfig", {"Ulimits": None}, "ulimits", []),
-        ("HostConfig", {"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}]}, "ulimits", ["nofile"]),
+         ("/dev/dri",)),
+        ("HostConfig", {"Ulimits": None}, "ulimits", ()),
+        ("HostConfig", {"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}]}, "ulimits", ("nofile",)),
         ("HostConfig", {"CgroupParent": ""}, "cgroup_parent", None),
         ("HostConfig", {"CgroupParent": "/big"}, "cgroup_parent", "/big"),
         ("State", {"StartedAt": "0001-01-01T00:00:00Z"}, "started", None),
         ("State", {"FinishedAt": "0001-01-01T00:00:00Z"}, "finished", None),
         ("State", {"FinishedAt": ""}, "finished", None),
-        ("State", {"StartedAt": "2026-01-02T03:04:05Z"}, "started", "2026-01-02T03:04:05Z"),
+        ("State", {"StartedAt": "2026-01-02T03:04:05Z"}, "started",
+         dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)),
         ("State", {"Pid": 0}, "pid", None),
         ("State", {"Error": ""}, "start_error", None),
         ("State", {"Error": "exec: PGPASSWORD=4bcdef not found"}, "start_error",
          f"exec: PGPASSWORD={REMOVED} not found"),
-        ("HostConfig", {"CapAdd": None}, "cap_add", []),
+        ("HostConfig", {"CapAdd": None}, "cap_add", ()),
         ("HostConfig", {"PidMode": ""}, "pid_mode", None),
         ("Config", {"User": ""}, "user", None),
-        ("Config", {"ExposedPorts": {"53/udp": {}, "80/tcp": {}}}, "exposed_ports", ["53/udp", "80/tcp"]),
+        ("Config", {"ExposedPorts": {"53/udp": {}, "80/tcp": {}}}, "exposed_ports", ("53/udp", "80/tcp")),
         ("Config", {"Labels": {"com.docker.compose.project.config_files": "/a.yml,/b.yml"}}, "compose_files",
-         ["/a.yml", "/b.yml"]),
+         ("/a.yml", "/b.yml")),
         ("Config", {"Labels": None}, "compose_project", None),
     ],
 )  # fmt: skip
@@ -213,16 +215,16 @@ def test_a_field_that_says_nothing_is_unknown(part: str, change: dict[str, Any],
     ("end", "aliases"),
     [
         # Before engine 26: aliases, with the short id among them, and the name apart.
-        ({"Aliases": ["web", IDENTIFIER[:12]]}, ["app", "web"]),
-        ({"Aliases": None}, ["app"]),
+        ({"Aliases": ["web", IDENTIFIER[:12]]}, ("app", "web")),
+        ({"Aliases": None}, ("app",)),
         # Since: the whole list.
-        ({"Aliases": ["web"], "DNSNames": ["app", "web", "other", IDENTIFIER[:12]]}, ["app", "other", "web"]),
-        ({"Aliases": ["web"], "DNSNames": None}, ["app", "web"]),
+        ({"Aliases": ["web"], "DNSNames": ["app", "web", "other", IDENTIFIER[:12]]}, ("app", "other", "web")),
+        ({"Aliases": ["web"], "DNSNames": None}, ("app", "web")),
         # A service called « db » in a container whose id starts with these letters.
-        ({"Aliases": ["db", IDENTIFIER[:12]]}, ["app", "db"]),
+        ({"Aliases": ["db", IDENTIFIER[:12]]}, ("app", "db")),
     ],
 )
-def test_aliases(end: dict[str, Any], aliases: list[str]) -> None:
+def test_aliases(end: dict[str, Any], aliases: tuple[str, ...]) -> None:
     [row] = tables(inspected(NetworkSettings={"Networks": {"front": end}}))["container_networks"]
     assert (row["aliases"], row["ipv4"], row["ipv6"]) == (aliases, None, None)
 
@@ -257,9 +259,9 @@ def test_aliases(end: dict[str, Any], aliases: list[str]) -> None:
     ],
 )
 def test_labels_keep_what_the_audit_needs(label: str, value: str, kept: str | None) -> None:
-    hidden = {"variant": 1} if kept not in (value, None) else {}
+    variant = 1 if kept not in (value, None) else None
     assert tables(inspected(Config={"Labels": {label: value}}))["labels"] == [
-        {"container": "app", "label": label, "value": kept, **hidden}
+        ContainerLabel(container="app", label=label, value=kept, variant=variant)
     ]
 
 
@@ -308,15 +310,16 @@ def test_a_switch_is_no_secret(value: str) -> None:
         ("images", {"Id": "i", "Created": -62135596800}, "created", None),  # the year 1
         ("images", {"Id": "i", "Created": 0}, "created", None),
         ("images", {"Id": "i", "Created": 1_700_000_000}, "created", dt.datetime.fromtimestamp(1_700_000_000, dt.UTC)),
-        ("images", {"Id": "i", "RepoTags": ["<none>:<none>"]}, "tags", []),
-        ("images", {"Id": "i", "RepoTags": None}, "tags", []),
+        ("images", {"Id": "i", "RepoTags": ["<none>:<none>"]}, "tags", ()),
+        ("images", {"Id": "i", "RepoTags": None}, "tags", ()),
         ("volumes", {"Name": "v", "Driver": "local", "Labels": None}, "compose_project", None),
         ("volumes", {"Name": "v", "Driver": "local", "CreatedAt": "0001-01-01T00:00:00Z"}, "created", None),
         ("volumes", {"Name": "v", "Driver": "local", "Mountpoint": ""}, "mountpoint", None),
-        ("networks", {"Name": "n", "Id": "1", "Driver": "host", "IPAM": {"Config": None}}, "subnets", []),
-        ("networks", {"Name": "n", "Id": "1", "Driver": "null", "IPAM": None}, "gateways", []),
+        ("networks", {"Name": "n", "Id": "1", "Driver": "host", "IPAM": {"Config": None}}, "subnets", ()),
+        ("networks", {"Name": "n", "Id": "1", "Driver": "null", "IPAM": None}, "gateways", ()),
         ("networks", {"Name": "n", "Id": "1", "Driver": "bridge",
-                      "IPAM": {"Config": [{"Subnet": "fd00::/64", "Gateway": "fd00::1/64"}]}}, "gateways", ["fd00::1"]),
+                      "IPAM": {"Config": [{"Subnet": "fd00::/64", "Gateway": "fd00::1/64"}]}},
+         "gateways", ("fd00::1",)),
     ],
 )  # fmt: skip
 def test_parts(part: str, item: dict[str, Any], column: str, expected: Any) -> None:
@@ -364,9 +367,9 @@ def test_only_the_names_of_variables_are_kept() -> None:
         inspected(Config={"Image": "app:1", "Env": ["PASSWORD=hunter2=x", "EMPTY=", "ALONE", "PASSWORD=again"]})
     )
     assert made["container_environment"] == [
-        {"container": "app", "variable": name} for name in ("ALONE", "EMPTY", "PASSWORD")
+        ContainerVariable(container="app", variable=name) for name in ("ALONE", "EMPTY", "PASSWORD")
     ]
-    assert "hunter2" not in json.dumps(made)
+    assert "hunter2" not in str(made)
 
 
 @pytest.mark.parametrize(
@@ -410,16 +413,25 @@ SWARM = {
 }
 
 
-def swarm(**changes: Any) -> list[dict[str, Any]] | None:
+def swarm(**changes: Any) -> Sequence[Row] | None:
     recorded = payload("faulty", "engine")
     recorded["info"]["Swarm"] = {**SWARM, **changes}
     return containers.rows(recorded).tables.get("docker_swarm")
 
 
 def test_the_swarm_of_a_manager() -> None:
-    told = {"address": "10.0.0.5", "manager": True, "port": 2400, "nodes": 3, "managers": 2}
-    name = payload("faulty", "engine")["info"]["Name"]
-    assert swarm() == [{"name": name, **told, "autolock": False, "certificate_days": 90}]
+    assert swarm() == [
+        DockerSwarm(
+            name=payload("faulty", "engine")["info"]["Name"],
+            address="10.0.0.5",
+            manager=True,
+            port=2400,
+            nodes=3,
+            managers=2,
+            autolock=False,
+            certificate_days=90,
+        )
+    ]
 
 
 def test_the_swarm_of_a_node_that_manages_nothing() -> None:

@@ -1,5 +1,6 @@
 """The routers that labels and files declare: what the probes ask when Traefik's API was not read."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from auditlib.collect import proxy, traefik_static
 from auditlib.collect.declared import declared
 from auditlib.collect.source import Unreadable
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.traefik import TraefikEntrypoint, TraefikRouter
 from tests.conftest import payload
 
 SOURCES = ("engine", "traefik_static", "traefik_api", "traefik_files")
@@ -37,8 +38,8 @@ def given(*containers: dict[str, Any], flags: list[str] = FLAGS, image: str = "t
     return {"engine": engine, "traefik_static": static, "traefik_api": None, "traefik_files": None}
 
 
-def routers(*containers: dict[str, Any], **told: Any) -> list[Record]:
-    return declared(given(*containers, **told))["traefik_routers"]
+def routers(*containers: dict[str, Any], **told: Any) -> Sequence[TraefikRouter]:
+    return declared(given(*containers, **told)).of(TraefikRouter)
 
 
 @pytest.mark.parametrize("variant", ["faulty", "healthy"])
@@ -59,15 +60,14 @@ def test_a_router_of_labels() -> None:
         "traefik.http.routers.app.tls.certresolver": "le",
     }
     assert routers(container(own)) == [
-        {
-            "router": "app@docker",
-            "protocol": "http",
-            "rule": "Host(`a.fr`)",
-            "rule_syntax": None,
-            "entrypoints": ["secure", "web"],
-            "tls": True,
-            "status": "enabled",
-        }
+        TraefikRouter(
+            router="app@docker",
+            protocol="http",
+            rule="Host(`a.fr`)",
+            entrypoints=("secure", "web"),
+            tls=True,
+            status="enabled",
+        )
     ]
 
 
@@ -95,22 +95,24 @@ def test_containers_that_traefik_routes(
 @pytest.mark.parametrize(
     ("flags", "entrypoints"),
     [
-        (FLAGS, ["web", "secure"]),
-        ([*FLAGS, "--entrypoints.web.asdefault=true"], ["web"]),
-        ([*FLAGS, "--api.insecure=true"], ["web", "secure"]),
-        (["--providers.docker=true"], ["http"]),
-        (["--providers.docker=true", "--entrypoints.web.address=:${PORT}"], []),
+        (FLAGS, ("web", "secure")),
+        ([*FLAGS, "--entrypoints.web.asdefault=true"], ("web",)),
+        ([*FLAGS, "--api.insecure=true"], ("web", "secure")),
+        (["--providers.docker=true"], ("http",)),
+        (["--providers.docker=true", "--entrypoints.web.address=:${PORT}"], ()),
     ],
 )
-def test_a_router_that_names_no_entry_point_is_on_the_default_ones(flags: list[str], entrypoints: list[str]) -> None:
+def test_a_router_that_names_no_entry_point_is_on_the_default_ones(
+    flags: list[str], entrypoints: tuple[str, ...]
+) -> None:
     [router] = routers(container(RULE), flags=flags)
-    assert router["entrypoints"] == entrypoints
+    assert router.entrypoints == entrypoints
 
 
 def test_the_entry_points_of_the_options() -> None:
     more = ["--entrypoints.web.http.redirections.entrypoint.to=secure", "--entrypoints.secure.http.tls.certresolver=le"]
-    points = declared(given(flags=[*FLAGS, *more, "--api.insecure=true"]))["traefik_entrypoints"]
-    assert [(row["entrypoint"], row["port"], row["tls"], row["redirect_to"]) for row in points] == [
+    points = declared(given(flags=[*FLAGS, *more, "--api.insecure=true"])).of(TraefikEntrypoint)
+    assert [(row.entrypoint, row.port, row.tls, row.redirect_to) for row in points] == [
         ("web", 80, False, "secure"),
         ("secure", 443, True, None),
         ("traefik", 8080, False, None),
@@ -120,7 +122,7 @@ def test_the_entry_points_of_the_options() -> None:
 @pytest.mark.parametrize(("image", "syntax"), [("traefik:v2.11", "v2"), ("traefik:3.6", None), ("traefik", None)])
 def test_version_2_has_its_own_syntax(image: str, syntax: str | None) -> None:
     [router] = routers(container(RULE), image=image)
-    assert router["rule_syntax"] == syntax
+    assert router.rule_syntax == syntax
 
 
 def test_options_that_are_not_known_tell_nothing() -> None:
@@ -133,6 +135,8 @@ def test_options_that_are_not_known_tell_nothing() -> None:
 
 def test_what_was_asked_is_said() -> None:
     said = "Questions tirées des étiquettes et des fichiers : l’API de Traefik n’a pas été lue."
-    assert proxy.note({"skipped": [], "declared": True}) == said
-    assert proxy.note({"skipped": ["x@file"], "declared": True}).startswith(f"{said} Non interrogés")
-    assert proxy.note({"skipped": [], "declared": False}) == ""
+    nothing = {"skipped": [], "late": 0, "beyond": 0}
+    assert proxy.reading({**nothing, "declared": True}, {}).note == said
+    skipped = proxy.reading({**nothing, "skipped": ["x@file"], "declared": True}, {})
+    assert skipped.note.startswith(f"{said} Non interrogés")
+    assert proxy.reading({**nothing, "declared": False}, {}).note == ""

@@ -22,7 +22,7 @@ def test_this_machine_s_root() -> None:
     reading = disks.rows(disks.fetch(Parameters(), {"engine": None}))
     [row] = reading.tables["disks"]
     told = shutil.disk_usage("/")
-    assert (row["mountpoint"], row["holds"], row["size"]) == ("/", ["racine"], told.total)
+    assert (row["mountpoint"], row["holds"], row["size"]) == ("/", ("racine",), told.total)
     assert abs(row["free"] - told.free) < 2**30
     assert reading.gaps == ["le moteur Docker n’a pas été lu, ses disques restent inconnus"]
 
@@ -52,8 +52,8 @@ def test_one_row_per_filesystem() -> None:
     found = disks.rows({"engine": True, "folders": [*folders, folders[2]]}).tables["disks"]
     TABLES["disks"].rows(found)
     assert [(row["mountpoint"], row["holds"]) for row in found] == [
-        ("/", ["racine"]),
-        ("/srv", ["données de Docker", "base de données db"]),
+        ("/", ("racine",)),
+        ("/srv", ("données de Docker", "base de données db")),
     ]
 
 

@@ -6,7 +6,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from auditlib.collect import docker_access
 from auditlib.collect.source import Reading
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.host import DockerDaemon, GroupMember
 from auditlib.parameters import Parameters
 from tests.frames import rows
 
@@ -67,16 +67,16 @@ def read(root: Path) -> Reading:
     return reading
 
 
-def settings(root: Path) -> dict[str, Any]:
-    [row] = read(root).tables["docker_daemon"]
+def settings(root: Path) -> DockerDaemon:
+    [row] = read(root).of(DockerDaemon)
     return row
 
 
 def test_the_members_of_the_group(root: Path) -> None:
     assert read(root).tables["docker_group"] == [
-        {"group": "docker", "user": "alpha", "uid": 1000, "primary": False},
-        {"group": "docker", "user": "charlie", "uid": 1002, "primary": True},
-        {"group": "docker", "user": "ghost", "uid": None, "primary": False},
+        GroupMember(group="docker", user="alpha", uid=1000, primary=False),
+        GroupMember(group="docker", user="charlie", uid=1002, primary=True),
+        GroupMember(group="docker", user="ghost", uid=None, primary=False),
     ]
 
 
@@ -130,7 +130,7 @@ def test_the_settings_of_the_file(root: Path) -> None:
     assert (row["log_driver"], row["log_max_size"], row["log_max_file"]) == ("json-file", "10m", "3")
     assert (row["data_root"], row["default_ulimits"]) == ("/srv/docker", ["nofile"])
     assert row["insecure_registries"] == ["https://r.example"]
-    assert "live_restore" not in row  # no boolean: Docker would refuse it
+    assert row["live_restore"] is None  # no boolean: Docker would refuse it
     assert "CANARI" not in str(docker_access.fetch(Parameters(), {}, root))
 
 

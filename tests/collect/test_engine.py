@@ -12,6 +12,7 @@ import pytest
 
 from auditlib.collect import containers, engine
 from auditlib.collect.source import Outcome, Source, Unreadable, gather
+from auditlib.facts.tables.docker import Volume
 from auditlib.parameters import Parameters
 from tests.conftest import unprivileged
 
@@ -147,7 +148,7 @@ def test_a_part_that_fails_leaves_the_others(engine: FakeEngine, address: str, r
     outcome = read(address, timeout_s=1 if reply is HANG else 10)
     assert (outcome.status, outcome.reason, outcome.remedy) == ("partial", reason, "")
     assert "images" not in outcome.tables
-    assert outcome.tables["volumes"] == containers.rows(engine.payload).tables["volumes"]
+    assert outcome.tables["volumes"] == Volume.table.rows(containers.rows(engine.payload).of(Volume))
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -209,14 +210,14 @@ def test_a_list_of_another_form_is_recorded_as_failed(engine: FakeEngine, addres
     assert outcome.reason.startswith("La réponse n’a pas la forme attendue (")
 
 
-@pytest.mark.parametrize(("answer", "volumes"), [({"Volumes": None}, []), ({}, None), ([], None)])
+@pytest.mark.parametrize(("answer", "volumes"), [({"Volumes": None}, ()), ({}, None), ([], None)])
 def test_an_engine_without_volumes_says_null(
-    engine: FakeEngine, address: str, answer: object, volumes: list[Any] | None
+    engine: FakeEngine, address: str, answer: object, volumes: tuple[Any, ...] | None
 ) -> None:
     engine.replies["/volumes"] = as_json(answer)
     outcome = read(address)
     assert outcome.tables.get("volumes") == volumes
-    assert outcome.status == ("ok" if volumes == [] else "partial")
+    assert outcome.status == ("ok" if volumes == () else "partial")
 
 
 @pytest.mark.parametrize("route", ["/version", "/containers/json"])

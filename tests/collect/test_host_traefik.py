@@ -8,6 +8,7 @@ import pytest
 
 from auditlib.collect import acme, host_traefik, logs, proxy, traefik_api, traefik_files, traefik_static
 from auditlib.collect.source import Unreadable
+from auditlib.facts.tables.traefik import TraefikEntrypoint
 from auditlib.parameters import Parameters
 from tests.conftest import payload, unprivileged
 
@@ -109,7 +110,7 @@ def test_its_api_is_asked_where_its_entry_point_is_bound(machine: Machine) -> No
 )  # fmt: skip
 def test_where_an_entry_point_of_the_machines_network_answers(address: str, where: str) -> None:
     assert traefik_api.own_host(address) == where
-    [(host, port)] = proxy._addresses(None, {"port": 80, "address": address})
+    [(host, port)] = proxy._addresses(None, TraefikEntrypoint(entrypoint="web", port=80, address=address))
     assert (host, port) == (where, 80)
 
 

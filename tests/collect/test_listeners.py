@@ -15,7 +15,6 @@ import pytest
 
 from auditlib.collect import listeners
 from auditlib.collect.source import Reading
-from auditlib.facts.legacy import Record
 from auditlib.facts.tables.host import Listener
 from auditlib.parameters import Parameters
 from tests.conftest import payload
@@ -205,9 +204,9 @@ def detached() -> Iterator[dict[str, Any]]:
         yield json.loads(launcher.stdout.readline())  # closing its input ends the service
 
 
-def found(fetched: dict[str, Any]) -> dict[tuple[str, str, int], Record]:
-    rows = listeners.rows(fetched).tables["listeners"]
-    return {(row["protocol"], row["address"], row["port"]): row for row in rows}
+def found(fetched: dict[str, Any]) -> dict[tuple[str, str, int], Listener]:
+    rows = listeners.rows(fetched).of(Listener)
+    return {(row.protocol, row.address, row.port): row for row in rows}
 
 
 def test_a_service_of_the_machine_is_found() -> None:

@@ -11,9 +11,8 @@ import pytest
 
 from auditlib.collect import dependencies, namespaces, processes
 from auditlib.collect.source import Reading, Unreadable
-from auditlib.facts.legacy import Record, records
 from auditlib.facts.snapshot import Snapshot
-from auditlib.facts.tables.docker import Connection, ContainerListener
+from auditlib.facts.tables.docker import Connection, Container, ContainerListener
 from auditlib.parameters import Parameters
 from tests.conftest import payload
 from tests.frames import rows
@@ -155,8 +154,8 @@ def test_a_shared_namespace_is_read_once_and_attributed_by_process(proc: FakePro
 
 
 def test_a_chain_and_a_loop_of_network_modes_end() -> None:
-    def row(name: str, identifier: str, mode: str) -> Record:
-        return {"name": name, "id": identifier, "network_mode": mode}
+    def row(name: str, identifier: str, mode: str) -> Container:
+        return Container(name=name, id=identifier, network_mode=mode)
 
     chain = [row("a", A, f"container:{B}"), row("b", B, f"container:{C}"), row("c", C, "host")]
     assert [namespaces._owner_by_mode(one, chain) for one in chain] == ["host"] * 3
@@ -410,7 +409,7 @@ def test_the_listeners_of_the_reference_server(faulty: Snapshot) -> None:
     assert ("postgres", 5432, "postgres") in found
     # A name that the kernel cuts at 15 bytes.
     assert ("node-exporter", 9100, "prometheus-node-exporter") in found
-    assert {name for name, _, _ in found} == {row["name"] for row in records(faulty.containers)}
+    assert {name for name, _, _ in found} == {container.name for container in faulty.rows(Container)}
     assert "127.0.0.11" not in set(faulty.container_listeners["address"])
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from auditlib.collect import firewall, network
 from auditlib.collect.sockets import Order
-from auditlib.facts.legacy import Record
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.host import HostAddress, HostRoute
 from auditlib.parameters import Parameters
 from tests.frames import rows
 
@@ -40,7 +40,7 @@ ROUTES6 = (
 )
 
 
-def told(found: list[Record]) -> list[tuple[Any, ...]]:
+def told(found: list[HostRoute]) -> list[tuple[Any, ...]]:
     return [(row["destination"], row["gateway"], row["interface"], row["metric"]) for row in found]
 
 
@@ -100,9 +100,11 @@ def test_this_machine_as_it_is() -> None:
     reading = network.rows(network.fetch(Parameters(), {}))
     for name, found in reading.tables.items():
         TABLES[name].rows(found)
-    assert ("lo", "ipv4", "127.0.0.1", 8) in [tuple(row.values()) for row in reading.tables["host_addresses"]]
-    for row in reading.tables["host_routes"]:
-        assert ipaddress.ip_network(row["destination"]).version == (4 if row["family"] == "ipv4" else 6)
+    assert ("lo", "ipv4", "127.0.0.1", 8) in [
+        (a.interface, a.family, a.address, a.prefix) for a in reading.of(HostAddress)
+    ]
+    for route in reading.of(HostRoute):
+        assert ipaddress.ip_network(route.destination).version == (4 if route.family == "ipv4" else 6)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +114,9 @@ def test_this_machine_as_it_is() -> None:
 )  # fmt: skip
 def test_what_is_on_a_network_of_the_machine(monkeypatch: pytest.MonkeyPatch, host: str, near: bool) -> None:
     own = [
-        {"address": "172.20.0.1", "prefix": 16},
-        {"address": "fd00::1", "prefix": 64},
-        {"address": "10.8.0.1", "prefix": None},
+        HostAddress(interface="br0", address="172.20.0.1", prefix=16),
+        HostAddress(interface="br0", address="fd00::1", prefix=64),
+        HostAddress(interface="wg0", address="10.8.0.1", prefix=None),
     ]
     monkeypatch.setattr(network, "interface_addresses", lambda: own)
     assert network.is_near(host) is near
@@ -164,12 +166,12 @@ def test_firewalld_runs(tmp_path: Path) -> None:
     assert walls(machine(tmp_path, proc__77__comm="firewalld\n"))["firewalld"] == (True, None)
 
 
-def chain(name: str, hook: str | None, policy: str = "accept") -> Record:
+def chain(name: str, hook: str | None, policy: str = "accept") -> dict[str, Any]:
     based = {"type": "filter", "hook": hook, "prio": 0, "policy": policy} if hook else {}
     return {"chain": {"family": "inet", "table": "filter", "name": name, "handle": 1, **based}}
 
 
-def rule(name: str, *expressions: Record) -> Record:
+def rule(name: str, *expressions: dict[str, Any]) -> dict[str, Any]:
     return {"rule": {"family": "inet", "table": "filter", "chain": name, "handle": 2, "expr": [*expressions]}}
 
 
@@ -186,7 +188,7 @@ def rule(name: str, *expressions: Record) -> Record:
         ([chain("FORWARD", "forward", "drop"), chain("DOCKER", None), rule("DOCKER", {"drop": None})], (False, None)),
     ],
 )  # fmt: skip
-def test_nftables(tmp_path: Path, objects: list[Record], wall: tuple[bool, str | None]) -> None:
+def test_nftables(tmp_path: Path, objects: list[dict[str, Any]], wall: tuple[bool, str | None]) -> None:
     output = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *objects]})
     assert walls(tmp_path, nft=output, nft_loaded=True)["nftables"] == wall
 

@@ -102,7 +102,7 @@ def test_what_is_told_of_an_answer() -> None:
     )
     assert len(probe["csp"]) == 300
     assert (probe["body_bytes"], probe["own_answer"], probe["authentication"]) == (7, False, None)
-    assert (probe["redirects"], probe["loop"], probe["tls_version"]) == ([], False, None)
+    assert (probe["redirects"], probe["loop"], probe["tls_version"]) == ((), False, None)
     assert 0 <= probe["latency_ms"] < 2000
     assert "S3CR3T" not in str(probe)
 
@@ -250,7 +250,7 @@ def test_a_redirection_to_tls_is_followed(authority: Authority) -> None:
         told, _ = read({"web": port, "s": secure_port}, ("Host(`a.fr`) && PathPrefix(`/x`)", "web"))
     probe = told["a.fr/x"]
     assert (probe["status"], probe["final_status"], probe["loop"]) == (301, 200, False)
-    assert probe["redirects"] == [f"https://a.fr:{secure_port}/x"]
+    assert probe["redirects"] == (f"https://a.fr:{secure_port}/x",)
     assert [request.target for request in secure.requests] == ["/x?jeton=S3CR3T"]
 
 
@@ -282,7 +282,7 @@ def test_a_redirection_elsewhere_is_told_and_not_followed(location: str) -> None
 @pytest.mark.parametrize("location", ["http://[", "http://a.fr:port/", ""])
 def test_a_redirection_to_nowhere(location: str) -> None:
     probe = one(to(location))
-    assert (probe["status"], probe["redirects"], probe["loop"]) == (302, [], False)
+    assert (probe["status"], probe["redirects"], probe["loop"]) == (302, (), False)
 
 
 def test_redirections_in_a_circle() -> None:
@@ -310,7 +310,7 @@ def test_an_error_after_a_redirection_is_told() -> None:
 
 def test_secrets_of_a_redirection_are_not_kept() -> None:
     probe = one(to("https://bob:S3CR3T@ailleurs.example/x?token=S3CR3T#access_token=S3CR3T"))
-    assert probe["redirects"] == ["https://ailleurs.example/x"]
+    assert probe["redirects"] == ("https://ailleurs.example/x",)
 
 
 @given(st.text(max_size=60))

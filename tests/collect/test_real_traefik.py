@@ -134,4 +134,4 @@ def test_what_it_answers(payloads: dict[str, Any]) -> None:
     redirected = {row["domain"]: row for row in rows if row["entrypoint"] == "web"}
     assert {row["status"] for row in redirected.values()} == {301}
     assert (redirected["sain.fr"]["final_status"], redirected["vide.fr"]["final_status"]) == (418, 503)
-    assert redirected["sain.fr"]["redirects"] == [told["sain.fr/"]["url"]]
+    assert redirected["sain.fr"]["redirects"] == (told["sain.fr/"]["url"],)

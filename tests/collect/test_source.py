@@ -4,14 +4,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from auditlib.collect.source import Outcome, Reading, Source, Unreadable, gather
+from auditlib.facts.tables.docker import Volume
+from auditlib.facts.tables.host import Host
 from auditlib.parameters import Parameters
 
-ROW = {"name": "serveur", "cpus": 2}
+ROW = Host(name="serveur", cpus=2)
 
 
 def source(
@@ -37,7 +40,7 @@ def read(*sources: Source, timeout_s: float = 5) -> dict[str, Outcome]:
 def test_a_source_that_was_read() -> None:
     outcome = read(source(fetch=lambda parameters, payloads: {"raw": 1}))["s"]
     assert (outcome.status, outcome.reason, outcome.remedy) == ("ok", "", "")
-    assert (outcome.tables, outcome.payload) == ({"host": [ROW]}, {"raw": 1})
+    assert (outcome.tables, outcome.payload) == ({"host": (ROW,)}, {"raw": 1})
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_a_source_that_cannot_be_read_says_why_in_sentences(status: Any) -> None
 
 
 def not_a_reading(payload: Any) -> Reading:
-    return Reading({"host": [{"name": payload["name"]}]})
+    return Reading({"host": [Host(name=payload["name"])]})
 
 
 @pytest.mark.parametrize(
@@ -70,9 +73,10 @@ def not_a_reading(payload: Any) -> Reading:
         (source(fetch=fails(RuntimeError("inattendu"))), "RuntimeError : inattendu"),
         (source(fetch=fails(TimeoutError("mien"))), "TimeoutError : mien"),
         (source(rows=not_a_reading), "KeyError : 'name'"),
-        (source(rows=lambda payload: Reading({"host": [{"name": 3}]})), "ValueError : table host, column name (text)"),
-        (source(rows=lambda payload: Reading({"host": [ROW, {**ROW, "cpus": 4}]})), "ValueError : table host: key"),
-        (source(rows=lambda payload: Reading({"host": [{"nom": "a"}]})), "ValueError : table host: unknown columns"),
+        (source(rows=lambda payload: Reading({"host": [Host(name=3)]})), "ValueError : table host, column name (text)"),
+        (source(rows=lambda payload: Reading({"host": [ROW, replace(ROW, cpus=4)]})), "ValueError : table host: key"),
+        (source(rows=lambda payload: Reading({"host": [Volume(name="a")]})),
+         "ValueError : table host: unknown columns"),
         (source(rows=lambda payload: Reading({"undeclared": []})), "KeyError : 'undeclared'"),
         (source(fetch=fails(ValueError("PGPASSWORD=hunter2\n--token   hunter2"))),
          "ValueError : PGPASSWORD=[secret retiré] --token [secret retiré]"),

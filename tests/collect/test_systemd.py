@@ -1,5 +1,6 @@
 """Units of systemd: which are asked for, and what `systemctl show` says, in the form it has (systemd 245 to 257)."""
 
+import datetime as dt
 import os
 import stat
 from pathlib import Path
@@ -83,31 +84,31 @@ UnitFileState=
 """
 
 
-def units(**more: Any) -> dict[str, dict[str, Any]]:
+def units(**more: Any) -> dict[str, Unit]:
     listening = {"ai-orchestrator-backend.service": ["0.0.0.0:8001"]}
     payload = {"show": SHOW, "listening": listening, "listeners": True, "left": 0, **more}
-    found = systemd.rows(payload).tables["units"]
+    found = systemd.rows(payload).of(Unit)
     Unit.table.rows(found)
-    return {row["unit"]: row for row in found}
+    return {row.unit: row for row in found}
 
 
 def test_a_unit_that_runs() -> None:
-    assert units()["ai-orchestrator-backend.service"] == {
-        "unit": "ai-orchestrator-backend.service",
-        "active": "active",
-        "sub": "running",
-        "enabled": "enabled",
-        "load": "loaded",
-        "result": "success",
-        "exit_status": 0,
-        "main_pid": 812,
-        "restart": "on-failure",
-        "restarts": 0,
-        "since": "2026-11-23T06:15:02+00:00",
-        "fragment": "/etc/systemd/system/ai-orchestrator-backend.service",
-        "listens": ["0.0.0.0:8001"],
-        "description": "AI Orchestrator backend --api-key=[secret retiré]",
-    }
+    assert units()["ai-orchestrator-backend.service"] == Unit(
+        unit="ai-orchestrator-backend.service",
+        active="active",
+        sub="running",
+        enabled="enabled",
+        load="loaded",
+        result="success",
+        exit_status=0,
+        main_pid=812,
+        restart="on-failure",
+        restarts=0,
+        since=dt.datetime(2026, 11, 23, 6, 15, 2, tzinfo=dt.UTC),
+        fragment="/etc/systemd/system/ai-orchestrator-backend.service",
+        listens=("0.0.0.0:8001",),
+        description="AI Orchestrator backend --api-key=[secret retiré]",
+    )
 
 
 def test_a_unit_that_failed() -> None:

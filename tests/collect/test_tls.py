@@ -12,8 +12,8 @@ import pytest
 
 from auditlib.collect import tls
 from auditlib.collect.dial import dial
-from auditlib.facts.legacy import records
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.host import HostAddress
 from auditlib.parameters import Parameters
 from tests.conftest import payload
 
@@ -122,7 +122,7 @@ def test_nothing_is_ever_sent_off_this_machine(host: str, monkeypatch: pytest.Mo
 def test_an_address_on_no_network_of_this_machine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's address that no bridge of this machine has may be anybody's: the packet would go to the router."""
     monkeypatch.setattr(socket, "create_connection", lambda *given: pytest.fail("something left the machine"))
-    near = [{"interface": "docker0", "family": "ipv4", "address": "172.17.0.1", "prefix": 16}]
+    near = [HostAddress(interface="docker0", family="ipv4", address="172.17.0.1", prefix=16)]
     monkeypatch.setattr("auditlib.collect.network.interface_addresses", lambda: near)
     with pytest.raises(OSError, match="unreachable"), dial(("172.18.0.2", 443), {"172.18.0.2"}, 1):
         pass
@@ -178,6 +178,4 @@ def test_recorded_on_the_reference_server() -> None:
     assert {(probe.answered, probe.covers, probe.default, probe.trusted) for probe in probes} == {
         (True, True, False, False)
     }
-    assert {row["issuer"] for row in records(TABLES["certificates"].rows(reading.tables["certificates"]))} == {
-        "4LB Test R1"
-    }
+    assert {row.issuer for row in TABLES["certificates"].rows(reading.tables["certificates"])} == {"4LB Test R1"}

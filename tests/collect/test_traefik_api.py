@@ -10,8 +10,9 @@ import pytest
 from auditlib.collect import traefik_api
 from auditlib.collect.secrets import REMOVED
 from auditlib.collect.source import Outcome, Reading, Source, gather
-from auditlib.facts.legacy import Record, records
+from auditlib.facts.table import Row
 from auditlib.facts.tables import TABLES
+from auditlib.facts.tables.traefik import TraefikEntrypoint
 from auditlib.parameters import Parameters
 from tests.conftest import PAYLOADS, payload
 
@@ -168,9 +169,9 @@ def reading(version: str = "3.6.6", entrypoints: Any = (), overview: Any = (), *
     return traefik_api.rows({"url": "http://t:8080", "container": None, **told})
 
 
-def one(table: str, version: str = "3.6.6", **raw: Any) -> Record:
-    """The only row of a table, as its frame holds it."""
-    [row] = records(TABLES[table].rows(reading(version, **raw).tables[table]))
+def one(table: str, version: str = "3.6.6", **raw: Any) -> Row:
+    """The only row of a table, as a snapshot holds it."""
+    [row] = TABLES[table].rows(reading(version, **raw).tables[table])
     return row
 
 
@@ -200,7 +201,7 @@ def test_recorded_answers_make_the_declared_tables(variant: str) -> None:
     tables = {name: TABLES[name].rows(rows) for name, rows in made.items()}
     assert set(tables) == {name for name, table in TABLES.items() if table.source == "traefik_api"}
     assert len(tables["traefik_routers"]) == len(recorded["rawdata"]["routers"])
-    [traefik] = records(tables["traefik"])
+    [traefik] = tables["traefik"]
     assert (traefik["version"], traefik["providers"], traefik["container"]) == ("3.6.6", ("Docker", "File"), "traefik")
     ports = {row["entrypoint"]: (row["port"], row["default"]) for row in made["traefik_entrypoints"]}
     assert ports == {"traefik": (8080, False), "web": (80, True), "websecure": (443, True)}
@@ -211,7 +212,7 @@ def test_the_statuses_and_errors_of_a_real_traefik() -> None:
     made = reading("3.7.15", **raw).tables
     routers = {(row["protocol"], row["router"]): row for row in made["traefik_routers"]}
     assert routers["http", "mwbad@file"]["status"] == "disabled"
-    assert routers["http", "mwbad@file"]["errors"] == raw["routers"]["mwbad@file"]["error"]
+    assert routers["http", "mwbad@file"]["errors"] == tuple(raw["routers"]["mwbad@file"]["error"])
     assert routers["tcp", "tcp2@file"]["tls"]
     assert routers["tcp", "tcp1@file"]["service"] == "tcp1@file"
     assert routers["http", "ping@internal"]["priority"] == 9223372036854775807
@@ -340,9 +341,9 @@ def test_a_middleware(middleware: dict[str, Any], kind: str | None, chain: tuple
     assert (row["type"], row["chain"], row["used_by"]) == (kind, chain, tuple(middleware.get("usedBy", ())))
 
 
-def entrypoints(*raw: dict[str, Any], version: str = "3.6.6") -> dict[str, Record]:
+def entrypoints(*raw: dict[str, Any], version: str = "3.6.6") -> dict[str, TraefikEntrypoint]:
     rows = reading(version, entrypoints=[*raw]).tables["traefik_entrypoints"]
-    return {row["entrypoint"]: row for row in records(TABLES["traefik_entrypoints"].rows(rows))}
+    return {row["entrypoint"]: row for row in TABLES["traefik_entrypoints"].rows(rows)}
 
 
 def test_the_default_entry_points_are_all_but_traefik_until_one_is_marked() -> None:
@@ -385,7 +386,7 @@ def test_what_an_entry_point_does_to_requests() -> None:
 def test_version_2_is_read_by_its_documented_shape_and_says_so() -> None:
     router = {"entryPoints": ["web"], "service": "app", "rule": "Host(`a`, `b`)", "status": "enabled", "using": ["web"]}
     made = reading("2.11.53", overview={"providers": ["Docker"]}, routers={"app@docker": router})
-    [row] = records(TABLES["traefik_routers"].rows(made.tables["traefik_routers"]))
+    [row] = TABLES["traefik_routers"].rows(made.tables["traefik_routers"])
     assert (row["rule_syntax"], row["priority"], row["rule"]) == ("v2", None, "Host(`a`, `b`)")
     assert made.gaps == []
     assert made.note == "Traefik 2 : lu selon la forme documentée de son API, sans vérification sur un vrai Traefik 2."

@@ -249,7 +249,7 @@ def test_without_a_file_provider_there_is_nothing_and_it_is_said(monkeypatch: py
     source = next(one for one in ALL if one.name == "traefik_files")
     outcome = interpret(source, found)
     assert (outcome.status, outcome.reason) == ("ok", "Traefik n’a pas de fournisseur de fichiers.")
-    assert outcome.tables["traefik_files"] == []
+    assert outcome.tables["traefik_files"] == ()
 
 
 def test_without_the_static_configuration_nothing_is_known() -> None:

@@ -331,7 +331,7 @@ def test_why_an_authority_gives_nothing(reason: str, cause: str) -> None:
     line = ACME.format(json.dumps(reason, ensure_ascii=False), '["A.fr","b.fr"]')
     (row,) = rows_of(line)
     assert (row["kind"], row["subject_kind"], row["subject"], row["cause"]) == ("acme_obtain", "domain", "a.fr", cause)
-    assert row["domains"] == ["a.fr", "b.fr"]
+    assert row["domains"] == ("a.fr", "b.fr")
 
 
 def test_acme_errors_of_several_lines() -> None:

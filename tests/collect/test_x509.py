@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,9 @@ def made(
     return builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
 
 
+PLACE = Certificate(origin="served", domain="a.fr")
+
+
 def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
@@ -50,24 +54,26 @@ def der(certificate: x509.Certificate) -> bytes:
 def test_what_a_certificate_says() -> None:
     names = (x509.DNSName("B.fr"), x509.DNSName("*.a.fr"), x509.RFC822Name("moi@a.fr"))
     certificate = made(name("a.fr"), name("R3", "Let's Encrypt"), names)
-    row = certificates.from_der(der(certificate))
-    assert row == {
-        "common_name": "a.fr",
-        "domains": ["*.a.fr", "b.fr"],
-        "issuer": "R3",
-        "not_before": "2026-11-23T12:00:00+00:00",
-        "not_after": "2027-02-21T12:00:00+00:00",
-        "key_type": "ECDSA",
-        "key_size": 256,
-        "signature": "SHA256",
-        "staging": False,
-        "self_signed": False,
-        "default": False,
-        "serial": "ff",
-        "fingerprint": certificate.fingerprint(hashes.SHA256()).hex(),
-        "valid": True,
-    }
-    Certificate.table.rows([{"origin": "served", **row}])
+    row = certificates.from_der(der(certificate), PLACE)
+    assert row == Certificate(
+        origin="served",
+        domain="a.fr",
+        common_name="a.fr",
+        domains=("*.a.fr", "b.fr"),
+        issuer="R3",
+        not_before=dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC),
+        not_after=dt.datetime(2027, 2, 21, 12, tzinfo=dt.UTC),
+        key_type="ECDSA",
+        key_size=256,
+        signature="SHA256",
+        staging=False,
+        self_signed=False,
+        default=False,
+        serial="ff",
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        valid=True,
+    )
+    Certificate.table.rows([row])
 
 
 @pytest.mark.parametrize(
@@ -79,10 +85,10 @@ def test_what_a_certificate_says() -> None:
     ],
 )
 def test_keys(key: Any, kind: str, size: int | None, signature: str | None) -> None:
-    row = certificates.from_pem(pem(made(name("a.fr"), key=key)))
+    row = certificates.from_pem(pem(made(name("a.fr"), key=key)), PLACE)
     assert (row["key_type"], row["key_size"], row["signature"]) == (kind, size, signature)
     assert row["self_signed"]
-    assert row["domains"] == []
+    assert row["domains"] == ()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_keys(key: Any, kind: str, size: int | None, signature: str | None) -> N
     ],
 )
 def test_authorities_of_trial(issuer: x509.Name, staging: bool) -> None:
-    assert certificates.from_pem(pem(made(name("a.fr"), issuer)))["staging"] is staging
+    assert certificates.from_pem(pem(made(name("a.fr"), issuer)), PLACE).staging is staging
 
 
 def test_the_leaf_of_a_chain_is_the_first_and_keys_are_left() -> None:
@@ -108,7 +114,7 @@ def test_the_leaf_of_a_chain_is_the_first_and_keys_are_left() -> None:
     leaf, root = made(name("a.fr"), name("R")), made(name("R"))
     chain = secret + pem(leaf) + pem(root)
     assert certificates.leaf(chain) == pem(leaf).strip()
-    assert certificates.from_pem(chain)["common_name"] == "a.fr"
+    assert certificates.from_pem(chain, PLACE).common_name == "a.fr"
     assert b"PRIVATE" not in (certificates.leaf(chain) or b"")
 
 
@@ -123,7 +129,7 @@ def test_the_leaf_of_a_chain_is_the_first_and_keys_are_left() -> None:
     ],
 )
 def test_what_cannot_be_read(content: bytes, cause: str) -> None:
-    assert certificates.from_pem(content) == {"valid": False, "cause": cause}
+    assert certificates.from_pem(content, PLACE) == replace(PLACE, valid=False, cause=cause)
 
 
 WHOLE = der(made(name("a.fr", "Société"), name("R"), (x509.DNSName("a.fr"), x509.DNSName("*.b.fr"))))
@@ -131,9 +137,9 @@ WHOLE = der(made(name("a.fr", "Société"), name("R"), (x509.DNSName("a.fr"), x5
 
 @given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=0, max_size=4))
 def test_a_damaged_certificate_is_a_row_all_the_same(position: int, damage: bytes) -> None:
-    row = certificates.from_der(WHOLE[:position] + damage + WHOLE[position + len(damage) + 1 :])
-    assert row["valid"] or row["cause"] == "certificat X.509 mal formé"
-    Certificate.table.rows([{"origin": "served", "domain": "a.fr", **row}])
+    row = certificates.from_der(WHOLE[:position] + damage + WHOLE[position + len(damage) + 1 :], PLACE)
+    assert row.valid or row.cause == "certificat X.509 mal formé"
+    Certificate.table.rows([row])
 
 
 def test_what_traefik_tells_of_its_certificates() -> None:
@@ -143,7 +149,7 @@ def test_what_traefik_tells_of_its_certificates() -> None:
     assert len(Certificate.table.rows(rows)) == 2
     told = {row["common_name"]: row for row in rows}
     first = told["a.example.com"]
-    assert first["domains"] == ["*.b.example.com", "a.example.com"]
+    assert first["domains"] == ("*.b.example.com", "a.example.com")
     assert (first["key_type"], first["key_size"], first["signature"]) == ("RSA", 2048, "SHA256")
     assert (first["origin"], first["default"], first["staging"]) == ("traefik_api", False, False)
     assert first["not_after"] == "2027-01-24T09:45:41Z"
@@ -163,6 +169,6 @@ def test_before_37_and_when_the_list_is_refused() -> None:
 def test_base64_of_a_chain_as_traefik_stores_it() -> None:
     sample = json.loads((PAYLOADS / "acme-3.7.15-sample.json").read_text("utf-8"))
     [stored] = sample["le"]["Certificates"]
-    row = certificates.from_pem(base64.b64decode(stored["certificate"]))
-    assert row["domains"] == ["a.example.com", "b.example.com"]
+    row = certificates.from_pem(base64.b64decode(stored["certificate"]), PLACE)
+    assert row["domains"] == ("a.example.com", "b.example.com")
     assert row["issuer"] == "Fake R1"

@@ -48,7 +48,7 @@ def patch(lines: list[Line], path: str, operations: list[Operation]) -> str:
 
 def known(content: str) -> list[Line]:
     """The lines as the snapshot has them."""
-    return [Line(row["text"], row["ending"]) for row in shown(content)]
+    return [Line(row.text, row.ending or "lf") for row in shown("/srv", FILE, content)]
 
 
 def mended(text: str, diff: str, tool: str, folder: Path, name: str = FILE) -> str:
@@ -224,8 +224,8 @@ def test_folders_are_named_as_people_name_them(name: str, tool: str, tmp_path: P
 
 def test_a_patch_shows_no_unknown_line() -> None:
     text = (STACK / FILE).read_text("utf-8")
-    rows = list(shown(text))
-    secret = [line for row, line in zip(rows, text.splitlines(), strict=True) if row["text"] is None]
+    rows = list(shown("/srv", FILE, text))
+    secret = [line for row, line in zip(rows, text.splitlines(), strict=True) if row.text is None]
     assert any("ACME_EAB_HMAC" in line for line in secret)
     diff = patch(
         known(text),

@@ -7,6 +7,7 @@ runs the few fixed commands inside containers, `strings` reads connection string
 import re
 import shlex
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,9 @@ from auditlib.collect.databases.wire import Answer
 from auditlib.collect.engine import address, here
 from auditlib.collect.secrets import redact
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable, connection_fault
-from auditlib.facts.legacy import Record
+from auditlib.facts.table import Row
+from auditlib.facts.tables.databases import Database, ExecCommand
+from auditlib.facts.tables.host import Listener
 from auditlib.french import listing
 from auditlib.parameters import Parameters
 
@@ -95,7 +98,7 @@ def _trimmed(container: dict[str, Any]) -> dict[str, Any]:
 
 
 def _found(payload: dict[str, Any]) -> list[Found]:
-    heard = listeners.rows(payload["listeners"]).tables["listeners"] if payload["listeners"] else []
+    heard = listeners.rows(payload["listeners"]).of(Listener) if payload["listeners"] else []
     # Listeners of this machine say nothing of an engine that runs elsewhere.
     return find(payload["containers"] or [], heard if payload["local"] else [], local=payload["local"])
 
@@ -157,7 +160,7 @@ def rows(payload: dict[str, Any]) -> Reading:
     for one in payload["executions"]:
         if one["exit_code"] == 0:
             told.setdefault(one["name"], {})[one["tells"]] = one["output"].strip()
-    tables: dict[str, list[Record]] = {
+    tables: dict[str, Sequence[Row]] = {
         "databases": [
             _database(one, payload["answers"].get(one.name) or [], told.get(one.name, {})) for one in _found(payload)
         ]
@@ -185,38 +188,37 @@ def _note(payload: dict[str, Any]) -> str:
     return ""
 
 
-def _database(one: Found, asked: list[Transcript], told: dict[str, str]) -> Record:
+def _database(one: Found, asked: list[Transcript], told: dict[str, str]) -> Database:
     transcript, answer = _best(one, asked)
     door = Door(**transcript["door"]) if transcript else None
     answer = _completed(answer, told)
-    names = [*one.facts.get("databases", []), *told.get("databases", "").splitlines()[:MAX_NAMES]]
+    names = [*(one.facts.names or ()), *told.get("databases", "").splitlines()[:MAX_NAMES]]
     alive = bool(told.keys() & {"now", "hello"}) or told.get("ping", "").startswith(("PONG", "NOAUTH"))
     answers = True if answer.speaks else _silence(one, asked)
     by_exec = alive and not answer.speaks
-    facts = {key: value for key, value in one.facts.items() if key != "databases"}
-    return {
-        **facts,
-        "database": one.name,
-        "kind": one.kind,
-        "place": one.place,
-        "container": one.container,
-        "found_by": list(one.by),
-        "running": one.running,
-        "port": one.port,
-        "answers": True if by_exec else answers,
-        "asked_at": door.shown if door and not by_exec else None,
-        "asked_via": "exec" if by_exec else door.via if door else None,
-        "asked_from": transcript["source"] if transcript else None,
-        "product": answer.product,
-        "version": answer.version,
-        "authentication": answer.authentication,
-        "method": answer.method,
-        "tls": answer.tls,
-        "role": answer.role,
-        "read_only": answer.read_only,
-        "names": list(dict.fromkeys(redact(name) for name in names)),
-        "note": _remark(one, transcript, answer),
-    }
+    return replace(
+        one.facts,
+        database=one.name,
+        kind=one.kind,
+        place=one.place,
+        container=one.container,
+        found_by=one.by,
+        running=one.running,
+        port=one.port,
+        answers=True if by_exec else answers,
+        asked_at=door.shown if door and not by_exec else None,
+        asked_via="exec" if by_exec else door.via if door else None,
+        asked_from=transcript["source"] if transcript else None,
+        product=answer.product,
+        version=answer.version,
+        authentication=answer.authentication,
+        method=answer.method,
+        tls=answer.tls,
+        role=answer.role,
+        read_only=answer.read_only,
+        names=tuple(dict.fromkeys(redact(name) for name in names)),
+        note=_remark(one, transcript, answer),
+    )
 
 
 def _best(one: Found, asked: list[Transcript]) -> tuple[Transcript | None, Answer]:
@@ -263,7 +265,7 @@ def _remark(one: Found, transcript: Transcript | None, answer: Answer) -> str | 
 _OUTCOMES = {401: "refused", 403: "refused", 405: "refused"}
 
 
-def _execution(one: Execution) -> Record:
+def _execution(one: Execution) -> ExecCommand:
     outcome = _OUTCOMES.get(one["status"] or 0) or (
         "skipped"
         if one["duration_s"] is None
@@ -273,13 +275,13 @@ def _execution(one: Execution) -> Record:
         if one["exit_code"] == 0
         else "error"
     )
-    return {
-        "database": one["name"],
-        "container": one["container"],
-        "command": shlex.join(["docker", "exec", one["container"], *one["command"]]),
-        "outcome": outcome,
-        "exit_code": one["exit_code"],
-        "output": redact(one["output"].strip())[:MAX_OUTPUT].splitlines(),
-        "reason": f"{one['fault'][:1].upper()}{one['fault'][1:]}." if one["fault"] else None,
-        "duration_s": one["duration_s"],
-    }
+    return ExecCommand(
+        database=one["name"],
+        container=one["container"],
+        command=shlex.join(["docker", "exec", one["container"], *one["command"]]),
+        outcome=outcome,
+        exit_code=one["exit_code"],
+        output=tuple(redact(one["output"].strip())[:MAX_OUTPUT].splitlines()),
+        reason=f"{one['fault'][:1].upper()}{one['fault'][1:]}." if one["fault"] else None,
+        duration_s=one["duration_s"],
+    )

@@ -66,8 +66,8 @@ def commands(found: Found) -> Iterator[tuple[Command, list[str] | None]]:
     psql takes a database that looks like a connection string for one: such a name is not passed on.
     """
     facts = found.facts
-    user = facts.get("user") or DATABASES[found.kind].account
-    database = next(iter(facts.get("databases") or []), None) or user
+    user = facts.user or DATABASES[found.kind].account
+    database = next(iter(facts.names or ()), None) or user
     simple = bool(SIMPLE.fullmatch(user) and SIMPLE.fullmatch(database))
     for one in COMMANDS.get(found.kind, ()):
         named = any("{" in word and word in ("{user}", "{database}") for word in one.words)

@@ -2,26 +2,27 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from auditlib.addresses import EVERY_ADDRESS, is_loopback, joined, reachable
 from auditlib.collect.containers import name
 from auditlib.collect.databases import health
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.databases import Database
+from auditlib.facts.tables.host import Listener
 from auditlib.software import (
     DATABASE_PROGRAMS,
     DATABASES,
     PORT_HOLDERS,
     TELLING_FOLDERS,
-    Database,
     database,
     database_image,
     database_port,
     image_words,
     is_tool,
 )
+from auditlib.software import Database as Server
 
 Container = dict[str, Any]
 
@@ -49,7 +50,7 @@ class Door:
         """The address as it is written: `127.0.0.1:5432`, `[::1]:5432`."""
         return joined(self.host, self.port)
 
-    def plain(self) -> Record:
+    def plain(self) -> dict[str, Any]:
         """The door as JSON holds it."""
         return asdict(self)
 
@@ -64,37 +65,35 @@ class Found:
     by: tuple[str, ...]
     port: int
     running: bool
+    facts: Database  # its row, as far as it is known
     container: str | None = None
     container_id: str | None = None
-    facts: Record = field(default_factory=dict)
     doors: tuple[Door, ...] = ()
 
 
-def find(containers: list[Container], listeners: list[Record], *, local: bool) -> list[Found]:
+def find(containers: list[Container], listeners: Iterable[Listener], *, local: bool) -> list[Found]:
     """The databases of the engine's containers, then those of the machine.
 
-    `listeners` are rows of that table. Without `local`, the containers are on another machine: there is no door.
+    Without `local`, the containers are on another machine: there is no door.
     """
     known = {c["Id"]: c for c in containers}
-    found = [one for c in containers if (one := _of_container(c, known, local=local))]
-    for one in found:
-        if one.facts["published"] is None:
-            heard = [row for row in listeners if row["container"] == one.container_id and row["port"] == one.port]
-            one.facts["addresses"] = [Door(row["address"], one.port, "host").shown for row in heard]
+    found = [_located(one, listeners) for c in containers if (one := _of_container(c, known, local=local))]
     taken = {one.name for one in found}
-    published = {
-        number
-        for c in containers
-        for port, bindings in ((c["NetworkSettings"] or {}).get("Ports") or {}).items()
-        if port.endswith("/tcp")
-        for binding in bindings or []
-        if (number := _number(str(binding.get("HostPort") or "")))
-    }
+    published = {number for c in containers for _, _, number in _bindings(c)}
     for one in _of_machine(listeners, set(known), published):
         unique = one.name if one.name not in taken else f"{one.name}:{one.port}"
         taken.add(unique)
         found.append(replace(one, name=unique))
     return found
+
+
+def _located(one: Found, listeners: Iterable[Listener]) -> Found:
+    """A database whose addresses, on the machine's own network, the listeners tell."""
+    if one.facts.published is not None:
+        return one
+    heard = [row for row in listeners if row.container == one.container_id and row.port == one.port]
+    addresses = tuple(Door(row.address, one.port, "host").shown for row in heard)
+    return replace(one, facts=replace(one.facts, addresses=addresses))
 
 
 # In a container
@@ -116,18 +115,19 @@ def _of_container(container: Container, known: dict[str, Container], *, local: b
     running = bool(container["State"].get("Running"))
     owner = namespace(container, known)
     bindings = list(_published(owner, port))
-    facts = {
-        "image": container["Config"].get("Image"),
-        "addresses": [shown for shown, _ in bindings],
+    facts = Database(
+        database=name(container),
+        image=container["Config"].get("Image"),
+        addresses=tuple(shown for shown, _ in bindings),
         # On the machine's own network nothing is published: the listeners tell its addresses.
-        "published": None if _on_host(owner) else bool(bindings),
-        "data_dir": folder,
-        "volume": _source(mount),
-        "persistent": mount is not None and mount["Type"] in ("volume", "bind"),
-        "user": _first(environment, server.users) or user,
-        "databases": [one for one in [_first(environment, server.names) or base] if one],
-        "healthcheck": check,
-    }
+        published=None if _on_host(owner) else bool(bindings),
+        data_dir=folder,
+        volume=_source(mount),
+        persistent=mount is not None and mount["Type"] in ("volume", "bind"),
+        user=_first(environment, server.users) or user,
+        names=tuple(one for one in [_first(environment, server.names) or base] if one),
+        healthcheck=check,
+    )
     return Found(
         name(container),
         kind,
@@ -135,9 +135,9 @@ def _of_container(container: Container, known: dict[str, Container], *, local: b
         tuple(way for way, told in ways.items() if told == kind),
         port,
         running,
+        facts,
         name(container),
         container["Id"],
-        facts,
         tuple(_doors(owner, port, bindings)) if running and local else (),
     )
 
@@ -214,7 +214,7 @@ def _exposed(container: Container, kind: str) -> int | None:
     return ports[0] if len(ports) == 1 and database_image(container["Config"].get("Image")) == kind else None
 
 
-def _environment(container: Container, server: Database) -> dict[str, str]:
+def _environment(container: Container, server: Server) -> dict[str, str]:
     """The variables that the audit may read: names of accounts, databases and folders, never a password."""
     allowed = {*server.users, *server.names, *server.data}
     pairs = (line.partition("=") for line in container["Config"].get("Env") or [])
@@ -225,7 +225,7 @@ def _first(environment: dict[str, str], names: Iterable[str]) -> str | None:
     return next((environment[key] for key in names if key in environment), None)
 
 
-def _folder(container: Container, server: Database, words: list[str], environment: dict[str, str]) -> str:
+def _folder(container: Container, server: Server, words: list[str], environment: dict[str, str]) -> str:
     """Where the data is: an option, a variable, else the folder of the image, preferably one that is mounted."""
     given = _option(words, server.folder_options) or _first(environment, server.data)
     if given and given.startswith("/"):
@@ -253,12 +253,18 @@ def _on_host(container: Container) -> bool:
     return bool(container["HostConfig"].get("NetworkMode") == "host")
 
 
+def _bindings(container: Container) -> Iterator[tuple[str, str, int]]:
+    """The publications in force of TCP ports: the port of the container, the address and the port of the machine."""
+    for port, bindings in ((container["NetworkSettings"] or {}).get("Ports") or {}).items():
+        for binding in bindings or [] if port.endswith("/tcp") else []:
+            if number := _number(str(binding.get("HostPort") or "")):
+                yield port.removesuffix("/tcp"), binding.get("HostIp") or EVERY_ADDRESS[0], number
+
+
 def _published(container: Container, port: int) -> Iterator[tuple[str, Door]]:
     """The publications in force of a port: as they are written, and where this machine asks them."""
-    for binding in ((container["NetworkSettings"] or {}).get("Ports") or {}).get(f"{port}/tcp") or []:
-        number = _number(str(binding.get("HostPort") or ""))
-        if number:
-            address = binding.get("HostIp") or EVERY_ADDRESS[0]
+    for inside, address, number in _bindings(container):
+        if inside == str(port):
             yield Door(address, number, "published").shown, Door(reachable(address), number, "published")
 
 
@@ -287,36 +293,43 @@ def namespace(container: Container, known: dict[str, Container]) -> Container:
 # On the machine
 
 
-def _of_machine(listeners: list[Record], containers: set[str], published: set[int]) -> Iterator[Found]:
+def _of_machine(listeners: Iterable[Listener], containers: set[str], published: set[int]) -> Iterator[Found]:
     """Listeners whose process is a database's server, or whose process is unknown on a port that tells one."""
-    groups: dict[Any, list[Record]] = {}
-    for row in listeners:
-        foreign = row["process"] in PORT_HOLDERS or row["container"] in containers
-        unknown = row["process"] is None and row["port"] not in published
-        kind = DATABASE_PROGRAMS.get(row["process"] or "") or (database_port(row["port"]) if unknown else None)
-        if row["protocol"] == "tcp" and kind and not foreign:
-            groups.setdefault((kind, row["pid"] or row["unit"] or row["port"]), []).append(row)
-    for (kind, _), rows in groups.items():
-        # MySQL's X protocol, a cluster's bus: the port that is the kind's own, else the lowest.
-        ports = {row["port"] for row in rows}
-        usual = DATABASES[kind].ports[0]
-        port = usual if usual in ports else min(ports)
-        own = sorted((row for row in rows if row["port"] == port), key=lambda row: _preference(row["address"]))
-        first = own[0]
-        yield Found(
-            first["unit"] or first["process"] or kind,
-            kind,
-            "host",
-            ("programme",) if first["process"] else ("port",),
-            port,
-            True,
-            facts={
-                "unit": first["unit"],
-                "process": first["process"],
-                "addresses": [Door(row["address"], port, "host").shown for row in own],
-            },
-            doors=tuple(Door(reachable(row["address"]), port, "host") for row in own),
-        )
+    groups: dict[tuple[str, int | str], list[Listener]] = {}
+    for one in listeners:
+        foreign = one.process in PORT_HOLDERS or one.container in containers
+        kind = _told_by(one, published)
+        if one.protocol == "tcp" and kind and not foreign:
+            groups.setdefault((kind, one.pid or one.unit or one.port), []).append(one)
+    return (_of_listeners(kind, group) for (kind, _), group in groups.items())
+
+
+def _told_by(listener: Listener, published: set[int]) -> str | None:
+    """The kind of database that a listener is."""
+    if listener.process is None and listener.port not in published:
+        return database_port(listener.port)
+    return DATABASE_PROGRAMS.get(listener.process or "")
+
+
+def _of_listeners(kind: str, group: list[Listener]) -> Found:
+    """The database that some listeners of one process are."""
+    # MySQL's X protocol, a cluster's bus: the port that is the kind's own, else the lowest.
+    ports, usual = {one.port for one in group}, DATABASES[kind].ports[0]
+    port = usual if usual in ports else min(ports)
+    own = sorted((one for one in group if one.port == port), key=lambda one: _preference(one.address))
+    unit, process = own[0].unit, own[0].process
+    name = unit or process or kind
+    addresses = tuple(Door(one.address, port, "host").shown for one in own)
+    return Found(
+        name,
+        kind,
+        "host",
+        ("programme",) if process else ("port",),
+        port,
+        True,
+        Database(database=name, unit=unit, process=process, addresses=addresses),
+        doors=tuple(Door(reachable(one.address), port, "host") for one in own),
+    )
 
 
 def _preference(address: str) -> tuple[bool, str]:

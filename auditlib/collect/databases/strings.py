@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from auditlib.addresses import is_everywhere, is_loopback, parsed
 from auditlib.collect.containers import name
 from auditlib.collect.databases.found import find, namespace
-from auditlib.facts.legacy import Record
+from auditlib.facts.tables.databases import ConnectionString
 from auditlib.software import DATABASES
 
 Container = dict[str, Any]
@@ -38,6 +38,16 @@ _DESKTOP = ".docker.internal"
 MAX_HOSTS = 20
 
 
+class Address(NamedTuple):
+    """What a variable says of a database: its kind, and how it is called; unknown is None."""
+
+    kind: str | None
+    scheme: str | None
+    host: str | None
+    port: int | None
+    database: str | None
+
+
 class Target(NamedTuple):
     """What a host is: container, several, host (this machine), external, unresolved; unknown is None."""
 
@@ -46,29 +56,33 @@ class Target(NamedTuple):
     networks: list[str]
 
 
-def strings(containers: list[Container]) -> list[Record]:
+def strings(containers: list[Container]) -> list[ConnectionString]:
     """One row per variable and host that it names, for every container."""
     kinds = {one.container: one.kind for one in find(containers, [], local=False)}
     table = []
     for container in containers:
         environment = dict(line.partition("=")[::2] for line in container["Config"].get("Env") or [])
         for variable, value in environment.items():
-            for row in [*_url(variable, value), *_pair(variable, environment, kinds.get(name(container)))]:
-                target = resolve(container, row["host"], containers)
+            for one in [*_url(variable, value), *_pair(variable, environment, kinds.get(name(container)))]:
+                target = resolve(container, one.host, containers)
                 table.append(
-                    {
-                        "container": name(container),
-                        "variable": variable,
-                        **row,
-                        "target": target.kind,
-                        "targets": target.containers,
-                        "networks": target.networks,
-                    }
+                    ConnectionString(
+                        container=name(container),
+                        variable=variable,
+                        kind=one.kind,
+                        scheme=one.scheme,
+                        host=one.host,
+                        port=one.port,
+                        database=one.database,
+                        target=target.kind,
+                        targets=tuple(target.containers),
+                        networks=tuple(target.networks),
+                    )
                 )
     return table
 
 
-def _url(variable: str, value: str) -> Iterator[Record]:
+def _url(variable: str, value: str) -> Iterator[Address]:
     """The hosts of a variable that is wholly one address."""
     match = _URL.fullmatch(value.strip().strip("\"'"))
     if not match:
@@ -80,11 +94,7 @@ def _url(variable: str, value: str) -> Iterator[Record]:
     if not kind:
         return
     for host, port, database in _places(match[2]):
-        yield {"kind": kind, "scheme": scheme, "host": host, "port": port or _default(kind, host), "database": database}
-
-
-def _default(kind: str, host: str | None) -> int | None:
-    return _PORTS[kind] if host else None
+        yield Address(kind, scheme, host, port or (_PORTS[kind] if host else None), database)
 
 
 def _places(rest: str) -> list[tuple[str | None, int | None, str | None]]:
@@ -112,7 +122,7 @@ def _split(place: str) -> tuple[str | None, int | None]:
     return (match[1] or match[2]).lower(), int(match[3]) if match[3] else None
 
 
-def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterator[Record]:
+def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterator[Address]:
     """`X_HOST`, with `X_PORT` and `X_DB` beside it, when X names a kind of database."""
     match = _DB_HOST.fullmatch(variable)
     prefix = (match[1] or match[2] or "") if match else ""
@@ -123,12 +133,15 @@ def _pair(variable: str, environment: dict[str, str], own: str | None) -> Iterat
     # A database's own variables are what it listens on; « localhost » and the like are told by the resolution.
     if not match or not host or is_everywhere(host) or not (kind or generic) or (own and own == kind):
         return
-    join = "" if match[2] else "_"
-    told = environment.get(f"{prefix}{join}PORT", "")
-    number = port or (int(told) if re.fullmatch(r"\d{1,5}", told) else None) or (_PORTS[kind] if kind else None)
-    bases = (environment.get(f"{prefix}{join}{word}", "") for word in ("DB", "NAME", "DATABASE", "DB_NAME"))
+    beside = prefix if match[2] else f"{prefix}_"
+    bases = (environment.get(f"{beside}{word}", "") for word in ("DB", "NAME", "DATABASE", "DB_NAME"))
     database = next((base for base in bases if _NAME.fullmatch(base)), None)
-    yield {"kind": kind, "scheme": None, "host": host, "port": number, "database": database}
+    port = port or _number(environment.get(f"{beside}PORT", "")) or (_PORTS[kind] if kind else None)
+    yield Address(kind, None, host, port, database)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"\d{1,5}", text) else None
 
 
 # Resolution
@@ -157,19 +170,8 @@ def resolve(container: Container, host: str | None, containers: list[Container])
     linked = [other for other, alias in _links(owner) if alias == host]
     if linked:
         return Target("container", linked, [])
-    matches = [
-        (name(other), network)
-        for other in containers
-        for network, end in _ends(other).items()
-        if network in ends and network not in _WITHOUT_DNS and host in _names(other, end)
-    ]
-    running = {name(c) for c in containers if c["State"].get("Running")}
-    # The DNS forgets a stopped container: it counts only where nothing that runs has the name.
-    alive = [match for match in matches if match[0] in running] or matches
-    found = sorted({other for other, _ in alive})
-    if found:
-        kind = "container" if len(found) == 1 else "several"
-        return Target(kind, found, sorted({network for _, network in alive}))
+    if target := _by_name(host, ends, containers):
+        return target
     if "." in host and not host.endswith(_DESKTOP):
         return Target("external", [], [])
     # A name of one word on the machine's own network is the machine's business: its hosts file, its domain.
@@ -204,6 +206,26 @@ def _names(container: Container, end: dict[str, Any]) -> set[str]:
     return {str(one).lower() for one in names}
 
 
+def _by_name(host: str, ends: dict[str, dict[str, Any]], containers: list[Container]) -> Target | None:
+    """The containers that Docker's DNS answers with, on the networks of these ends."""
+    matches = [
+        (name(other), network)
+        for other in containers
+        for network, end in _ends(other).items()
+        if network in ends and network not in _WITHOUT_DNS and host in _names(other, end)
+    ]
+    running = {name(c) for c in containers if c["State"].get("Running")}
+    # The DNS forgets a stopped container: it counts only where nothing that runs has the name.
+    alive = [match for match in matches if match[0] in running] or matches
+    return _containers(alive, alive) if alive else None
+
+
+def _containers(matches: list[tuple[str, str]], shared: list[tuple[str, str]]) -> Target:
+    """The containers among matches of a container and a network, and the networks among those that are shared."""
+    found = sorted({other for other, _ in matches})
+    return Target("container" if len(found) == 1 else "several", found, sorted({network for _, network in shared}))
+
+
 def _by_address(address: str, ends: dict[str, dict[str, Any]], containers: list[Container]) -> Target:
     """An address: a container's, the gateway of one of one's own networks (this machine), or another machine's."""
     if any(address in (end.get("Gateway"), end.get("IPv6Gateway")) for end in ends.values()):
@@ -215,8 +237,4 @@ def _by_address(address: str, ends: dict[str, dict[str, Any]], containers: list[
         if address in (end.get("IPAddress"), end.get("GlobalIPv6Address"))
     ]
     shared = [match for match in matches if match[1] in ends]
-    if matches:
-        found = sorted({other for other, _ in shared or matches})
-        kind = "container" if len(found) == 1 else "several"
-        return Target(kind, found, sorted({network for _, network in shared}))
-    return Target("external", [], [])
+    return _containers(shared or matches, shared) if matches else Target("external", [], [])

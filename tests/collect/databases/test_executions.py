@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,21 @@ from auditlib.collect.databases import executions
 from auditlib.collect.databases.executions import COMMANDS, ExecutionDoor, commands, unframed
 from auditlib.collect.databases.found import Found
 from auditlib.collect.engine import address as engine_address
+from auditlib.facts.tables.databases import Database
 from tests.collect.fake_engine import FakeEngine
 from tests.collect.servers import HANG, Reply, as_json
 
 ID = "a" * 64
 FOUND = Found(
-    "pg", "PostgreSQL", "container", ("image",), 5432, True, "pg", ID, {"user": "lalpha", "databases": ["main"]}
+    "pg",
+    "PostgreSQL",
+    "container",
+    ("image",),
+    5432,
+    True,
+    Database(database="pg", user="lalpha", names=("main",)),
+    "pg",
+    ID,
 )
 
 
@@ -45,7 +55,7 @@ def door(address: str) -> Iterator[ExecutionDoor]:
 
 
 def first(kind: str = "PostgreSQL") -> tuple[executions.Command, list[str]]:
-    found = Found(**{**vars(FOUND), "kind": kind})
+    found = replace(FOUND, kind=kind)
     command, words = next(commands(found))
     assert words is not None
     return command, words
@@ -115,13 +125,13 @@ def test_nothing_else_passes_the_door(engine: FakeEngine, door: ExecutionDoor) -
 
 @pytest.mark.parametrize("name", ["-c", "host=x", "postgres://h/x", "a b", "$(id)", "x;y", "é", "a" * 64])
 def test_unusual_names_are_never_passed_on(name: str) -> None:
-    for facts in ({"user": name, "databases": ["main"]}, {"user": "lalpha", "databases": [name]}):
-        found = Found(**{**vars(FOUND), "facts": facts})
+    for facts in (replace(FOUND.facts, user=name), replace(FOUND.facts, names=(name,))):
+        found = replace(FOUND, facts=facts)
         assert [words for _, words in commands(found)] == [None] * len(COMMANDS["PostgreSQL"])
 
 
 def test_names_that_are_not_known_are_those_of_the_image() -> None:
-    found = Found(**{**vars(FOUND), "facts": {"user": None, "databases": []}})
+    found = replace(FOUND, facts=Database(database="pg", names=()))
     _, words = next(commands(found))
     assert words is not None
     assert words[3:7] == ["-U", "postgres", "-d", "postgres"]

@@ -154,8 +154,8 @@ def test_the_reference_server(variant: str) -> None:
     assert [
         (row["container"], row["variable"], row["targets"]) for row in sorted(rows, key=lambda r: r["variable"])
     ] == [
-        ("media-api", "DATABASE_URL", [f"{prefix}postgres"]),
-        ("media-api", "REDIS_URL", [f"{prefix}redis"]),
+        ("media-api", "DATABASE_URL", (f"{prefix}postgres",)),
+        ("media-api", "REDIS_URL", (f"{prefix}redis",)),
     ]
     assert "CANARI" not in repr(rows)
     assert "lalpha" not in repr(rows)
