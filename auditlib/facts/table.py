@@ -71,17 +71,6 @@ class Row:
     __slots__ = ()
     table: ClassVar["Table"]
 
-    def __getitem__(self, name: str) -> Any:
-        # For the time that some functions read dicts still, as `get` below.
-        return getattr(self, name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of a column, for what reads dicts."""
-        return getattr(self, name, default)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.table.names
-
 
 R = TypeVar("R", bound=Row)
 R_co = TypeVar("R_co", bound=Row, covariant=True)

@@ -26,7 +26,7 @@ def stats_of(asked: list[Request]) -> dict[tuple[str | None, str | None], dict[s
     routed, unrouted = statistics(asked)
     TABLES["access_stats"].rows(routed)
     TABLES["access_unrouted"].rows(unrouted)
-    return {(row["router"], row["service"]): row for row in routed}
+    return {(row.router, row.service): row for row in routed}
 
 
 def line(**changes: Any) -> str:
@@ -63,8 +63,7 @@ def test_both_forms_say_the_same_of_real_requests(version: str) -> None:
 def test_who_made_the_errors_of_real_requests(form: str) -> None:
     stats = {router: row for (router, _), row in stats_of(recorded(f"access-3.7.15-{form}.log")).items()}
     told = {
-        router: (row["status_5xx"], row["traefik_5xx"], row["application_5xx"], row["refused"])
-        for router, row in stats.items()
+        router: (row.status_5xx, row.traefik_5xx, row.application_5xx, row.refused) for router, row in stats.items()
     }
     assert told["down@file"] == (1, 1, 0, 0)  # refused connection: 502
     assert told["empty@file"] == (1, 1, 0, 0)  # no server: 503
@@ -75,7 +74,7 @@ def test_who_made_the_errors_of_real_requests(form: str) -> None:
 def test_the_applications_own_errors() -> None:
     stats = stats_of(asked(line(DownstreamStatus=502, DownstreamContentSize=512), line(DownstreamStatus=500), line()))
     (row,) = stats.values()
-    assert (row["requests"], row["status_5xx"], row["traefik_5xx"], row["application_5xx"]) == (3, 2, 0, 2)
+    assert (row.requests, row.status_5xx, row.traefik_5xx, row.application_5xx) == (3, 2, 0, 2)
 
 
 def test_the_output_shared_with_the_log() -> None:
@@ -94,16 +93,16 @@ def test_generic_clf_does_not_name_routers() -> None:
     assert (request.time, request.path, request.status, request.router) == (AT, "/a", 502, None)
     assert (request.form, request.probe, request.made_by_traefik) == ("genericCLF", True, True)
     (row,) = stats_of([request]).values()
-    assert (row["router"], row["p50_ms"], row["traefik_5xx"]) == (None, None, 1)
+    assert (row.router, row.p50_ms, row.traefik_5xx) == (None, None, 1)
 
 
 def test_percentiles_are_measured_values() -> None:
     lines = [line(Duration=ms * 1_000_000) for ms in range(1, 101)]
     (row,) = stats_of(asked(*lines)).values()
-    assert (row["p50_ms"], row["p95_ms"], row["max_ms"]) == (50, 95, 100)
+    assert (row.p50_ms, row.p95_ms, row.max_ms) == (50, 95, 100)
     # The time that a WebSocket stays open is no latency.
     (row,) = stats_of(asked(line(DownstreamStatus=101, Duration=3_600_000_000_000))).values()
-    assert (row["requests"], row["status_1xx"], row["max_ms"]) == (1, 1, None)
+    assert (row.requests, row.status_1xx, row.max_ms) == (1, 1, None)
 
 
 def test_names_that_nobody_serves_are_bounded() -> None:
@@ -114,7 +113,7 @@ def test_names_that_nobody_serves_are_bounded() -> None:
     lines += [line(RouterName=None, RequestHost="<script>alert(1)</script>\n\x1b[2J", ServiceURL=None)] * 2
     _, unrouted = statistics(asked(*lines))
     assert len(unrouted) == MAX_HOSTS
-    assert [(row["host"], row["requests"]) for row in unrouted[:2]] == [("souvent.fr", 3), ("nom mal formé", 2)]
+    assert [(row.host, row.requests) for row in unrouted[:2]] == [("souvent.fr", 3), ("nom mal formé", 2)]
 
 
 def test_nothing_of_a_path_or_a_secret_is_kept() -> None:
@@ -128,7 +127,7 @@ def test_nothing_of_a_path_or_a_secret_is_kept() -> None:
 
 def test_two_names_that_differ_by_a_secret_only() -> None:
     stats = stats_of(asked(line(RouterName="token=a1"), line(RouterName="token=b2")))
-    assert [row["requests"] for row in stats.values()] == [2]
+    assert [row.requests for row in stats.values()] == [2]
 
 
 # Probes

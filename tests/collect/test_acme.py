@@ -51,14 +51,14 @@ def test_a_storage_as_traefik_writes_it(engine: FakeEngine, address: str, versio
     engine.files, engine.modes = {STORAGE: written}, {STORAGE: 0o100600}
     reading = read(engine, address)
     row = storage(reading)
-    assert (row["exists"], row["kind"], row["mode"], row["owner"]) == (True, "file", "600", "0")
-    assert (row["valid"], row["cause"], row["certificates"], row["size"]) == (True, None, 1, len(written))
-    assert (row["challenge"], row["ca_server"]) == ("http-01", "https://127.0.0.1:14000/dir")
-    assert row["persistent"]
-    assert row["host_path"].endswith("/unified-stack/traefik/certs/acme.json")
+    assert (row.exists, row.kind, row.mode, row.owner) == (True, "file", "600", "0")
+    assert (row.valid, row.cause, row.certificates, row.size) == (True, None, 1, len(written))
+    assert (row.challenge, row.ca_server) == ("http-01", "https://127.0.0.1:14000/dir")
+    assert row.persistent
+    assert row.host_path.endswith("/unified-stack/traefik/certs/acme.json")
     [certificate] = reading.tables["certificates"]
-    assert (certificate["resolver"], certificate["domain"]) == ("letsencrypt", "a.example.com")
-    assert certificate["domains"] == ("a.example.com", "b.example.com")
+    assert (certificate.resolver, certificate.domain) == ("letsencrypt", "a.example.com")
+    assert certificate.domains == ("a.example.com", "b.example.com")
     assert reading.gaps == []
 
 
@@ -90,7 +90,7 @@ def test_what_a_storage_may_hold(
 ) -> None:
     engine.files = {STORAGE: content}
     row = storage(read(engine, address))
-    assert (row["exists"], row["valid"], row["cause"], row["certificates"]) == (True, valid, cause, count)
+    assert (row.exists, row.valid, row.cause, row.certificates) == (True, valid, cause, count)
 
 
 def test_a_broken_leaf_is_a_certificate_that_cannot_be_read(engine: FakeEngine, address: str) -> None:
@@ -98,8 +98,8 @@ def test_a_broken_leaf_is_a_certificate_that_cannot_be_read(engine: FakeEngine, 
     broken = chain.replace(b"MII", b"AAA", 1)
     engine.files = {STORAGE: document([{**STORED, "certificate": base64.b64encode(broken).decode()}, {}, 3, STORED])}
     reading = read(engine, address)
-    assert (storage(reading)["valid"], storage(reading)["certificates"]) == (True, 4)
-    told = {(row["domain"], row["valid"], row.get("cause")) for row in reading.tables["certificates"]}
+    assert (storage(reading).valid, storage(reading).certificates) == (True, 4)
+    told = {(row.domain, row.valid, row.cause) for row in reading.tables["certificates"]}
     assert told == {
         ("a.example.com", False, "certificat X.509 mal formé"),
         (None, False, "aucun certificat PEM"),
@@ -113,12 +113,12 @@ def test_several_resolvers_in_one_file(engine: FakeEngine, address: str) -> None
     static["args"] += ["--certificatesResolvers.zerossl.acme.storage=/certs/acme.json"]
     static["args"] += ["--certificatesresolvers.zerossl.acme.dnschallenge.provider=ovh"]
     raw = acme.fetch(Parameters(docker_host=address), {"engine": engine.payload, "traefik_static": static})
-    told = {row["resolver"]: row for row in acme.rows(raw).tables["acme_storage"]}
-    assert {name: (row["certificates"], row["challenge"]) for name, row in told.items()} == {
+    told = {row.resolver: row for row in acme.rows(raw).tables["acme_storage"]}
+    assert {name: (row.certificates, row.challenge) for name, row in told.items()} == {
         "letsencrypt": (1, "http-01"),
         "zerossl": (0, "dns-01"),
     }
-    assert told["zerossl"]["ca_server"] == acme.DEFAULT_CA
+    assert told["zerossl"].ca_server == acme.DEFAULT_CA
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_several_resolvers_in_one_file(engine: FakeEngine, address: str) -> None
 def test_what_may_stand_there(engine: FakeEngine, address: str, files: dict[str, Any], expected: Any) -> None:
     engine.files = files
     row = storage(read(engine, address))
-    assert (row["exists"], row.get("kind"), row["valid"], row["cause"]) == expected
+    assert (row.exists, row.kind, row.valid, row.cause) == expected
     # A link out of the mount leads where nothing persists.
-    assert row["persistent"] is ("/data/acme.json" not in files)
+    assert row.persistent is ("/data/acme.json" not in files)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_storage_that_the_engine_does_not_give(
     assert reading.gaps == [f"stockage ACME illisible : {STORAGE} ({fault})"]
     assert reading.remedy == remedy
     row = storage(reading)
-    assert (row["exists"], row["valid"], row["certificates"]) == (None, None, None)
+    assert (row.exists, row.valid, row.certificates) == (None, None, None)
 
 
 def test_links_in_a_circle_and_a_file_too_big(
@@ -171,7 +171,7 @@ def test_links_in_a_circle_and_a_file_too_big(
     engine.files = {STORAGE: SAMPLE}
     reading = read(engine, address)
     assert reading.gaps == [f"stockage ACME illisible : {STORAGE} (fichier trop gros)"]
-    assert storage(reading)["valid"] is None
+    assert storage(reading).valid is None
 
 
 RESOLVERS = [
@@ -252,9 +252,9 @@ def test_any_json_is_read_without_an_error(tree: Any) -> None:
 def test_recorded_on_the_reference_server() -> None:
     reading = acme.rows(payload("faulty", "acme"))
     row = storage(reading)
-    assert (row["resolver"], row["path"], row["mode"]) == ("letsencrypt", STORAGE, "600")
-    assert (row["owner"], row["group"]) == ("root", "root")
-    assert (row["valid"], row["persistent"], row["certificates"]) == (True, True, 4)
+    assert (row.resolver, row.path, row.mode) == ("letsencrypt", STORAGE, "600")
+    assert (row.owner, row.group) == ("root", "root")
+    assert (row.valid, row.persistent, row.certificates) == (True, True, 4)
     certificates = TABLES["certificates"].rows(reading.tables["certificates"])
     assert {one.domain for one in certificates} == {"ai.4lb.ca", "files.4lb.ca", "jsr.4lb.ca", "traefik.4lb.ca"}
     assert {one.issuer for one in certificates} == {"4LB Test R1"}

@@ -48,11 +48,11 @@ IN_CONTAINERS = {"connection_strings", "exec_commands"}
 
 
 def states(facts: Snapshot) -> dict[str, str]:
-    return {row["source"]: row["status"] for row in facts.rows(SourceStatus)}
+    return {row.source: row.status for row in facts.rows(SourceStatus)}
 
 
 def reasons(facts: Snapshot) -> dict[str, str]:
-    return {row["source"]: row["reason"] for row in facts.rows(SourceStatus)}
+    return {row.source: row.reason for row in facts.rows(SourceStatus)}
 
 
 def assert_absent(facts: Snapshot, sources: set[str], tables: frozenset[str] | set[str] = frozenset()) -> None:
@@ -95,7 +95,7 @@ def test_every_source_refused(every_fetch: Any, tmp_path: Path) -> None:
     facts = collect(Parameters())
     assert states(facts) == dict.fromkeys((source.name for source in ALL), "refused")
     assert set(facts.absent.values()) == {"la lecture est interdite"}
-    assert [row["rows"] for row in facts.rows(SourceStatus)] == [None] * len(ALL)
+    assert [row.rows for row in facts.rows(SourceStatus)] == [None] * len(ALL)
     assert_absent(facts, {source.name for source in ALL})
     assert_kept(facts, tmp_path / "instantane")
 
@@ -136,16 +136,16 @@ def test_one_source_fails_and_the_others_go_on(outcomes: dict[str, Outcome], sou
     assert_absent(facts, {source})
     alone = [name for name in broken.tables if not any(name in one.tables for one in ALL if one is not broken)]
     assert facts.absent == dict.fromkeys(alone, "elle a échoué")
-    [row] = [row for row in facts.rows(SourceStatus) if row["source"] == source]
-    assert (row["status"], row["reason"], row["remedy"]) == ("failed", "Elle a échoué.", "La réparer.")
-    assert (row["duration_s"], row["rows"]) == (1.235, None)
+    [row] = [row for row in facts.rows(SourceStatus) if row.source == source]
+    assert (row.status, row.reason, row.remedy) == ("failed", "Elle a échoué.", "La réparer.")
+    assert (row.duration_s, row.rows) == (1.235, None)
 
 
 def test_a_source_that_was_read_counts_its_rows(outcomes: dict[str, Outcome]) -> None:
     facts = assemble(outcomes, None, MOMENT, duration_s=2, zone="UTC")
     for row in facts.rows(SourceStatus):
-        made = sum(len(rows) for rows in outcomes[row["source"]].tables.values())
-        assert (row["status"], row["reason"], row["rows"]) == ("ok", None, made)
+        made = sum(len(rows) for rows in outcomes[row.source].tables.values())
+        assert (row.status, row.reason, row.rows) == ("ok", None, made)
     made = sum(len(rows) for outcome in outcomes.values() for rows in outcome.tables.values())
     assert made == sum(len(frame) for name, frame in facts.tables.items() if name != "sources")
     assert (facts.hostname, facts.collected, facts.duration_s) == ("serveur", MOMENT, 2)
@@ -174,7 +174,7 @@ def test_an_engine_of_this_machine(on_this_machine: FakeEngine, address: str, tm
     assert abs(dt.datetime.now(dt.UTC) - facts.collected) < dt.timedelta(minutes=1)
     # What labels declare is asked of the proxy even so, and nothing answers there.
     assert_absent(facts, {"traefik_api", "logs"})
-    assert {row["status"] for row in facts.rows(HttpProbe)} == {None}
+    assert {row.status for row in facts.rows(HttpProbe)} == {None}
     assert_kept(facts, tmp_path / "instantane")
 
 
@@ -269,8 +269,8 @@ def test_the_time_zone_of_the_machine(localtime: Callable[[str], None], target: 
 def test_the_host_as_it_is() -> None:
     [row] = host.rows(host.fetch(Parameters(), {})).tables["host"]
     [typed] = TABLES["host"].rows([row])
-    assert row["name"] == socket.gethostname()
-    assert row["memory"] == psutil.virtual_memory().total
+    assert row.name == socket.gethostname()
+    assert row.memory == psutil.virtual_memory().total
     assert abs(typed.booted.timestamp() - psutil.boot_time()) <= 1
 
 

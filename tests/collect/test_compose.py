@@ -34,7 +34,7 @@ def read(root: Path, engine: dict[str, Any] | None = None) -> Reading:
 
 
 def column(reading: Reading, table: str, *names: str) -> list[Any]:
-    made = [tuple(row.get(name) for name in names) for row in reading.tables[table]]
+    made = [tuple(getattr(row, name) for name in names) for row in reading.tables[table]]
     return sorted(one[0] for one in made) if len(names) == 1 else sorted(made, key=repr)
 
 
@@ -115,10 +115,10 @@ def test_files_that_containers_name_are_read_as_they_were_started(tmp_path: Path
     engine = {"local": True, "containers": [container("named", tmp_path / "p", "base.yml", "prod.yml")]}
     raw = fetch(Parameters(), {"engine": engine})
     made = rows(raw).tables
-    assert [(row["files"], row["project"], row["named"]) for row in made["compose_projects"]] == [
+    assert [(row.files, row.project, row.named) for row in made["compose_projects"]] == [
         (f"{tmp_path}/p/base.yml + {tmp_path}/p/prod.yml", "named", True)
     ]
-    assert made["compose_services"][0]["image"] == "prod"
+    assert made["compose_services"][0].image == "prod"
     reading = read(tmp_path, engine)
     assert column(reading, "compose_projects", "files", "named", "default") == [
         ("p/base.yml + p/prod.yml", True, False),
@@ -253,9 +253,9 @@ def test_secrets_are_told_by_name_and_line_and_never_kept(tmp_path: Path) -> Non
         ("REDIS_URL", "redis", "cache", 6379, "0"),
         ("SAFE_URL", "postgres", "db", None, "main"),
     ]
-    kept = [row for row in reading.tables["compose_environment"] if row["value"]]
-    assert [(row["variable"], row["value"]) for row in kept] == [("POSTGRES_USER", "lalpha")]
-    assert "FROM_FILE_TOKEN" in reading.tables["compose_services"][0]["environment"]
+    kept = [row for row in reading.tables["compose_environment"] if row.value]
+    assert [(row.variable, row.value) for row in kept] == [("POSTGRES_USER", "lalpha")]
+    assert "FROM_FILE_TOKEN" in reading.tables["compose_services"][0].environment
 
 
 @pytest.mark.parametrize(
@@ -283,8 +283,7 @@ def test_equal_ports_of_both_families_and_ranges_make_valid_rows(tmp_path: Path)
     write(tmp_path, {"compose.yaml": f"services: {{a: {{image: a, ports: {ports}}}}}\n"})
     made = read(tmp_path).tables["compose_ports"]
     found = {
-        (row["protocol"], row["host_ip"], row["host_port"], row["host_port_last"], row["container_port"], row["chosen"])
-        for row in made
+        (row.protocol, row.host_ip, row.host_port, row.host_port_last, row.container_port, row.chosen) for row in made
     }
     assert found == {
         (protocol, ip, *rest)
@@ -306,16 +305,14 @@ def test_the_reference_server() -> None:
     assert {"Robin_IA/Dockerfile", "web-apps/4lb-welcome/docker-compose.yml"} <= set(
         column(reading, "compose_projects", "files")
     )
-    [legacy] = [
-        row for row in reading.tables["compose_ports"] if row["service"] == "backend" and row["host_ip"] == "0.0.0.0"
-    ]
-    assert (legacy["host_port"], legacy["container_port"], legacy["file"]) == (
+    [legacy] = [row for row in reading.tables["compose_ports"] if row.service == "backend" and row.host_ip == "0.0.0.0"]
+    assert (legacy.host_port, legacy.container_port, legacy.file) == (
         8002,
         8001,
         "ai-tools/ai-orchestrator/docker-compose.legacy.yml",
     )
-    text = [line for line in open_text(legacy["file"]) if '"8002:8001"' in line]
-    assert open_text(legacy["file"])[legacy["line"] - 1] == text[0]
+    text = [line for line in open_text(legacy.file) if '"8002:8001"' in line]
+    assert open_text(legacy.file)[legacy.line - 1] == text[0]
     assert "CANARI" not in repr(reading)
 
 

@@ -62,12 +62,12 @@ def test_the_real_program_agrees_and_gives_the_hashes_of_what_is_started(
     assert payload["program"]["version"].startswith("2.")
     told = {one["folder"].rpartition("/")[2]: one["told"] for one in payload["sets"]}
     assert (told["shop"]["code"], told["bad"]["text"]) == (0, "")
-    services = [row for row in reading.tables["compose_services"] if row["project"] == "shop"]
-    hashes = {row["service"]: row["config_hash"] for row in services}
+    services = [row for row in reading.tables["compose_services"] if row.project == "shop"]
+    hashes = {row.service: row.config_hash for row in services}
     assert len(hashes["web"]) == 64
     # A service that does not start has none, nor has a set that started nothing.
     assert (hashes["debug"], told["bad"]["hashes"]) == (None, {})
-    assert {row["service"]: row["image"] for row in services}["web"] == "nginx:1"
+    assert {row.service: row.image for row in services}["web"] == "nginx:1"
 
 
 @needs_program
@@ -154,7 +154,7 @@ def test_a_program_that_tells_nothing_changes_nothing(
     monkeypatch.setattr(compose_program, "PLACES", (stub(tmp_path, script),))
     reading, _ = collected(tmp_path, timeout_s=1)
     assert reading.gaps == []
-    assert [row["config_hash"] for row in reading.tables["compose_services"]] == [None]
+    assert [row.config_hash for row in reading.tables["compose_services"]] == [None]
 
 
 def test_without_the_program_nothing_is_asked(tmp_path: Path) -> None:

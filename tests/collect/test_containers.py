@@ -57,7 +57,7 @@ def container(**changes: dict[str, Any]) -> Row:
 def publications(configured: dict[str, Any], live: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
     raw = inspected(HostConfig={"PortBindings": configured}, NetworkSettings={"Ports": live or {}})
     columns = ("protocol", "container_port", "host_ip", "host_port", "host_port_last", "live")
-    return [tuple(row[column] for column in columns) for row in tables(raw)["publications"]]
+    return [tuple(getattr(row, column) for column in columns) for row in tables(raw)["publications"]]
 
 
 def bound(port: str, ip: str = "") -> list[dict[str, str]]:
@@ -79,9 +79,9 @@ def test_recorded_answers_make_the_declared_tables(variant: str) -> None:
 
 def test_the_recorded_ports_are_the_published_ones() -> None:
     rows = containers.rows(payload("faulty", "engine")).tables["publications"]
-    live = Counter((row["container"], row["host_port"]) for row in rows if row["live"])
+    live = Counter((row.container, row.host_port) for row in rows if row.live)
     assert live["ai-orchestrator-frontend", 8002] == live["traefik", 443] == live["agent-zero", 2222] == 2
-    assert {row["host_ip"] for row in rows if row["live"]} == {"0.0.0.0", "::"}
+    assert {row.host_ip for row in rows if row.live} == {"0.0.0.0", "::"}
 
 
 def test_a_matrix_of_odd_containers_makes_the_declared_tables() -> None:
@@ -147,7 +147,7 @@ def test_publications(configured: dict[str, Any], live: dict[str, Any], expected
 
 def test_a_container_without_network_settings_has_only_what_it_claims() -> None:
     raw = {**inspected(HostConfig={"PortBindings": {"80/tcp": bound("80", "::1")}}), "NetworkSettings": None}
-    assert [row["live"] for row in tables(raw)["publications"]] == [False]
+    assert [row.live for row in tables(raw)["publications"]] == [False]
     assert tables(raw)["container_networks"] == []
 
 
@@ -208,7 +208,7 @@ def test_a_container_without_network_settings_has_only_what_it_claims() -> None:
     ],
 )  # fmt: skip
 def test_a_field_that_says_nothing_is_unknown(part: str, change: dict[str, Any], column: str, expected: Any) -> None:
-    assert container(**{part: change})[column] == expected
+    assert getattr(container(**{part: change}), column) == expected
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_field_that_says_nothing_is_unknown(part: str, change: dict[str, Any],
 )
 def test_aliases(end: dict[str, Any], aliases: tuple[str, ...]) -> None:
     [row] = tables(inspected(NetworkSettings={"Networks": {"front": end}}))["container_networks"]
-    assert (row["aliases"], row["ipv4"], row["ipv6"]) == (aliases, None, None)
+    assert (row.aliases, row.ipv4, row.ipv6) == (aliases, None, None)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_a_mounted_folder_is_known_as_far_as_it_was_looked_at() -> None:
     sources = ("/etc/nginx", "/etc/localtime", "/srv/data")
     raw = inspected(Mounts=[{"Type": "bind", "Source": one, "Destination": one} for one in sources])
     looked = tables(raw, folders={"/etc/nginx": True, "/etc/localtime": False})["mounts"]
-    assert [row["folder"] for row in looked] == [True, False, None]
-    assert [row["folder"] for row in tables(raw)["mounts"]] == [None, None, None]
+    assert [row.folder for row in looked] == [True, False, None]
+    assert [row.folder for row in tables(raw)["mounts"]] == [None, None, None]
 
 
 def test_values_that_are_removed_are_told_apart_and_nothing_more() -> None:
@@ -280,7 +280,7 @@ def test_values_that_are_removed_are_told_apart_and_nothing_more() -> None:
     ]
     made[2]["Config"]["Labels"] = {users.replace("users", "Users"): "a:1"}
     rows = tables(*made)["labels"]
-    assert [(row["value"], row["variant"]) for row in rows] == [(REMOVED, 1), (REMOVED, 2), (REMOVED, 1)]
+    assert [(row.value, row.variant) for row in rows] == [(REMOVED, 1), (REMOVED, 2), (REMOVED, 1)]
 
 
 @pytest.mark.parametrize(
@@ -294,14 +294,14 @@ def test_values_that_are_removed_are_told_apart_and_nothing_more() -> None:
 def test_labels_by_which_traefik_chooses_its_containers_keep_their_value(told: dict[str, Any]) -> None:
     labels = {"zone": "public", "tier": "https://bob:s3cr3t@a", "other": "x", "Zone": "x"}
     rows = tables(inspected(Name="/traefik", **told), inspected(Config={"Labels": labels}))["labels"]
-    kept = {row["label"]: row["value"] for row in rows if row["container"] == "app"}
+    kept = {row.label: row.value for row in rows if row.container == "app"}
     assert kept == {"zone": "public", "tier": "https://a", "other": None, "Zone": None}
 
 
 @pytest.mark.parametrize("value", ["true", "TRUE", "false", ""])
 def test_a_switch_is_no_secret(value: str) -> None:
     label = "traefik.http.services.a.loadbalancer.sticky.cookie"
-    assert tables(inspected(Config={"Labels": {label: value}}))["labels"][0]["value"] == value
+    assert tables(inspected(Config={"Labels": {label: value}}))["labels"][0].value == value
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_a_switch_is_no_secret(value: str) -> None:
 )  # fmt: skip
 def test_parts(part: str, item: dict[str, Any], column: str, expected: Any) -> None:
     [row] = tables(**{part: [item]})[part]
-    assert row[column] == expected
+    assert getattr(row, column) == expected
     assert len(TABLES[part].rows([row])) == 1
 
 
@@ -337,7 +337,7 @@ def test_instants_of_any_time_zone_are_read_as_utc() -> None:
 
 def test_an_engine_that_knows_no_swarm() -> None:
     [row] = tables(info={"Name": "serveur", "Swarm": None, "SecurityOptions": None})["docker_engine"]
-    assert (row["name"], row["swarm"], row["security_options"]) == ("serveur", None, None)
+    assert (row.name, row.swarm, row.security_options) == ("serveur", None, None)
 
 
 @pytest.mark.parametrize("field", ["Id", "Name", "State", "Config", "HostConfig", "NetworkSettings"])
@@ -392,7 +392,7 @@ def test_who_chose_a_published_port(
         HostConfig={"PortBindings": {"80/tcp": configured} if configured else {}},
         NetworkSettings={"Ports": {"80/tcp": live} if live else {}},
     )
-    assert [row["chosen"] for row in tables(raw)["publications"]] == chosen
+    assert [row.chosen for row in tables(raw)["publications"]] == chosen
 
 
 SWARM = {
@@ -437,7 +437,7 @@ def test_the_swarm_of_a_manager() -> None:
 def test_the_swarm_of_a_node_that_manages_nothing() -> None:
     found = swarm(ControlAvailable=False, Nodes=0, Managers=0, Cluster=None)
     columns = ("manager", "port", "nodes", "managers", "autolock", "certificate_days")
-    assert found and [found[0][column] for column in columns] == [False, None, None, None, None, None]
+    assert found and [getattr(found[0], column) for column in columns] == [False, None, None, None, None, None]
 
 
 @pytest.mark.parametrize(("state", "expected"), [("inactive", []), ("locked", None), ("error", None), ("", None)])
@@ -458,4 +458,4 @@ def test_networks_of_a_swarm_are_encrypted_or_not(driver: str, options: Any, enc
     recorded = payload("faulty", "engine")
     recorded["networks"] = [{"Name": "n", "Id": "1", "Driver": driver, "Options": options}]
     [row] = containers.rows(recorded).tables["networks"]
-    assert row["encrypted"] is encrypted
+    assert row.encrypted is encrypted

@@ -128,7 +128,7 @@ def test_version_2_has_its_own_syntax(image: str, syntax: str | None) -> None:
 def test_options_that_are_not_known_tell_nothing() -> None:
     told = given(container(RULE))
     told["traefik_static"]["unread"] = ["/etc/traefik/traefik.yml (HTTP 500)"]
-    assert {row["effective"] for row in traefik_static.rows(told["traefik_static"]).tables["traefik_static"]} == {None}
+    assert {row.effective for row in traefik_static.rows(told["traefik_static"]).tables["traefik_static"]} == {None}
     with pytest.raises(Unreadable, match="n’est pas connue"):
         proxy.find(told)
 

@@ -22,8 +22,8 @@ def test_this_machine_s_root() -> None:
     reading = disks.rows(disks.fetch(Parameters(), {"engine": None}))
     [row] = reading.tables["disks"]
     told = shutil.disk_usage("/")
-    assert (row["mountpoint"], row["holds"], row["size"]) == ("/", ("racine",), told.total)
-    assert abs(row["free"] - told.free) < 2**30
+    assert (row.mountpoint, row.holds, row.size) == ("/", ("racine",), told.total)
+    assert abs(row.free - told.free) < 2**30
     assert reading.gaps == ["le moteur Docker n’a pas été lu, ses disques restent inconnus"]
 
 
@@ -51,7 +51,7 @@ def test_one_row_per_filesystem() -> None:
     folders = [filesystem("racine"), filesystem("données de Docker", "/srv"), filesystem("base de données db", "/srv")]
     found = disks.rows({"engine": True, "folders": [*folders, folders[2]]}).tables["disks"]
     TABLES["disks"].rows(found)
-    assert [(row["mountpoint"], row["holds"]) for row in found] == [
+    assert [(row.mountpoint, row.holds) for row in found] == [
         ("/", ("racine",)),
         ("/srv", ("données de Docker", "base de données db")),
     ]
@@ -100,7 +100,7 @@ def asked(engine: FakeEngine, address: str, answer: Any) -> list[tuple[Any, ...]
     engine.replies["/system/df"] = as_json(answer)
     found = usage.rows(usage.fetch(Parameters(docker_host=address), {})).tables["docker_usage"]
     TABLES["docker_usage"].rows(found)
-    return [tuple(row[name] for name in ("kind", "count", "active", "size", "reclaimable")) for row in found]
+    return [tuple(getattr(row, name) for name in ("kind", "count", "active", "size", "reclaimable")) for row in found]
 
 
 def test_the_engine_lists_its_objects(engine: FakeEngine, address: str) -> None:
@@ -125,7 +125,7 @@ def test_the_engine_counts_by_itself(engine: FakeEngine, address: str) -> None:
 def test_an_engine_that_says_nothing_of_a_sort(engine: FakeEngine, address: str) -> None:
     engine.replies["/system/df"] = as_json({"LayersSize": 0, "Images": None})
     reading = usage.rows(usage.fetch(Parameters(docker_host=address), {}))
-    assert [row["kind"] for row in reading.tables["docker_usage"]] == ["images"]
+    assert [row.kind for row in reading.tables["docker_usage"]] == ["images"]
     assert reading.gaps == ["le moteur Docker ne dit pas la place de toutes les sortes d’objets"]
 
 

@@ -98,15 +98,15 @@ def test_a_socket_and_its_mode(root: Path, mode: int) -> None:
     (root / "var/run").symlink_to("../run")
     with a_socket(root / "run/docker.sock", mode):
         [row] = read(root).tables["docker_sockets"]
-    assert (row["path"], row["daemon"]) == ("/run/docker.sock", "docker")
-    assert int(row["mode"], 8) == mode
+    assert (row.path, row.daemon) == ("/run/docker.sock", "docker")
+    assert int(row.mode, 8) == mode
     assert stat.S_ISSOCK(0o140000 | mode)
 
 
 def test_the_sockets_that_a_daemon_names(root: Path) -> None:
     daemon(root, 7, "-H", "unix:///srv/d.sock", "-H=fd://", "--containerd", "/srv/c.sock")
     with a_socket(root / "srv/d.sock", 0o660), a_socket(root / "srv/c.sock", 0o660):
-        found = [(row["path"], row["daemon"]) for row in read(root).tables["docker_sockets"]]
+        found = [(row.path, row.daemon) for row in read(root).tables["docker_sockets"]]
     assert found == [("/srv/d.sock", "docker"), ("/srv/c.sock", "containerd")]
 
 
@@ -125,12 +125,12 @@ def test_the_settings_of_the_file(root: Path) -> None:
         '"insecure-registries": ["https://u:CANARI-registre@r.example"], "icc": false}',
     )
     row = settings(root)
-    assert (row["config_file"], row["config_exists"], row["pid"]) == ("/etc/docker/daemon.json", True, None)
-    assert (row["hosts"], row["tls"], row["icc"]) == (["fd://", "tcp://0.0.0.0:2375"], True, False)
-    assert (row["log_driver"], row["log_max_size"], row["log_max_file"]) == ("json-file", "10m", "3")
-    assert (row["data_root"], row["default_ulimits"]) == ("/srv/docker", ["nofile"])
-    assert row["insecure_registries"] == ["https://r.example"]
-    assert row["live_restore"] is None  # no boolean: Docker would refuse it
+    assert (row.config_file, row.config_exists, row.pid) == ("/etc/docker/daemon.json", True, None)
+    assert (row.hosts, row.tls, row.icc) == (["fd://", "tcp://0.0.0.0:2375"], True, False)
+    assert (row.log_driver, row.log_max_size, row.log_max_file) == ("json-file", "10m", "3")
+    assert (row.data_root, row.default_ulimits) == ("/srv/docker", ["nofile"])
+    assert row.insecure_registries == ["https://r.example"]
+    assert row.live_restore is None  # no boolean: Docker would refuse it
     assert "CANARI" not in str(docker_access.fetch(Parameters(), {}, root))
 
 
@@ -162,14 +162,14 @@ def test_the_settings_of_the_file(root: Path) -> None:
 def test_the_settings_of_the_command_line(root: Path, arguments: list[str], column: str, value: object) -> None:
     daemon(root, 7, *arguments)
     row = settings(root)
-    assert (row["pid"], row[column]) == (7, value)
+    assert (row.pid, getattr(row, column)) == (7, value)
 
 
 def test_each_daemon_has_its_own_file(root: Path) -> None:
     daemon(root, 7)
     daemon(root, 8, "--config-file", "/srv/daemon.json", "--log-driver=local")
     config(root, '{"log-driver": "json-file"}')
-    found = [(row["pid"], row["config_file"], row["config_exists"], row.get("log_driver"))
+    found = [(row.pid, row.config_file, row.config_exists, row.log_driver)
              for row in read(root).tables["docker_daemon"]]  # fmt: skip
     assert found == [(7, "/etc/docker/daemon.json", True, "json-file"), (8, "/srv/daemon.json", False, "local")]
 
@@ -178,7 +178,7 @@ def test_each_daemon_has_its_own_file(root: Path) -> None:
 def test_a_file_that_is_no_configuration_is_a_gap(root: Path, text: str) -> None:
     config(root, text)
     assert read(root).gaps == ["le fichier /etc/docker/daemon.json est illisible, ou ce n’est pas du JSON"]
-    assert settings(root)["config_read"] is False
+    assert settings(root).config_read is False
 
 
 def test_a_file_too_big_is_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_a_machine_without_docker(root: Path) -> None:
     reading = read(root)
     assert reading.gaps == []
     assert reading.tables["docker_sockets"] == []
-    assert (settings(root)["config_exists"], settings(root)["config_read"]) == (False, True)
+    assert (settings(root).config_exists, settings(root).config_read) == (False, True)
 
 
 @given(st.lists(st.one_of(st.text(), st.sampled_from(["-H", "--host", "--tls", "--log-opt", "-g", "--config-file"]))))

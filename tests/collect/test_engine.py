@@ -43,8 +43,8 @@ def test_everything_is_fetched_as_the_engine_says_it(engine: FakeEngine, address
 def health_checks(url: str) -> set[bool | None]:
     """What is said of the health checks of the images that containers use."""
     tables = read(url).tables
-    used = {row["image_id"] for row in tables["containers"]}
-    return {row["healthcheck"] for row in tables["images"] if row["id"] in used}
+    used = {row.image_id for row in tables["containers"]}
+    return {row.healthcheck for row in tables["images"] if row.id in used}
 
 
 def test_images_that_could_not_be_inspected_have_an_unknown_health_check(engine: FakeEngine, address: str) -> None:
@@ -101,7 +101,7 @@ def test_a_container_that_vanishes_between_list_and_inspection_is_left_out(engin
     gone = engine.payload["containers"][3]
     engine.replies[f"/containers/{gone['Id']}/json"] = as_json({"message": f"No such container: {gone['Id']}"}, 404)
     outcome = read(address)
-    names = {row["name"] for row in outcome.tables["containers"]}
+    names = {row.name for row in outcome.tables["containers"]}
     assert outcome.status == "ok"
     assert names == {containers.name(one) for one in engine.payload["containers"]} - {containers.name(gone)}
 
@@ -129,7 +129,7 @@ def test_an_engine_that_refuses_its_description_is_named_by_its_address(engine: 
     [row] = outcome.tables["docker_engine"]
     assert outcome.status == "partial"
     assert outcome.reason == "Le moteur Docker a refusé la description du moteur (HTTP 403)."
-    assert (row["name"], row["clock"], row["swarm"]) == (address, None, None)
+    assert (row.name, row.clock, row.swarm) == (address, None, None)
 
 
 @pytest.mark.parametrize(
@@ -331,4 +331,4 @@ def test_an_engine_without_description_is_not_taken_for_local(engine: FakeEngine
     engine.payload["containers"] = [stopped]
     engine.replies["/info"] = FORBIDDEN
     [row] = read(address).tables["docker_engine"]
-    assert row["local"] is False
+    assert row.local is False

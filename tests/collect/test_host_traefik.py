@@ -61,32 +61,32 @@ def test_its_configuration_is_that_of_its_file_and_no_other_variable_is_kept(mac
     static = machine.static()
     assert "canary" not in json.dumps(static)
     rows = traefik_static.rows(static).tables["traefik_static"]
-    assert {row["key"]: row["value"] for row in rows if row["effective"]}["providers.file.directory"] == "dynamic"
-    assert {row["container"] for row in rows} == {None}
+    assert {row.key: row.value for row in rows if row.effective}["providers.file.directory"] == "dynamic"
+    assert {row.container for row in rows} == {None}
 
 
 def test_its_files_are_read_from_its_own_folder_and_the_broken_one_is_told(machine: Machine) -> None:
     reading = traefik_files.rows(traefik_files.fetch(Parameters(), machine.payloads()))
-    told = {(row["path"], row["location"], row["status"]) for row in reading.tables["traefik_files"]}
+    told = {(row.path, row.location, row.status) for row in reading.tables["traefik_files"]}
     folder = machine.folder / "dynamic"
     found = [(str(folder / name), status) for name, status in (("a.toml", "read"), ("b.toml", "broken"))]
     assert told == {(path, path, status) for path, status in found}
-    assert [row["url"] for row in reading.tables["traefik_file_servers"]] == ["http://127.0.0.1:1"]
+    assert [row.url for row in reading.tables["traefik_file_servers"]] == ["http://127.0.0.1:1"]
 
 
 def test_its_storage_is_told_with_its_mode_and_where_it_is(machine: Machine) -> None:
     [row] = acme.rows(acme.fetch(Parameters(), machine.payloads())).tables["acme_storage"]
     path = str(machine.folder / "acme.json")
-    assert (row["container"], row["path"], row["host_path"], row["persistent"]) == (None, path, path, True)
-    assert (row["mode"], row["exists"], row["certificates"]) == ("640", True, 0)
+    assert (row.container, row.path, row.host_path, row.persistent) == (None, path, path, True)
+    assert (row.mode, row.exists, row.certificates) == ("640", True, 0)
     (machine.folder / "acme.json").unlink()
     [row] = acme.rows(acme.fetch(Parameters(), machine.payloads())).tables["acme_storage"]
-    assert row["exists"] is False
+    assert row.exists is False
 
 
 def test_its_log_is_read_from_its_file(machine: Machine) -> None:
     reading = logs.rows(logs.fetch(Parameters(), machine.payloads()))
-    assert [row["named"] for row in reading.tables["log_events"]] == ["le"]
+    assert [row.named for row in reading.tables["log_events"]] == ["le"]
 
 
 def test_what_it_writes_on_its_output_is_not_known(tmp_path: Path) -> None:

@@ -116,14 +116,14 @@ def test_ss_tells_the_user_and_the_unit_of_hidden_sockets(
     asked: dict[str, Any], uid: int, unit: str | None, container: str | None
 ) -> None:
     [row] = reading(asked, ss=SS).tables["listeners"]
-    assert (row["pid"], row["process"], row["unit"], row["container"]) == (None, None, unit, container)
+    assert (row.pid, row.process, row.unit, row.container) == (None, None, unit, container)
     names = {entry.pw_uid: entry.pw_name for entry in pwd.getpwall()}
-    assert row["user"] == names.get(uid, str(uid))
+    assert row.user == names.get(uid, str(uid))
 
 
 def test_what_ss_does_not_know_stays_unknown() -> None:
     [row] = reading(sock("0.0.0.0", 23), ss=SS).tables["listeners"]
-    assert (row["user"], row["unit"], row["container"]) == (None, None, None)
+    assert (row.user, row.unit, row.container) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -148,23 +148,23 @@ def test_without_root_nothing_lacks_when_every_process_is_known() -> None:
 def test_root_sees_a_socket_of_the_kernel_as_it_is() -> None:
     read = reading(sock("0.0.0.0", 51820, protocol="udp"), root=True)
     [row] = read.tables["listeners"]
-    assert (read.gaps, row["process"], row["user"]) == ([], None, None)
+    assert (read.gaps, row.process, row.user) == ([], None, None)
 
 
 def test_a_process_that_ended_leaves_its_socket() -> None:
     [row] = reading(sock("0.0.0.0", 80, pid=7), processes=[{"pid": 7}]).tables["listeners"]
-    assert (row["pid"], row["process"], row["unit"]) == (7, None, None)
+    assert (row.pid, row.process, row.unit) == (7, None, None)
 
 
 def test_sockets_that_share_a_port_are_one_listener_per_process() -> None:
     rows = reading(sock("::", 80, pid=7), sock("::", 80, pid=7), sock("::", 80, pid=8)).tables["listeners"]
-    assert [row["pid"] for row in rows] == [7, 8]
+    assert [row.pid for row in rows] == [7, 8]
     assert len(Listener.table.rows(rows)) == 2
 
 
 def test_recorded_listeners_make_the_table() -> None:
     rows = listeners.rows(payload("faulty", "listeners")).tables["listeners"]
-    told = {(row["address"], row["port"]): (row["process"], row["unit"]) for row in rows}
+    told = {(row.address, row.port): (row.process, row.unit) for row in rows}
     assert len(Listener.table.rows(rows)) == len(rows) == 18
     assert told["0.0.0.0", 8001] == ("python", "ai-orchestrator-backend.service")
     assert told["127.0.0.1", 3306] == ("mariadbd", "mariadb.service")
@@ -217,8 +217,8 @@ def test_a_service_of_the_machine_is_found() -> None:
     expected = {("tcp", "127.0.0.1", four): "ipv4", ("tcp", "::", six): "ipv6", ("udp", "127.0.0.1", datagrams): "ipv4"}
     for key, family in expected.items():
         row = seen[key]
-        assert (row["pid"], row["process"], row["family"]) == (service["pid"], name, family)
-        assert row["user"] == pwd.getpwuid(os.getuid()).pw_name
+        assert (row.pid, row.process, row.family) == (service["pid"], name, family)
+        assert row.user == pwd.getpwuid(os.getuid()).pw_name
     assert ("udp", "127.0.0.1", connected) not in seen
 
 

@@ -59,19 +59,19 @@ class Server:
 def test_the_reference_server() -> None:
     reading = logs.rows(payload("faulty", "logs"))
     assert (reading.gaps, reading.note) == ([], "")
-    assert {row["log"]: (row["origin"], row["location"], row["format"]) for row in reading.tables["logs"]} == {
+    assert {row.log: (row.origin, row.location, row.format) for row in reading.tables["logs"]} == {
         "traefik": ("file", "/var/log/traefik/traefik.log", "texte"),
         "access": ("file", "/var/log/traefik/access.log", "json"),
     }
-    told = {(row["kind"], row["subject"], row["named"]) for row in reading.tables["log_events"]}
+    told = {(row.kind, row.subject, row.named) for row in reading.tables["log_events"]}
     assert {
         ("network_missing", "jsr-dev", "unified-net"),
         ("network_fallback", "jsr-dev", "traefik-net"),
         ("update_available", None, "3.6.7"),
         ("started", None, "3.6.6"),
     } <= told
-    assert not [row for row in reading.tables["log_events"] if row["level"] in ("error", "fatal", "panic")]
-    assert {"jsr-dev@docker", "ai-api@file"} <= {row["router"] for row in reading.tables["access_stats"]}
+    assert not [row for row in reading.tables["log_events"] if row.level in ("error", "fatal", "panic")]
+    assert {"jsr-dev@docker", "ai-api@file"} <= {row.router for row in reading.tables["access_stats"]}
 
 
 def test_the_planted_secrets_are_not_in_the_rows() -> None:
@@ -106,12 +106,12 @@ def test_both_on_the_standard_output() -> None:
     server.fake.replies[server.output] = Reply(200, frames(LINE, REQUEST, LINE))
     _, reading = server.read()
     assert reading.gaps == []
-    assert {(row["log"], row["origin"], row["location"], row["entries"]) for row in reading.tables["logs"]} == {
+    assert {(row.log, row.origin, row.location, row.entries) for row in reading.tables["logs"]} == {
         ("traefik", "engine", None, 2),
         ("access", "engine", None, 1),
     }
-    assert [(row["kind"], row["count"]) for row in reading.tables["log_events"]] == [("resolver_missing", 2)]
-    assert [(row["router"], row["requests"]) for row in reading.tables["access_stats"]] == [("a@file", 1)]
+    assert [(row.kind, row.count) for row in reading.tables["log_events"]] == [("resolver_missing", 2)]
+    assert [(row.router, row.requests) for row in reading.tables["access_stats"]] == [("a@file", 1)]
 
 
 def test_the_output_of_a_terminal_has_no_frames() -> None:
@@ -119,7 +119,7 @@ def test_the_output_of_a_terminal_has_no_frames() -> None:
     server.traefik["Config"]["Tty"] = True
     server.fake.replies[server.output] = Reply(200, LINE.replace("\n", "\r\n").encode() * 3)
     _, reading = server.read()
-    assert [row["count"] for row in reading.tables["log_events"]] == [3]
+    assert [row.count for row in reading.tables["log_events"]] == [3]
 
 
 def test_without_an_access_log_its_tables_are_absent_and_it_is_said() -> None:
@@ -177,7 +177,7 @@ def test_a_file_behind_a_mount(mounted: Any) -> None:
     server = Server("--log.filepath=/var/log/t.log", mounts=container["Mounts"], local=True)
     fetched, reading = server.read()
     assert fetched["tails"]["/var/log/t.log"] == {"origin": "file", "text": LINE, "complete": True, "size": len(LINE)}
-    assert [row["count"] for row in reading.tables["log_events"]] == [1]
+    assert [row.count for row in reading.tables["log_events"]] == [1]
     assert server.output not in server.fake.asked
 
 
@@ -245,9 +245,7 @@ def test_a_file_inside_the_container_comes_through_the_engine() -> None:
     server = Server("--log.filepath=/t.log", "--accesslog.filepath=/a.log")
     server.fake.files["/t.log"] = LINE.encode()
     _, reading = server.read()
-    assert [(row["log"], row["location"], row["size"]) for row in reading.tables["logs"]] == [
-        ("traefik", "/t.log", len(LINE))
-    ]
+    assert [(row.log, row.location, row.size) for row in reading.tables["logs"]] == [("traefik", "/t.log", len(LINE))]
     assert reading.gaps == ["journal d’accès non lu (/a.log) : fichier ou dossier absent"]
 
 
@@ -275,7 +273,7 @@ def test_a_file_of_five_gigabytes(mounted: Any) -> None:
     _, reading = server.read()
     assert time.monotonic() - started < 5
     (row,) = reading.tables["logs"]
-    assert (row["complete"], row["entries"], row["size"]) == (False, 2, 5 * 10**9 + 1 + 2 * len(LINE))
+    assert (row.complete, row.entries, row.size) == (False, 2, 5 * 10**9 + 1 + 2 * len(LINE))
     assert reading.note == (
         "Début du journal de Traefik laissé de côté : lu à partir du 23 novembre 2026 à 6 h 50 (UTC). "
         "Traefik n’écrit pas de journal d’accès (option accesslog)."

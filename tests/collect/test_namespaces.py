@@ -97,9 +97,7 @@ def read(*containers: dict[str, Any]) -> Reading:
 
 
 def listens(reading: Reading) -> list[tuple[Any, ...]]:
-    return [
-        (row["container"], row["network_of"], row["port"], row["pid"]) for row in reading.tables["container_listeners"]
-    ]
+    return [(row.container, row.network_of, row.port, row.pid) for row in reading.tables["container_listeners"]]
 
 
 def test_a_namespace_is_read_through_the_container_s_first_process(proc: FakeProc) -> None:
@@ -263,7 +261,7 @@ def told(api: list[list[Any]], machine: list[list[Any]], redis: list[list[Any]] 
     ).tables["connections"]
     Connection.table.rows(found)
     columns = ("source_kind", "source", "process", "target_kind", "target", "database", "port")
-    return [tuple(row[column] for column in columns) for row in found]
+    return [tuple(getattr(row, column) for column in columns) for row in found]
 
 
 API = ("container", "api", "python")
@@ -380,7 +378,7 @@ def test_two_sockets_of_one_dependency_are_counted() -> None:
     space = {"containers": ["api"], "sockets": calls}
     base = {"engine": ENGINE, "addresses": [], "ephemeral": None, "root": True, "processes": PROCESSES}
     reading = dependencies.rows({**base, "lost": [], "truncated": False, "namespaces": [space]})
-    assert [row["sockets"] for row in reading.tables["connections"]] == [2]
+    assert [row.sockets for row in reading.tables["connections"]] == [2]
 
 
 def test_without_root_processes_are_unknown_and_said_so() -> None:

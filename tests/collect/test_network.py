@@ -41,7 +41,7 @@ ROUTES6 = (
 
 
 def told(found: list[HostRoute]) -> list[tuple[Any, ...]]:
-    return [(row["destination"], row["gateway"], row["interface"], row["metric"]) for row in found]
+    return [(row.destination, row.gateway, row.interface, row.metric) for row in found]
 
 
 def test_ipv4_routes() -> None:
@@ -58,7 +58,7 @@ def test_every_ipv4_route_comes_back(address: ipaddress.IPv4Address, length: int
     words = [f"{int.from_bytes(one.packed, order):08X}" for one in (wanted.network_address, wanted.netmask)]
     line = f"eth0\t{words[0]}\t00000000\t0001\t0\t0\t0\t{words[1]}\t0\t0\t0\n"
     [row] = network.ipv4_routes(HEAD + line, order)
-    assert row["destination"] == str(wanted)
+    assert row.destination == str(wanted)
 
 
 def test_ipv6_routes_are_those_that_lead_somewhere() -> None:
@@ -136,7 +136,7 @@ def walls(root: Path, **more: Any) -> dict[str, tuple[Any, Any]]:
     payload = {**firewall.fetch(1, root, commands=False), **more}
     found = list(firewall.rows(payload))
     TABLES["firewalls"].rows(found)
-    return {row["name"]: (row["active"], row["input_policy"]) for row in found}
+    return {row.name: (row.active, row.input_policy) for row in found}
 
 
 def test_a_machine_without_a_firewall(tmp_path: Path) -> None:

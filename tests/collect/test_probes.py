@@ -25,7 +25,7 @@ from .certificates import Authority
 from .proxies import payloads
 from .servers import GARBAGE, HANG, HTML, SILENT, TRUNCATED, Reply, Request, Web
 
-Probe = dict[str, Any]
+Probe = HttpProbe
 
 
 def read(ports: dict[str, int], *rules: Any, timeout_s: float = 4) -> tuple[dict[str, Probe], Reading]:
@@ -33,7 +33,7 @@ def read(ports: dict[str, int], *rules: Any, timeout_s: float = 4) -> tuple[dict
     raw = probes.fetch(Parameters(timeout_s=timeout_s), payloads(ports, *rules))
     reading = probes.rows(json.loads(json.dumps(raw)))
     HttpProbe.table.rows(reading.tables["http_probes"])
-    return {f"{row['domain']}{row['path']}": row for row in reading.tables["http_probes"]}, reading
+    return {f"{row.domain}{row.path}": row for row in reading.tables["http_probes"]}, reading
 
 
 def one(respond: Callable[[Request], Reply] | Reply, rule: str = "Host(`a.fr`)", timeout_s: float = 4) -> Probe:
@@ -77,8 +77,8 @@ def test_what_is_asked() -> None:
         assert request.headers["user-agent"] == f"auditlib/{__version__}"
         assert request.headers["connection"] == "close"
         assert "cookie" not in request.headers
-    assert told["b.fr/"]["url"] == f"http://b.fr:{port}/"
-    assert told["b.fr/"]["address"] == f"127.0.0.1:{port}"
+    assert told["b.fr/"].url == f"http://b.fr:{port}/"
+    assert told["b.fr/"].address == f"127.0.0.1:{port}"
 
 
 def test_what_is_told_of_an_answer() -> None:
@@ -92,18 +92,18 @@ def test_what_is_told_of_an_answer() -> None:
         "X-Other": "S3CR3T",
     }
     probe = one(Reply(200, b"bonjour", headers))
-    assert (probe["status"], probe["final_status"], probe["error"]) == (200, 200, None)
-    assert probe["server"].startswith("BaseHTTP/")  # the server's own
-    assert probe["content_type"] == "text/html; charset=utf-8"
-    assert (probe["hsts"], probe["content_type_options"], probe["frame_options"]) == (
+    assert (probe.status, probe.final_status, probe.error) == (200, 200, None)
+    assert probe.server.startswith("BaseHTTP/")  # the server's own
+    assert probe.content_type == "text/html; charset=utf-8"
+    assert (probe.hsts, probe.content_type_options, probe.frame_options) == (
         "max-age=63072000",
         "nosniff",
         "DENY",
     )
-    assert len(probe["csp"]) == 300
-    assert (probe["body_bytes"], probe["own_answer"], probe["authentication"]) == (7, False, None)
-    assert (probe["redirects"], probe["loop"], probe["tls_version"]) == ((), False, None)
-    assert 0 <= probe["latency_ms"] < 2000
+    assert len(probe.csp) == 300
+    assert (probe.body_bytes, probe.own_answer, probe.authentication) == (7, False, None)
+    assert (probe.redirects, probe.loop, probe.tls_version) == ((), False, None)
+    assert 0 <= probe.latency_ms < 2000
     assert "S3CR3T" not in str(probe)
 
 
@@ -122,7 +122,7 @@ def test_what_is_told_of_an_answer() -> None:
 )
 def test_answers_of_traefik_itself(status: int, body: bytes, own: bool) -> None:
     probe = one(Reply(status, body))
-    assert (probe["status"], probe["own_answer"], probe["error"]) == (status, own, None)
+    assert (probe.status, probe.own_answer, probe.error) == (status, own, None)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_answers_of_traefik_itself(status: int, body: bytes, own: bool) -> None:
 )
 def test_authentication_is_told_by_its_scheme(header: str, schemes: str | None) -> None:
     probe = one(Reply(401, b"401 Unauthorized\n", {"WWW-Authenticate": header}))
-    assert (probe["status"], probe["authentication"]) == (401, schemes)
+    assert (probe.status, probe.authentication) == (401, schemes)
 
 
 @pytest.mark.parametrize(
@@ -152,23 +152,23 @@ def test_authentication_is_told_by_its_scheme(header: str, schemes: str | None) 
 )
 def test_what_is_no_answer(reply: Reply, error: str) -> None:
     probe = one(reply)
-    assert (probe["status"], probe["error"], probe["final_status"]) == (None, error, None)
+    assert (probe.status, probe.error, probe.final_status) == (None, error, None)
 
 
 def test_an_answer_that_is_cut_keeps_its_status() -> None:
     probe = one(TRUNCATED)
-    assert (probe["status"], probe["error"], probe["body_bytes"]) == (200, "réponse coupée", None)
+    assert (probe.status, probe.error, probe.body_bytes) == (200, "réponse coupée", None)
 
 
 def test_a_huge_body_is_read_no_further_than_the_bound() -> None:
     probe = one(Reply(200, b"x" * 5_000_000))
-    assert (probe["status"], probe["body_bytes"], probe["error"]) == (200, 65_536, None)
+    assert (probe.status, probe.body_bytes, probe.error) == (200, 65_536, None)
 
 
 def test_a_backend_that_does_not_answer_is_told_with_its_latency() -> None:
     probe = one(HANG, timeout_s=1)
-    assert (probe["status"], probe["error"]) == (None, "délai dépassé")
-    assert 240 <= probe["latency_ms"] < 600
+    assert (probe.status, probe.error) == (None, "délai dépassé")
+    assert 240 <= probe.latency_ms < 600
 
 
 def test_headers_that_drip_for_ever_are_cut() -> None:
@@ -180,7 +180,7 @@ def test_headers_that_drip_for_ever_are_cut() -> None:
     started = time.monotonic()
     with raw(drip) as port:
         told, _ = read({"web": port}, ("Host(`a.fr`)", "web"), timeout_s=1)
-    assert told["a.fr/"]["error"] == "délai dépassé"
+    assert told["a.fr/"].error == "délai dépassé"
     assert time.monotonic() - started < 0.8
 
 
@@ -193,8 +193,8 @@ def test_a_stream_that_never_ends_is_no_fault() -> None:
     with raw(stream) as port:
         told, _ = read({"web": port}, ("Host(`a.fr`)", "web"), timeout_s=1)
     probe = told["a.fr/"]
-    assert (probe["status"], probe["error"], probe["content_type"]) == (200, None, "text/event-stream")
-    assert probe["latency_ms"] < 200
+    assert (probe.status, probe.error, probe.content_type) == (200, None, "text/event-stream")
+    assert probe.latency_ms < 200
 
 
 def test_what_was_read_before_the_end_is_kept() -> None:
@@ -204,7 +204,7 @@ def test_what_was_read_before_the_end_is_kept() -> None:
     with web.over_tcp() as port:
         told, reading = read({"web": port}, *rules, timeout_s=1)
     assert time.monotonic() - started < 1
-    assert told["vif.fr/"]["status"] == 200
+    assert told["vif.fr/"].status == 200
     assert 4 < len(told) < 41
     assert reading.gaps == [f"questions au proxy non posées, faute de temps : {41 - len(told)}"]
 
@@ -225,18 +225,18 @@ def test_tls_under_the_right_name_with_any_certificate(authority: Authority) -> 
     assert {request.headers["host"] for request in web.requests} == {f"a.fr:{port}", f"b.fr:{port}"}
     certificate = ssl.PEM_cert_to_DER_cert((authority.folder / "cert.pem").read_text())
     for probe in told.values():
-        assert (probe["status"], probe["tls_version"]) == (200, "TLSv1.3")
-        assert probe["fingerprint"] == hashlib.sha256(certificate).hexdigest()
+        assert (probe.status, probe.tls_version) == (200, "TLSv1.3")
+        assert probe.fingerprint == hashlib.sha256(certificate).hexdigest()
 
 
 def test_a_port_that_is_closed_or_does_not_speak_tls() -> None:
     with Web(lambda request: HTML).over_tcp() as port:
         told, _ = read({"s": port}, ("Host(`a.fr`)", "s", True))
-    assert (told["a.fr/"]["status"], told["a.fr/"]["error"]) == (None, "ce port ne parle pas TLS")
+    assert (told["a.fr/"].status, told["a.fr/"].error) == (None, "ce port ne parle pas TLS")
     closed = payloads({"s": port}, ("Host(`a.fr`)", "s", True))
     closed["engine"]["containers"][0]["NetworkSettings"]["Networks"] = {}
     [probe] = probes.rows(probes.fetch(Parameters(), closed)).tables["http_probes"]
-    assert (probe["status"], probe["error"]) == (None, "connexion refusée")
+    assert (probe.status, probe.error) == (None, "connexion refusée")
 
 
 def to(location: str, status: int = 302, **headers: str) -> Reply:
@@ -249,8 +249,8 @@ def test_a_redirection_to_tls_is_followed(authority: Authority) -> None:
     with clear.over_tcp() as port, secure.over_tcp() as secure_port:
         told, _ = read({"web": port, "s": secure_port}, ("Host(`a.fr`) && PathPrefix(`/x`)", "web"))
     probe = told["a.fr/x"]
-    assert (probe["status"], probe["final_status"], probe["loop"]) == (301, 200, False)
-    assert probe["redirects"] == (f"https://a.fr:{secure_port}/x",)
+    assert (probe.status, probe.final_status, probe.loop) == (301, 200, False)
+    assert probe.redirects == (f"https://a.fr:{secure_port}/x",)
     assert [request.target for request in secure.requests] == ["/x?jeton=S3CR3T"]
 
 
@@ -274,23 +274,23 @@ def test_a_redirection_elsewhere_is_told_and_not_followed(location: str) -> None
         return to(location)
 
     probe = one(respond)
-    assert (probe["status"], probe["final_status"], probe["loop"], probe["error"]) == (302, 302, False, None)
-    assert len(probe["redirects"]) == 1
+    assert (probe.status, probe.final_status, probe.loop, probe.error) == (302, 302, False, None)
+    assert len(probe.redirects) == 1
     assert asked == ["/"]
 
 
 @pytest.mark.parametrize("location", ["http://[", "http://a.fr:port/", ""])
 def test_a_redirection_to_nowhere(location: str) -> None:
     probe = one(to(location))
-    assert (probe["status"], probe["redirects"], probe["loop"]) == (302, (), False)
+    assert (probe.status, probe.redirects, probe.loop) == (302, (), False)
 
 
 def test_redirections_in_a_circle() -> None:
     probe = one(lambda request: to({"/": "/a", "/a": "/b", "/b": "/a"}[request.path]))
-    assert probe["loop"]
-    assert [url.rpartition("/")[2] for url in probe["redirects"]] == ["a", "b", "a"]
-    assert one(lambda request: to(request.target))["loop"]
-    assert one(lambda request: to(f"{request.target}x"))["loop"]  # longer and longer
+    assert probe.loop
+    assert [url.rpartition("/")[2] for url in probe.redirects] == ["a", "b", "a"]
+    assert one(lambda request: to(request.target)).loop
+    assert one(lambda request: to(f"{request.target}x")).loop  # longer and longer
 
 
 def test_a_first_visit_that_sets_a_cookie_is_no_circle() -> None:
@@ -299,18 +299,18 @@ def test_a_first_visit_that_sets_a_cookie_is_no_circle() -> None:
         return HTML if known else to("/", **{"Set-Cookie": "vu=oui; Path=/; HttpOnly"})
 
     probe = one(respond)
-    assert (probe["status"], probe["final_status"], probe["loop"]) == (302, 200, False)
+    assert (probe.status, probe.final_status, probe.loop) == (302, 200, False)
 
 
 def test_an_error_after_a_redirection_is_told() -> None:
     probe = one(lambda request: to("/x") if request.path == "/" else GARBAGE)
-    assert (probe["status"], probe["final_status"]) == (302, None)
-    assert probe["error"] == "après redirection : la réponse n’est pas du HTTP"
+    assert (probe.status, probe.final_status) == (302, None)
+    assert probe.error == "après redirection : la réponse n’est pas du HTTP"
 
 
 def test_secrets_of_a_redirection_are_not_kept() -> None:
     probe = one(to("https://bob:S3CR3T@ailleurs.example/x?token=S3CR3T#access_token=S3CR3T"))
-    assert probe["redirects"] == ("https://ailleurs.example/x",)
+    assert probe.redirects == ("https://ailleurs.example/x",)
 
 
 @given(st.text(max_size=60))

@@ -104,34 +104,34 @@ def wait(address: str) -> dict[str, Any]:
 
 def test_the_certificates_that_it_serves(payloads: dict[str, Any]) -> None:
     reading = tls.rows(tls.fetch(PARAMETERS, payloads))
-    told = {row["domain"]: row for row in reading.tables["tls_probes"]}
+    told = {row.domain: row for row in reading.tables["tls_probes"]}
     sane = told["sain.fr"]
-    assert (sane["covers"], sane["default"], sane["trusted"]) == (True, False, False)
+    assert (sane.covers, sane.default, sane.trusted) == (True, False, False)
     for domain in ("ferme.fr", "muet.fr", "vide.fr"):
         row = told[domain]
-        assert (row["covers"], row["default"], row["trusted"]) == (False, True, False)
-        assert row["untrusted"] == "il est auto-signé"
-    assert not told["strict.fr"]["answered"]
-    assert told["strict.fr"]["error"] == "aucun certificat pour ce nom, et le serveur refuse les autres (sniStrict)"
+        assert (row.covers, row.default, row.trusted) == (False, True, False)
+        assert row.untrusted == "il est auto-signé"
+    assert not told["strict.fr"].answered
+    assert told["strict.fr"].error == "aucun certificat pour ce nom, et le serveur refuse les autres (sniStrict)"
     assert reading.note.endswith(" : partout@file.")
 
 
 def test_what_it_answers(payloads: dict[str, Any]) -> None:
     reading = probes.rows(probes.fetch(PARAMETERS, payloads))
     rows = reading.tables["http_probes"]
-    told = {f"{row['domain']}{row['path']}": row for row in rows if row["entrypoint"] == "websecure"}
-    assert {name: (row["status"], row["own_answer"]) for name, row in told.items() if row["status"]} == {
+    told = {f"{row.domain}{row.path}": row for row in rows if row.entrypoint == "websecure"}
+    assert {name: (row.status, row.own_answer) for name, row in told.items() if row.status} == {
         "sain.fr/": (418, False),
         "sain.fr/secret": (401, False),
         "ferme.fr/": (502, True),
         "vide.fr/": (503, True),
     }
-    assert told["sain.fr/secret"]["authentication"] == "Basic"
+    assert told["sain.fr/secret"].authentication == "Basic"
     # A backend that takes the connection and says nothing: told with the time that it took.
-    assert told["muet.fr/"]["error"] == "délai dépassé"
-    assert 950 <= told["muet.fr/"]["latency_ms"] < 1500
-    assert "sniStrict" in told["strict.fr/"]["error"]
-    redirected = {row["domain"]: row for row in rows if row["entrypoint"] == "web"}
-    assert {row["status"] for row in redirected.values()} == {301}
-    assert (redirected["sain.fr"]["final_status"], redirected["vide.fr"]["final_status"]) == (418, 503)
-    assert redirected["sain.fr"]["redirects"] == (told["sain.fr/"]["url"],)
+    assert told["muet.fr/"].error == "délai dépassé"
+    assert 950 <= told["muet.fr/"].latency_ms < 1500
+    assert "sniStrict" in told["strict.fr/"].error
+    redirected = {row.domain: row for row in rows if row.entrypoint == "web"}
+    assert {row.status for row in redirected.values()} == {301}
+    assert (redirected["sain.fr"].final_status, redirected["vide.fr"].final_status) == (418, 503)
+    assert redirected["sain.fr"].redirects == (told["sain.fr/"].url,)

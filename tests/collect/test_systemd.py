@@ -113,14 +113,14 @@ def test_a_unit_that_runs() -> None:
 
 def test_a_unit_that_failed() -> None:
     row = units()["worker.service"]
-    assert (row["active"], row["result"], row["exit_status"], row["main_pid"]) == ("failed", "exit-code", 203, None)
+    assert (row.active, row.result, row.exit_status, row.main_pid) == ("failed", "exit-code", 203, None)
     # Another zone's name does not tell the instant.
-    assert row["since"] is None
+    assert row.since is None
 
 
 def test_what_a_kind_of_unit_lacks_is_unknown() -> None:
     row = units()["docker.socket"]
-    assert (row["main_pid"], row["restart"], row["exit_status"], row["since"]) == (None, None, None, None)
+    assert (row.main_pid, row.restart, row.exit_status, row.since) == (None, None, None, None)
 
 
 def test_a_unit_of_another_manager_is_none_and_one_without_its_file_is() -> None:
@@ -209,7 +209,7 @@ def test_the_units_that_are_asked_for(systemctl: Any, tmp_path: Path) -> None:
     )
     payload = systemd.fetch(Parameters(), {"listeners": LISTENERS})
     assert payload["listening"] == {"backend.service": ["0.0.0.0:8001", "[::]:53/udp"]}
-    assert [row["unit"] for row in systemd.rows(payload).tables["units"]] == ["worker.service"]
+    assert [row.unit for row in systemd.rows(payload).tables["units"]] == ["worker.service"]
     listed, shown = asked.read_text().splitlines()
     assert listed.startswith("list-units --failed")
     assert shown.endswith("-- worker.service docker.service docker.socket containerd.service backend.service")

@@ -41,7 +41,7 @@ def test_a_certificate_that_this_machine_trusts(authority: Authority, monkeypatc
     web = Web(lambda request: HTML, authority.server("a.fr", "*.b.fr"))
     with web.over_tcp() as port:
         probes, reading = read({"s": port}, ("Host(`a.fr`) || Host(`x.b.fr`) || Host(`c.fr`)", "s", True))
-    told = {row["domain"]: (row["answered"], row["covers"], row["trusted"], row["default"]) for row in probes}
+    told = {row.domain: (row.answered, row.covers, row.trusted, row.default) for row in probes}
     assert told == {
         "a.fr": (True, True, True, False),
         "x.b.fr": (True, True, True, False),
@@ -50,8 +50,8 @@ def test_a_certificate_that_this_machine_trusts(authority: Authority, monkeypatc
     # One handshake for each name, under that name, and nothing asked.
     assert sorted(map(str, web.names)) == ["a.fr", "c.fr", "x.b.fr"]
     assert web.requests == []
-    assert {row["fingerprint"] for row in probes} == {row["fingerprint"] for row in reading.tables["certificates"]}
-    assert {row["domain"] for row in reading.tables["certificates"]} == {"a.fr", "x.b.fr", "c.fr"}
+    assert {row.fingerprint for row in probes} == {row.fingerprint for row in reading.tables["certificates"]}
+    assert {row.domain for row in reading.tables["certificates"]} == {"a.fr", "x.b.fr", "c.fr"}
     assert (reading.gaps, reading.note) == ([], "")
 
 
@@ -60,7 +60,7 @@ def test_an_unknown_authority_and_the_default_certificate(authority: Authority) 
     default = Web(lambda request: HTML, authority.server("TRAEFIK DEFAULT CERT"))
     with ordinary.over_tcp() as one, default.over_tcp() as other:
         probes, _ = read({"s": one, "t": other}, ("Host(`a.fr`)", "s", True), ("Host(`b.fr`)", "t", True))
-    told = {row["domain"]: (row["covers"], row["default"], row["trusted"], row["untrusted"]) for row in probes}
+    told = {row.domain: (row.covers, row.default, row.trusted, row.untrusted) for row in probes}
     unknown = "son autorité est inconnue de cette machine"
     assert told == {"a.fr": (True, False, False, unknown), "b.fr": (False, True, False, unknown)}
 
@@ -71,19 +71,19 @@ def test_a_name_that_the_server_refuses(authority: Authority) -> None:
     context.sni_callback = lambda *given: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME  # what Traefik's sniStrict answers
     with web.over_tcp() as port:
         [probe], reading = read({"s": port}, ("Host(`a.fr`)", "s", True))
-    assert (probe["answered"], probe["trusted"], probe["covers"]) == (False, None, None)
-    assert probe["error"] == "aucun certificat pour ce nom, et le serveur refuse les autres (sniStrict)"
+    assert (probe.answered, probe.trusted, probe.covers) == (False, None, None)
+    assert probe.error == "aucun certificat pour ce nom, et le serveur refuse les autres (sniStrict)"
     assert reading.tables["certificates"] == []
 
 
 def test_a_port_that_does_not_speak_tls_or_is_closed() -> None:
     with Web(lambda request: HTML).over_tcp() as port:
         [probe], _ = read({"s": port}, ("Host(`a.fr`)", "s", True))
-    assert (probe["answered"], probe["error"]) == (False, "ce port ne parle pas TLS")
+    assert (probe.answered, probe.error) == (False, "ce port ne parle pas TLS")
     told = payloads({"s": port}, ("Host(`a.fr`)", "s", True))
     told["engine"]["containers"][0]["NetworkSettings"]["Networks"] = {}
     [probe] = tls.rows(tls.fetch(Parameters(), told)).tables["tls_probes"]
-    assert (probe["answered"], probe["error"]) == (False, "connexion refusée")
+    assert (probe.answered, probe.error) == (False, "connexion refusée")
 
 
 def test_a_silent_port_costs_its_share_and_what_was_read_is_kept(authority: Authority) -> None:
@@ -93,7 +93,7 @@ def test_a_silent_port_costs_its_share_and_what_was_read_is_kept(authority: Auth
     with listening() as mute, web.over_tcp() as port:
         probes, reading = read({"s": port, "silent": mute}, ("Host(`a.fr`)", "s", True), *silent, timeout_s=1)
     assert time.monotonic() - started < 1
-    assert {row["error"] for row in probes} == {None, "délai dépassé"}
+    assert {row.error for row in probes} == {None, "délai dépassé"}
     assert 4 < len(probes) < 41
     assert reading.gaps == [f"questions au proxy non posées, faute de temps : {41 - len(probes)}"]
 

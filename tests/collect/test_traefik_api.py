@@ -202,27 +202,27 @@ def test_recorded_answers_make_the_declared_tables(variant: str) -> None:
     assert set(tables) == {name for name, table in TABLES.items() if table.source == "traefik_api"}
     assert len(tables["traefik_routers"]) == len(recorded["rawdata"]["routers"])
     [traefik] = tables["traefik"]
-    assert (traefik["version"], traefik["providers"], traefik["container"]) == ("3.6.6", ("Docker", "File"), "traefik")
-    ports = {row["entrypoint"]: (row["port"], row["default"]) for row in made["traefik_entrypoints"]}
+    assert (traefik.version, traefik.providers, traefik.container) == ("3.6.6", ("Docker", "File"), "traefik")
+    ports = {row.entrypoint: (row.port, row.default) for row in made["traefik_entrypoints"]}
     assert ports == {"traefik": (8080, False), "web": (80, True), "websecure": (443, True)}
 
 
 def test_the_statuses_and_errors_of_a_real_traefik() -> None:
     raw = json.loads((PAYLOADS / "rawdata-3.7.15.json").read_text("utf-8"))
     made = reading("3.7.15", **raw).tables
-    routers = {(row["protocol"], row["router"]): row for row in made["traefik_routers"]}
-    assert routers["http", "mwbad@file"]["status"] == "disabled"
-    assert routers["http", "mwbad@file"]["errors"] == tuple(raw["routers"]["mwbad@file"]["error"])
-    assert routers["tcp", "tcp2@file"]["tls"]
-    assert routers["tcp", "tcp1@file"]["service"] == "tcp1@file"
-    assert routers["http", "ping@internal"]["priority"] == 9223372036854775807
-    states = {(row["service"], row["url"]): row["status"] for row in made["traefik_servers"]}
+    routers = {(row.protocol, row.router): row for row in made["traefik_routers"]}
+    assert routers["http", "mwbad@file"].status == "disabled"
+    assert routers["http", "mwbad@file"].errors == tuple(raw["routers"]["mwbad@file"]["error"])
+    assert routers["tcp", "tcp2@file"].tls
+    assert routers["tcp", "tcp1@file"].service == "tcp1@file"
+    assert routers["http", "ping@internal"].priority == 9223372036854775807
+    states = {(row.service, row.url): row.status for row in made["traefik_servers"]}
     assert states["hc@file", "http://127.0.0.1:21001"] == "UP"
     assert states["hc@file", "http://127.0.0.1:21009"] == "DOWN"
     # Traefik says UP of it too, without having looked.
     assert states["down@file", "http://127.0.0.1:21009"] is None
     assert states["tcp1@file", "127.0.0.1:21001"] is None
-    middlewares = {row["middleware"]: row["type"] for row in made["traefik_middlewares"]}
+    middlewares = {row.middleware: row.type for row in made["traefik_middlewares"]}
     assert (middlewares["auth@file"], middlewares["sec@file"]) == ("basicAuth", "headers")
 
 
@@ -268,13 +268,13 @@ def test_priorities_are_exact(priority: int) -> None:
 )  # fmt: skip
 def test_a_router(router: dict[str, Any], column: str, expected: Any) -> None:
     row = one("traefik_routers", routers={"app@docker": router})
-    assert row[column] == expected
-    assert (row["provider"], row["protocol"]) == ("docker", "http")
+    assert getattr(row, column) == expected
+    assert (row.provider, row.protocol) == ("docker", "http")
 
 
 @pytest.mark.parametrize(("key", "protocol"), [("routers", "http"), ("tcpRouters", "tcp"), ("udpRouters", "udp")])
 def test_a_router_of_each_protocol(key: str, protocol: str) -> None:
-    assert one("traefik_routers", **{key: {"a@file": {}}})["protocol"] == protocol
+    assert one("traefik_routers", **{key: {"a@file": {}}}).protocol == protocol
 
 
 @pytest.mark.parametrize(
@@ -290,11 +290,11 @@ def test_a_router_of_each_protocol(key: str, protocol: str) -> None:
 )  # fmt: skip
 def test_a_service(service: dict[str, Any], kind: str | None, children: tuple[str, ...]) -> None:
     row = one("traefik_services", services={"s@docker": service})
-    assert (row["type"], row["children"]) == (kind, children)
+    assert (row.type, row.children) == (kind, children)
 
 
 def test_a_service_of_traefik_itself() -> None:
-    assert one("traefik_services", services={"api@internal": {}})["type"] == "internal"
+    assert one("traefik_services", services={"api@internal": {}}).type == "internal"
 
 
 def servers(balancer: dict[str, Any], states: dict[str, str]) -> list[tuple[str, str | None]]:
@@ -323,7 +323,7 @@ def test_servers_of_tcp_and_udp_are_addresses() -> None:
     made = reading(
         tcpServices={"s@file": {"loadBalancer": balancer}}, udpServices={"s@file": {"loadBalancer": balancer}}
     )
-    told = [(row["protocol"], row["url"]) for row in made.tables["traefik_servers"]]
+    told = [(row.protocol, row.url) for row in made.tables["traefik_servers"]]
     assert told == [(protocol, url) for protocol in ("tcp", "udp") for url in ("auth:5432", "[fd00::2]:53")]
 
 
@@ -338,20 +338,20 @@ def test_servers_of_tcp_and_udp_are_addresses() -> None:
 )
 def test_a_middleware(middleware: dict[str, Any], kind: str | None, chain: tuple[str, ...]) -> None:
     row = one("traefik_middlewares", middlewares={"m@docker": middleware})
-    assert (row["type"], row["chain"], row["used_by"]) == (kind, chain, tuple(middleware.get("usedBy", ())))
+    assert (row.type, row.chain, row.used_by) == (kind, chain, tuple(middleware.get("usedBy", ())))
 
 
 def entrypoints(*raw: dict[str, Any], version: str = "3.6.6") -> dict[str, TraefikEntrypoint]:
     rows = reading(version, entrypoints=[*raw]).tables["traefik_entrypoints"]
-    return {row["entrypoint"]: row for row in TABLES["traefik_entrypoints"].rows(rows)}
+    return {row.entrypoint: row for row in TABLES["traefik_entrypoints"].rows(rows)}
 
 
 def test_the_default_entry_points_are_all_but_traefik_until_one_is_marked() -> None:
     three = [{"name": name, "address": ":1"} for name in ("traefik", "web", "Traefik")]
-    defaults = {name: row["default"] for name, row in entrypoints(*three).items()}
+    defaults = {name: row.default for name, row in entrypoints(*three).items()}
     assert defaults == {"traefik": False, "web": True, "Traefik": True}
     marked = [{**one, "asDefault": one["name"] == "web"} for one in three]
-    assert [name for name, row in entrypoints(*marked).items() if row["default"]] == ["web"]
+    assert [name for name, row in entrypoints(*marked).items() if row.default] == ["web"]
 
 
 @pytest.mark.parametrize(
@@ -360,15 +360,15 @@ def test_the_default_entry_points_are_all_but_traefik_until_one_is_marked() -> N
 )
 def test_the_address_of_an_entry_point(address: str, port: int, protocol: str) -> None:
     row = entrypoints({"name": "e", "address": address})["e"]
-    assert (row["port"], row["protocol"], row["address"]) == (port, protocol, address)
+    assert (row.port, row.protocol, row.address) == (port, protocol, address)
 
 
 def test_what_an_entry_point_does_to_its_routers() -> None:
     http = {"tls": {}, "middlewares": ["sec@file", "auth"], "redirections": {"entryPoint": {"to": "websecure"}}}
     row = entrypoints({"name": "web", "address": ":80", "http": http})["web"]
-    assert (row["tls"], row["redirect_to"], row["middlewares"]) == (True, "websecure", ("sec@file", "auth@file"))
+    assert (row.tls, row.redirect_to, row.middlewares) == (True, "websecure", ("sec@file", "auth@file"))
     plain = entrypoints({"name": "web", "address": ":80"})["web"]
-    assert (plain["tls"], plain["redirect_to"], plain["middlewares"]) == (False, None, ())
+    assert (plain.tls, plain.redirect_to, plain.middlewares) == (False, None, ())
 
 
 def test_what_an_entry_point_does_to_requests() -> None:
@@ -376,19 +376,19 @@ def test_what_an_entry_point_does_to_requests() -> None:
     allowed = {"allowEncodedSlash": True, "allowEncodedHash": True, "allowEncodedPercent": True}
     raw = {"name": "web", "address": ":80", "forwardedHeaders": {"trustedIPs": ["10.0.0.0/8"]}}
     row = entrypoints({**raw, "http": {**http, "encodedCharacters": allowed}})["web"]
-    assert (row["sanitizes_path"], row["encodes_semicolons"], row["trusted"]) == (False, True, ("10.0.0.0/8",))
-    assert row["refused_characters"] == ("%5C", "%00", "%3B", "%3F")
+    assert (row.sanitizes_path, row.encodes_semicolons, row.trusted) == (False, True, ("10.0.0.0/8",))
+    assert row.refused_characters == ("%5C", "%00", "%3B", "%3F")
     plain = entrypoints({**raw, "forwardedHeaders": {"insecure": True}})["web"]
-    assert (plain["sanitizes_path"], plain["refused_characters"], plain["encodes_semicolons"]) == (None, None, False)
-    assert plain["trusted"] == ("0.0.0.0/0", "::/0")
+    assert (plain.sanitizes_path, plain.refused_characters, plain.encodes_semicolons) == (None, None, False)
+    assert plain.trusted == ("0.0.0.0/0", "::/0")
 
 
 def test_version_2_is_read_by_its_documented_shape_and_says_so() -> None:
     router = {"entryPoints": ["web"], "service": "app", "rule": "Host(`a`, `b`)", "status": "enabled", "using": ["web"]}
     made = reading("2.11.53", overview={"providers": ["Docker"]}, routers={"app@docker": router})
     [row] = TABLES["traefik_routers"].rows(made.tables["traefik_routers"])
-    assert (row["rule_syntax"], row["priority"], row["rule"]) == ("v2", None, "Host(`a`, `b`)")
+    assert (row.rule_syntax, row.priority, row.rule) == ("v2", None, "Host(`a`, `b`)")
     assert made.gaps == []
     assert made.note == "Traefik 2 : lu selon la forme documentée de son API, sans vérification sur un vrai Traefik 2."
     assert reading("3.0.0").note == ""
-    assert [row["version"] for row in reading("v3.1.0-rc1").tables["traefik"]] == ["3.1.0-rc1"]
+    assert [row.version for row in reading("v3.1.0-rc1").tables["traefik"]] == ["3.1.0-rc1"]

@@ -43,15 +43,15 @@ def router(name: str, rule: str = "Host(`a.fr`)") -> str:
 
 def test_the_files_of_the_reference_server() -> None:
     reading = rows(payload("faulty", "traefik_files"))
-    assert [(row["path"], row["status"]) for row in reading.tables["traefik_files"]] == [
+    assert [(row.path, row.status) for row in reading.tables["traefik_files"]] == [
         (HOSTS, "read"),
         ("/etc/traefik/dynamic/middlewares.yml", "read"),
     ]
-    assert {row["router"] for row in reading.tables["traefik_file_routers"]} == {"ai-api", "ai-ws", "dashboard"}
-    types = {row["middleware"]: row["type"] for row in reading.tables["traefik_file_middlewares"]}
+    assert {row.router for row in reading.tables["traefik_file_routers"]} == {"ai-api", "ai-ws", "dashboard"}
+    types = {row.middleware: row.type for row in reading.tables["traefik_file_middlewares"]}
     assert types["geoblock"] == "ipAllowList"
     assert types["crowdsec"] == "forwardAuth"
-    assert [row["url"] for row in reading.tables["traefik_file_servers"]] == ["http://192.168.200.1:8001"]
+    assert [row.url for row in reading.tables["traefik_file_servers"]] == ["http://192.168.200.1:8001"]
 
 
 def test_no_secret_of_a_file_is_kept() -> None:
@@ -64,17 +64,17 @@ def test_no_secret_of_a_file_is_kept() -> None:
 
 def test_the_first_file_wins_and_one_broken_file_is_named_with_its_line() -> None:
     reading = rows(files(b=router("x"), a__z=router("x", "Host(`z.fr`)"), c=router("y") + "      rul: z\n"))
-    assert [row["path"] for row in reading.tables["traefik_files"]] == ["/d/a/z.yml", "/d/b.yml", "/d/c.yml"]
-    effective = {row["path"]: row["effective"] for row in reading.tables["traefik_file_routers"]}
+    assert [row.path for row in reading.tables["traefik_files"]] == ["/d/a/z.yml", "/d/b.yml", "/d/c.yml"]
+    effective = {row.path: row.effective for row in reading.tables["traefik_file_routers"]}
     assert effective == {"/d/a/z.yml": True, "/d/b.yml": False}
     broken = reading.tables["traefik_files"][2]
-    assert (broken["status"], broken["line"], broken["error"]) == ("broken", 6, "field not found, node: rul")
-    assert broken["location"] == "/srv/d/c.yml"
+    assert (broken.status, broken.line, broken.error) == ("broken", 6, "field not found, node: rul")
+    assert broken.location == "/srv/d/c.yml"
 
 
 def test_a_template_is_said_as_such() -> None:
     reading = rows(files(a='http:\n  routers:\n    x:\n      rule: Host(`{{ env "HOST" }}`)\n'))
-    assert reading.tables["traefik_files"][0]["status"] == "templated"
+    assert reading.tables["traefik_files"][0].status == "templated"
     assert reading.tables["traefik_file_routers"] == []
 
 
@@ -87,14 +87,14 @@ def test_rules_and_addresses_are_kept_without_their_secrets() -> None:
     )
     reading = rows(files(a=text))
     assert "hunter2" not in str(reading.tables)
-    assert reading.tables["traefik_file_servers"][0]["url"] == "http://back:80"
+    assert reading.tables["traefik_file_servers"][0].url == "http://back:80"
     # The length of the rule as it was: Traefik's own priority.
-    assert reading.tables["traefik_file_routers"][0]["priority"] == len("Header(`X-Token`, `hunter2`)")
+    assert reading.tables["traefik_file_routers"][0].priority == len("Header(`X-Token`, `hunter2`)")
 
 
 def test_the_value_of_an_error_is_not_told() -> None:
     reading = rows(files(a="http:\n  routers:\n    a:\n      priority: hunter2\n"))
-    assert reading.tables["traefik_files"][0]["error"] == "strconv.ParseInt: parsing …: invalid syntax"
+    assert reading.tables["traefik_files"][0].error == "strconv.ParseInt: parsing …: invalid syntax"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_directory_is_read_with_its_folders_and_links(tree: Path, monkeypatch:
     assert set(found["files"]) == {"/d/b.yml", "/d/link.yaml", "/d/sub/c.toml"}
     assert found["version"] == "v3.6.6"
     reading = rows(found)
-    assert [(row["router"], row["effective"]) for row in reading.tables["traefik_file_routers"]] == [
+    assert [(row.router, row.effective) for row in reading.tables["traefik_file_routers"]] == [
         ("b", True),
         ("b", False),
         ("c", True),

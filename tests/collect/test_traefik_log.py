@@ -41,7 +41,7 @@ def rows_of(text: str, names: dict[str, str] | None = None) -> list[dict[str, An
 
 
 def said(text: str, *columns: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[column] for column in columns) for row in rows_of(text)]
+    return [tuple(getattr(row, column) for column in columns) for row in rows_of(text)]
 
 
 # Forms
@@ -182,7 +182,7 @@ def test_the_messages_of_real_programs(number: int) -> None:
         else [recorded(f"provoked-{version}.log") for version in ("3.3.6-json", "3.6.6-ansi")]
     )
     for text in logs:
-        assert kind in {row["kind"] for row in rows_of(text)}
+        assert kind in {row.kind for row in rows_of(text)}
 
 
 V2 = 'time="2021-01-10T16:47:56Z" level={} msg="{}" providerName={}'
@@ -245,18 +245,18 @@ def test_every_kind_has_a_line() -> None:
     texts.append("2026-11-23T06:50:10Z INF Renewing ACME certificate: {Main:a.fr SANs:[b.fr]} providerName=le.acme")
     texts.append('2026-11-23T06:50:10Z WRN Failed to inspect container 1f, error="No such container: 1f"')
     texts.append("2026-11-23T06:50:10Z WRN A new release of Traefik has been found: 3.6.7. Please consider updating.")
-    assert set(KINDS) == {row["kind"] for text in texts for row in rows_of(text)}
+    assert set(KINDS) == {row.kind for text in texts for row in rows_of(text)}
 
 
 def test_what_real_logs_leave_to_the_kind_other() -> None:
     texts = [recorded(path.name) for path in RECORDED.glob("*.log")]
-    left = {row["named"] for text in texts for row in rows_of(text) if row["kind"] == "other"}
+    left = {row.named for text in texts for row in rows_of(text) if row.kind == "other"}
     assert left == {"Empty rule", 'service "t…p" error: defining scheme or port is not allowed when URL is defined'}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_containers_of_the_matrix(version: str) -> None:
-    found = {(row["kind"], row["subject"], row["named"]) for row in rows_of(matrix_log(version), NAMES)}
+    found = {(row.kind, row.subject, row.named) for row in rows_of(matrix_log(version), NAMES)}
     fallback = "back" if version == "3.0.4" else "proxy"
     assert {
         ("network_missing", "t04badnet", "nope"),
@@ -267,21 +267,21 @@ def test_the_containers_of_the_matrix(version: str) -> None:
         ("reference_missing", "t29@docker", "nofile@file"),
         ("resolver_missing", "t34@docker", "nope"),
     } <= found
-    duplicate = next(row for row in rows_of(matrix_log(version), NAMES) if row["subject"] == "dup")
-    assert (duplicate["kind"], duplicate["subject_kind"]) == ("name_duplicate", "router")
-    assert sorted(duplicate["containers"]) == ["t16a", "t16b"]
+    duplicate = next(row for row in rows_of(matrix_log(version), NAMES) if row.subject == "dup")
+    assert (duplicate.kind, duplicate.subject_kind) == ("name_duplicate", "router")
+    assert sorted(duplicate.containers) == ["t16a", "t16b"]
 
 
 def test_the_name_of_a_container_is_the_engine_s() -> None:
     line = f'2026-11-23T06:50:10Z ERR error="field not found, node: foo" container=web-shop-{IDENTIFIER}'
-    assert [row["subject"] for row in rows_of(line, {IDENTIFIER: "shop-web-1"})] == ["shop-web-1"]
-    assert [row["subject"] for row in rows_of(line)] == ["web-shop"]
+    assert [row.subject for row in rows_of(line, {IDENTIFIER: "shop-web-1"})] == ["shop-web-1"]
+    assert [row.subject for row in rows_of(line)] == ["web-shop"]
 
 
 def test_a_broken_file_is_named_with_its_line() -> None:
     for version in ("3.3.6-json", "3.6.6-ansi"):
         rows = rows_of(recorded(f"provoked-{version}.log"))
-        broken = {(row["file"], row["line"]) for row in rows if row["kind"] == "configuration_failed"}
+        broken = {(row.file, row.line) for row in rows if row.kind == "configuration_failed"}
         # Only YAML's own errors tell a line; an option that does not exist is told by its name.
         assert broken == {
             ("/data/bad/casse.yml", 2),
@@ -289,16 +289,16 @@ def test_a_broken_file_is_named_with_its_line() -> None:
             ("/data/bad/ok.yml", None),
             (None, None),
         }
-        assert "field not found, node: rules" in {row["named"] for row in rows}
-        (watched,) = [row for row in rows if row["kind"] == "configuration_failed" and not row["file"]]
-        assert (watched["subject_kind"], watched["subject"]) == ("provider", "file")
+        assert "field not found, node: rules" in {row.named for row in rows}
+        (watched,) = [row for row in rows if row.kind == "configuration_failed" and not row.file]
+        assert (watched.subject_kind, watched.subject) == ("provider", "file")
 
 
 def test_why_a_provider_fails() -> None:
     rows = rows_of(recorded("provoked-3.6.6-ansi.log"))
-    assert {row["cause"] for row in rows if row["kind"] == "provider_failed"} == {"connection", "permission"}
-    (old,) = [row for row in rows if row["kind"] == "docker_version"]
-    assert (old["subject"], old["named"]) == ("docker", "1.24")
+    assert {row.cause for row in rows if row.kind == "provider_failed"} == {"connection", "permission"}
+    (old,) = [row for row in rows if row.kind == "docker_version"]
+    assert (old.subject, old.named) == ("docker", "1.24")
 
 
 ACME = "2026-11-23T06:50:10Z ERR Unable to obtain ACME certificate for domains error={} domains={} providerName=le.acme"
@@ -330,8 +330,8 @@ ACME = "2026-11-23T06:50:10Z ERR Unable to obtain ACME certificate for domains e
 def test_why_an_authority_gives_nothing(reason: str, cause: str) -> None:
     line = ACME.format(json.dumps(reason, ensure_ascii=False), '["A.fr","b.fr"]')
     (row,) = rows_of(line)
-    assert (row["kind"], row["subject_kind"], row["subject"], row["cause"]) == ("acme_obtain", "domain", "a.fr", cause)
-    assert row["domains"] == ("a.fr", "b.fr")
+    assert (row.kind, row.subject_kind, row.subject, row.cause) == ("acme_obtain", "domain", "a.fr", cause)
+    assert row.domains == ("a.fr", "b.fr")
 
 
 def test_acme_errors_of_several_lines() -> None:
@@ -352,7 +352,7 @@ def test_entries_of_one_sort_are_counted_with_their_times() -> None:
         for day in (4, 3, 5)
     ]
     (row,) = rows_of("\n".join(lines))
-    assert (row["count"], row["first"].day, row["last"].day, row["level"]) == (3, 23, 25, "error")
+    assert (row.count, row.first.day, row.last.day, row.level) == (3, 23, 25, "error")
 
 
 def test_the_unknown_is_grouped_by_its_sense() -> None:
@@ -417,7 +417,7 @@ def test_any_text_makes_rows_that_can_be_stored(text: str) -> None:
     rows, _ = events(entries(text), {})
     TABLES["log_events"].rows(rows)
     json.dumps(rows, default=str, ensure_ascii=False).encode()
-    assert all(len(row["example"] or "") <= MAX_TEXT for row in rows)
+    assert all(len(row.example or "") <= MAX_TEXT for row in rows)
 
 
 @given(st.binary(max_size=300))

@@ -289,7 +289,7 @@ def test_a_file_that_cannot_be_read_leaves_nothing_effective(
     engine.files = files
     read = traefik_static.rows(fetched(engine, address))
     assert read.gaps == [f"fichier illisible : /etc/traefik/traefik.yml ({fault})"]
-    assert {row["effective"] for row in read.tables["traefik_static"]} == {None}
+    assert {row.effective for row in read.tables["traefik_static"]} == {None}
 
 
 def test_a_link_to_nowhere_is_no_file(engine: FakeEngine, address: str) -> None:
@@ -337,7 +337,7 @@ def effective(read: Reading) -> dict[str, set[bool | None]]:
     """What is said of the options of each origin."""
     told: dict[str, set[bool | None]] = {}
     for row in read.tables["traefik_static"]:
-        told.setdefault(row["origin"], set()).add(row["effective"])
+        told.setdefault(row.origin, set()).add(row.effective)
     return told
 
 
@@ -384,7 +384,7 @@ def test_where_an_option_stands_and_its_secrets() -> None:
         "/etc/traefik/traefik.yml": "providers: {http: {endpoint: 'https://bob:s3cr3t@conf:8443/x'}}\nhub: {token: x}"
     }
     rows = reading(files=files).tables["traefik_static"]
-    assert {(row["key"], row["value"], row["location"]) for row in rows} == {
+    assert {(row.key, row.value, row.location) for row in rows} == {
         ("providers.http.endpoint", "https://conf:8443/x", "/etc/traefik/traefik.yml"),
         ("hub.token", None, "/etc/traefik/traefik.yml"),
     }

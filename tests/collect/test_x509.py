@@ -86,9 +86,9 @@ def test_what_a_certificate_says() -> None:
 )
 def test_keys(key: Any, kind: str, size: int | None, signature: str | None) -> None:
     row = certificates.from_pem(pem(made(name("a.fr"), key=key)), PLACE)
-    assert (row["key_type"], row["key_size"], row["signature"]) == (kind, size, signature)
-    assert row["self_signed"]
-    assert row["domains"] == ()
+    assert (row.key_type, row.key_size, row.signature) == (kind, size, signature)
+    assert row.self_signed
+    assert row.domains == ()
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,15 @@ def test_what_traefik_tells_of_its_certificates() -> None:
     api = {**payload("faulty", "traefik_api"), "version": {"Version": "3.7.15"}, "certificates": recorded}
     rows = traefik_api.rows(api).tables["certificates"]
     assert len(Certificate.table.rows(rows)) == 2
-    told = {row["common_name"]: row for row in rows}
+    told = {row.common_name: row for row in rows}
     first = told["a.example.com"]
-    assert first["domains"] == ("*.b.example.com", "a.example.com")
-    assert (first["key_type"], first["key_size"], first["signature"]) == ("RSA", 2048, "SHA256")
-    assert (first["origin"], first["default"], first["staging"]) == ("traefik_api", False, False)
-    assert first["not_after"] == "2027-01-24T09:45:41Z"
-    assert len(first["fingerprint"]) == 64
-    assert int(first["serial"], 16) == 476619333799838403917575824902967086526382013567
-    assert told["bientot.example.com"]["key_type"] == "ECDSA"
+    assert first.domains == ("*.b.example.com", "a.example.com")
+    assert (first.key_type, first.key_size, first.signature) == ("RSA", 2048, "SHA256")
+    assert (first.origin, first.default, first.staging) == ("traefik_api", False, False)
+    assert first.not_after == "2027-01-24T09:45:41Z"
+    assert len(first.fingerprint) == 64
+    assert int(first.serial, 16) == 476619333799838403917575824902967086526382013567
+    assert told["bientot.example.com"].key_type == "ECDSA"
 
 
 def test_before_37_and_when_the_list_is_refused() -> None:
@@ -170,5 +170,5 @@ def test_base64_of_a_chain_as_traefik_stores_it() -> None:
     sample = json.loads((PAYLOADS / "acme-3.7.15-sample.json").read_text("utf-8"))
     [stored] = sample["le"]["Certificates"]
     row = certificates.from_pem(base64.b64decode(stored["certificate"]), PLACE)
-    assert row["domains"] == ("a.example.com", "b.example.com")
-    assert row["issuer"] == "Fake R1"
+    assert row.domains == ("a.example.com", "b.example.com")
+    assert row.issuer == "Fake R1"

@@ -73,7 +73,7 @@ def test_a_network_joined_is_what_traefik_takes(faulty: Snapshot) -> None:
     assert place.ipv4 not in {row.ipv4 for row in faulty.rows(ContainerNetwork)}
     assert place.ipv4.startswith("192.168.200.")
     [server] = of(after, "traefik_servers", container="jsr-dev")
-    assert (server.network, server.url) == ("unified-net", f"http://{place['ipv4']}:80")
+    assert (server.network, server.url) == ("unified-net", f"http://{place.ipv4}:80")
     assert changed(faulty, after) == {"container_networks", "compose_services", "traefik_servers"}
 
 

@@ -87,17 +87,17 @@ def test_where_the_data_is(
     command: tuple[str, ...], env: dict[str, str], mounts: list[dict[str, Any]], expected: tuple[Any, ...]
 ) -> None:
     facts = only(container("x", "postgres:16", command=command, env=env, mounts=mounts)).facts
-    assert (facts["data_dir"], facts["volume"], facts["persistent"]) == expected
+    assert (facts.data_dir, facts.volume, facts.persistent) == expected
 
 
 def test_names_are_read_and_passwords_are_not() -> None:
     env = {"POSTGRES_USER": "lalpha", "POSTGRES_DB": "main", "POSTGRES_PASSWORD": "hunter2", "POSTGRES_X": "hunter2"}
     found = only(container("x", "postgres:16", command=("postgres",), env=env))
-    assert (found.facts["user"], found.facts["names"]) == ("lalpha", ("main",))
+    assert (found.facts.user, found.facts.names) == ("lalpha", ("main",))
     assert "hunter2" not in repr(found)
     check = {"Test": ["CMD-SHELL", "pg_isready -U u -d d"]}
     told = only(container("x", "postgres:16", command=("postgres",), check=check)).facts
-    assert (told["user"], told["names"]) == ("u", ("d",))
+    assert (told.user, told.names) == ("u", ("d",))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_doors_are_the_container_s_addresses_then_the_publications() -> None:
     found = only(redis)
     shown = [(door.shown, door.via) for door in found.doors]
     assert shown == [("172.18.0.2:6379", "container"), ("127.0.0.1:6400", "published"), ("[::1]:6400", "published")]
-    assert (found.facts["addresses"], found.facts["published"]) == (("0.0.0.0:6400", "[::]:6400"), True)
+    assert (found.facts.addresses, found.facts.published) == (("0.0.0.0:6400", "[::]:6400"), True)
     # Its containers are on another machine, or it does not run: nothing is asked.
     assert only(redis, local=False).doors == ()
     assert only({**redis, "State": {"Running": False}}).doors == ()
@@ -132,7 +132,7 @@ def test_networks_that_are_another_s() -> None:
     vpn = container("vpn", networks={"a": "172.18.0.9"}, ports=ports)
     inside = only(vpn, container("r", "redis:7", mode=f"container:{vpn['Id']}"))
     assert [door.shown for door in inside.doors] == ["172.18.0.9:6379", "127.0.0.1:6400"]
-    assert (inside.facts["published"], inside.facts["addresses"]) == (True, ("127.0.0.1:6400",))
+    assert (inside.facts.published, inside.facts.addresses) == (True, ("127.0.0.1:6400",))
     # Two containers that name each other, or one that is gone, end the search.
     lost = container("r", "redis:7", mode="container:gone")
     assert only(lost).doors == ()
@@ -146,7 +146,7 @@ def test_on_the_machine_s_network_the_listeners_tell_the_addresses() -> None:
     heard = [listener("redis-server", 6379, "0.0.0.0", container=redis["Id"])]
     [found] = find([redis], heard, local=True)
     assert [door.shown for door in found.doors] == ["127.0.0.1:6379"]
-    assert (found.facts["addresses"], found.facts["published"]) == (("0.0.0.0:6379",), None)
+    assert (found.facts.addresses, found.facts.published) == (("0.0.0.0:6379",), None)
 
 
 def test_databases_of_the_machine() -> None:
@@ -171,7 +171,7 @@ def test_databases_of_the_machine() -> None:
         ("redis-server:6381", "Redis", 6381, ("programme",), "127.0.0.1:6381"),
         ("MongoDB", "MongoDB", 27017, ("port",), "127.0.0.1:27017"),
     ]
-    assert found[0].facts["addresses"] == ("127.0.0.1:3306", "[::1]:3306")
+    assert found[0].facts.addresses == ("127.0.0.1:3306", "[::1]:3306")
 
 
 def test_a_port_that_a_container_publishes_is_no_database_of_the_machine() -> None:

@@ -14,7 +14,7 @@ from .containers import container
 
 def read(**env: str) -> list[tuple[Any, ...]]:
     rows = strings([container("app", env=env)])
-    return [(row["kind"], row["scheme"], row["host"], row["port"], row["database"]) for row in rows]
+    return [(row.kind, row.scheme, row.host, row.port, row.database) for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,7 @@ def test_two_containers_of_one_name_are_several_unless_one_is_stopped() -> None:
 def test_the_reference_server(variant: str) -> None:
     rows = strings(payload(variant, "engine")["containers"])
     prefix = "unified-" if variant == "healthy" else ""
-    assert [
-        (row["container"], row["variable"], row["targets"]) for row in sorted(rows, key=lambda r: r["variable"])
-    ] == [
+    assert [(row.container, row.variable, row.targets) for row in sorted(rows, key=lambda r: r.variable)] == [
         ("media-api", "DATABASE_URL", (f"{prefix}postgres",)),
         ("media-api", "REDIS_URL", (f"{prefix}redis",)),
     ]
