@@ -106,7 +106,7 @@ def _project(one: dict[str, Any], project: Project) -> Record:
         "default": one["default"],
         "named": one["named"],
         "refused": project.refused,
-        "profiles": [redact(profile) for profile in project.profiles],
+        "profiles": [redact(profile) for profile in project.profiles if profile],
         "services": sorted(str(name) for name in project.services if project.active(name)),
         "inactive": sorted(str(name) for name in project.services if not project.active(name)),
     }

@@ -68,7 +68,7 @@ def test_lines_survive_overrides_extends_and_includes() -> None:
         ("services:\n  a:\n    restart: always\n", ("invalid", "le service « a » n’a ni image ni build", 2)),
         ("a: 1\n", ("invalid", "clé inconnue dans « le fichier » : « a »", 1)),
         ("- a\n", ("invalid", "le fichier n’est pas un bloc de clés", 1)),
-        ("", ("invalid", "aucun service n’est déclaré", 1)),
+        ("", ("invalid", "le fichier ne déclare rien", 1)),
         (
             "services:\n  a:\n    image: a:${TAG}\n",
             ("variable", "la variable TAG n’a pas de valeur : Compose la remplace par rien", 3),
