@@ -95,7 +95,9 @@ def _references(project: Project, service: Map) -> _Clauses:
     for kind, entries in (*asked, ("secrets", build.get("secrets"))):
         for entry in entries or ():
             wanted = str(entry.get("source") if isinstance(entry, Map) else entry)
-            if wanted not in getattr(project, kind):
+            if kind == "networks" and wanted.startswith("x-"):
+                yield f"demande « networks.{wanted[:80]} », que Compose prend pour une extension", entry
+            elif wanted not in getattr(project, kind):
                 yield f"demande « {kind}.{wanted[:80]} », qui n’est pas déclaré", entry
     told = service.get("depends_on") or {}
     for wanted in needs(service):

@@ -153,7 +153,8 @@ class _Loader:
         project.profiles = tuple(one.strip() for one in known.get("COMPOSE_PROFILES", "").split(","))
         variables = Variables(known)
         try:
-            model = self.model(raw, Folder(project.folder, self.home), variables, ())
+            folder = Folder(project.folder, self.home)
+            model = located(self.model(raw, folder, variables, ()), folder)
         finally:
             self.note(variables)
         if not model:
@@ -198,14 +199,14 @@ class _Loader:
     def model(
         self, raw: list[tuple[str, list[Any]]], folder: Folder, variables: Variables, included: tuple[str, ...]
     ) -> Map:
-        """The merged files, before names are given."""
+        """The merged files, before paths are absolute and names are given."""
         model = mapping({}, Place(raw[0][0] if raw else "", 1))
         for path, trees in raw:
             for tree in trees:
                 model = self.override(model, tree, path, folder, variables, (*included, path))
         model = with_defaults(model)
         check(model)
-        return located(model, folder)
+        return model
 
     def override(
         self, model: Map, tree: Any, path: str, folder: Folder, variables: Variables, included: tuple[str, ...]
@@ -258,11 +259,11 @@ class _Loader:
         ref, file = asked.get("service"), asked.get("file")
         if not isinstance(ref, str):
             raise Invalid("« extends » ne nomme pas de service", place)
-        others, where, near = services, path, folder
+        others, where = services, path
         inner: list[tuple[str, ...]] = []
         if isinstance(file, str):
             where = str(folder.file(file))
-            near = Folder(posixpath.dirname(where), self.home)
+            near = folder.part(posixpath.dirname(where))
             others, inner = self.base(where, near, variables, place_of(file, place))
         if ref not in others:
             raise Invalid(f"« extends » désigne le service « {ref[:80]} », qui n’existe pas dans {where}", place)
@@ -272,7 +273,7 @@ class _Loader:
             raise Invalid(f"« extends » tourne en rond : le service « {name[:80]} » s’étend lui-même", place)
         if len(trail) > 50:
             raise Invalid("trop de services étendus", place)
-        base = self.extended(ref, others, where, first, variables, inner, near, (*trail, step))
+        base = self.extended(ref, others, where, first, variables, inner, folder, (*trail, step))
         if base is None:
             return service
         self.merged += sum(len(item) for item in base.values() if isinstance(item, Map | Seq))
@@ -285,7 +286,10 @@ class _Loader:
         return made
 
     def base(self, path: str, folder: Folder, variables: Variables, asked: Place) -> tuple[Map, list[tuple[str, ...]]]:
-        """The services of a file that is extended, which nothing checks, and what its last document resets."""
+        """The services of a file that is extended, which nothing checks, and what its last document resets.
+
+        `folder` is that of the file, seen from the one of the project.
+        """
         model = mapping({}, Place(path, 1))
         resets: list[tuple[str, ...]] = []
         self.here(path, asked)
@@ -344,7 +348,7 @@ class _Loader:
         inner = Variables({**found, **known})
         raw = [(path, self.documents(path, "include", place)) for path in paths]
         try:
-            return self.model(raw, Folder(own, self.home), inner, included)
+            return located(self.model(raw, Folder(own, self.home), inner, included), folder.part(own))
         finally:
             self.note(inner)
 

@@ -22,6 +22,7 @@ _SEQUENCES = {
 }
 _HOSTS = {("services", "extra_hosts"), ("services", "build", "extra_hosts")}
 _KEYED = {("services", "networks"), ("services", "models"), ("services", "depends_on")}
+_BLOCKS = {*_KEYED, ("services", "build")}
 
 
 def _field(path: Path) -> Path:
@@ -39,6 +40,8 @@ def merge(base: Any, other: Any, path: Path = ()) -> Any:
     if field in _HOSTS:
         earlier = as_sequence(base)
         return sequence([*earlier, *(host for host in as_sequence(other) if host not in earlier)], place)
+    if (field in _BLOCKS and base is None and other) or (field == ("services", "logging") and None in (base, other)):
+        raise Invalid("un bloc de clés est attendu", place)
     if field in _KEYED:
         return _mapped(_keyed(base, field), _keyed(other, field), path)
     if field == ("services", "build"):

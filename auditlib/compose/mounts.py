@@ -20,6 +20,10 @@ class Folder(NamedTuple):
     path: str
     home: str = ""
 
+    def part(self, path: str) -> "Folder":
+        """Where the paths of a file of that folder start, seen from here: its own parts are resolved here again."""
+        return Folder(posixpath.relpath(path, self.path), self.home)
+
     def absolute(self, path: str) -> Text:
         """A path from this folder; the parts of one that is absolute stay as they are written."""
         if path.startswith("~"):
