@@ -13,7 +13,7 @@ from auditlib.collect.containers import label_value
 from auditlib.collect.secrets import REMOVED, redact, secret_name
 from auditlib.compose.consistency import needs, replicas
 from auditlib.compose.document import Invalid, Map, Place, Text, place_of
-from auditlib.compose.load import environment
+from auditlib.compose.environment import environment
 from auditlib.compose.ports import Port
 from auditlib.compose.project import Project
 from auditlib.facts.legacy import Record

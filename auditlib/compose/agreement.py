@@ -5,7 +5,7 @@ from typing import Any
 
 from auditlib.compose.consistency import needs
 from auditlib.compose.document import Map
-from auditlib.compose.load import environment
+from auditlib.compose.environment import environment
 from auditlib.compose.project import Project, Reader
 
 RESOURCES = ("networks", "volumes", "secrets", "configs")

@@ -27,12 +27,16 @@ NOWHERE = Place("", 0)
 
 
 class Invalid(Exception):  # noqa: N818 - a state of the file, not a programming error
-    """A file that Compose would refuse. `reason` is a French clause that quotes no value; `place` is where."""
+    """A file that Compose would refuse. `reason` is a French clause that quotes no value; `place` is where.
 
-    def __init__(self, reason: str, place: Place = NOWHERE) -> None:
+    `name` is that of a variable whose value is wanted.
+    """
+
+    def __init__(self, reason: str, place: Place = NOWHERE, name: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.place = place
+        self.name = name
 
 
 class Text(str):

@@ -34,7 +34,7 @@ def read(content: str, file: str, known: Mapping[str, str], form: str | None = N
         else:
             found[name] = substitute(value, variables, Place(file, line))
         for wanted, place in variables.required:
-            raise Invalid(required(wanted), place)
+            raise Invalid(required(wanted), place, wanted)
     return found
 
 

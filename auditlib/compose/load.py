@@ -6,7 +6,7 @@ from what was gathered.
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auditlib.compose import dotenv
@@ -19,7 +19,6 @@ from auditlib.compose.document import (
     Map,
     Place,
     Seq,
-    Text,
     documents,
     mapping,
     place_of,
@@ -27,7 +26,9 @@ from auditlib.compose.document import (
     text,
     untagged,
 )
+from auditlib.compose.environment import environment
 from auditlib.compose.interpolate import Variables, interpolate, required, substitute
+from auditlib.compose.lacking import faults_for_want
 from auditlib.compose.merge import dropped, merge, unique
 from auditlib.compose.mounts import Folder, remote
 from auditlib.compose.project import Problem, Project, Reader, Role
@@ -58,51 +59,35 @@ def load(
     """The project of these absolute paths; the later override the earlier. Never raises for what files hold.
 
     `folder` is the project's own; `shell` holds the variables of whoever would run Compose; `env_files` are those
-    given with --env-file, in place of the folder's `.env`.
+    given with --env-file, in place of the folder's `.env`. Where the files are refused for want of variables alone, the
+    problems name them.
     """
+    known = dict(shell or {})
+    project = _loaded(files, folder, read, known, env_files)
+    if project.refused and any(problem.name for problem in project.problems):
+        lacking = faults_for_want(project, lambda more: _loaded(files, folder, read, {**more, **known}, env_files))
+        if lacking:
+            project.problems = [problem for problem in project.problems if problem.kind == "variable"] + lacking
+    return project
+
+
+def _loaded(
+    files: Sequence[str], folder: str, read: Reader, shell: dict[str, str], env_files: Sequence[str]
+) -> Project:
     project = Project("", folder, tuple(files))
     loader = _Loader(project, read)
     try:
-        loader.load(dict(shell or {}), env_files)
+        loader.load(dict(shell), env_files)
     except _Stop as stop:
         project.problems.append(stop.problem)
     except Invalid as invalid:
-        project.problems.append(Problem("invalid", invalid.reason, invalid.place))
+        project.problems.append(Problem("invalid", invalid.reason, invalid.place, invalid.name))
     except RecursionError:
         place = Place(files[0], 0)
         project.problems.append(Problem("invalid", "trop de niveaux imbriqués", place))
     project.name = project.name or project_name(posixpath.basename(folder))
     project.problems = list(dict.fromkeys(project.problems))
     return project
-
-
-def environment(project: Project, service: Map, read: Reader) -> Iterator[tuple[str, Text | None]]:
-    """The variables of a service as they are in its container, name and value: `env_file`, then `environment`.
-
-    The value is None when nothing gives one. Raises Invalid and OSError for an `env_file`.
-    """
-    written = {
-        name: value
-        if value is not None or name not in project.variables
-        # The name alone: the value is that of the project.
-        else text(project.variables[name], place_of(name), "$")
-        for name, value in (service.get("environment") or {}).items()
-    }
-    own = {name: str(value) for name, value in written.items() if value is not None}
-    found: dict[str, Text | None] = {}
-    for entry in service.get("env_file") or ():
-        path = entry["path"]
-        try:
-            content = read(path)
-        except FileNotFoundError:
-            if entry.get("required", True) is False:
-                continue
-            raise
-        earlier = {name: value for name, value in found.items() if value is not None}
-        known = {**earlier, **own, **project.variables}
-        for name, value in dotenv.read(content, str(path), known, entry.get("format")).items():
-            found[name] = text(value, place_of(entry))
-    yield from {**found, **written}.items()
 
 
 class _Loader:
@@ -387,7 +372,7 @@ class _Loader:
                     self.project.problems.append(stop.problem)
             except Invalid as invalid:
                 if active:
-                    self.project.problems.append(Problem("invalid", invalid.reason, invalid.place))
+                    self.project.problems.append(Problem("invalid", invalid.reason, invalid.place, invalid.name))
 
     def env_file(self, entry: Map) -> None:
         path, place = str(entry["path"]), place_of(entry["path"], place_of(entry))

@@ -31,7 +31,10 @@ class Project(Row):
         "À l’arrêt", "Services qui devraient démarrer avec le projet et ne tournent pas."
     )
     inactive: tuple[str, ...] | None = several("Hors profil")
-    refused: bool | None = flag("Refusé", "Vrai si Compose refuserait ces fichiers.")
+    refused: bool | None = flag(
+        "Refusé",
+        "Vrai si Compose refuserait ces fichiers ; faux s’il en tourne et que seules des variables leur manquent.",
+    )
     root: str = text("Racine")
 
 
@@ -51,10 +54,23 @@ def runs(live: dict[tuple[str, str], set[str | None]], project: Record, service:
     return bool(files & {project["path"], None})
 
 
+def _lacking(compose_problems: pd.DataFrame | None) -> set[tuple[str, str]]:
+    """The root and the files of the projects that Compose refuses for want of variables alone."""
+    alone: dict[tuple[str, str], bool] = {}
+    for row in records(compose_problems) if compose_problems is not None else ():
+        if row["kind"] != "variable":
+            key = (row["root"], row["files"])
+            alone[key] = alone.get(key, True) and bool(row["variable"])
+    return {key for key, named in alone.items() if named}
+
+
 @view(Project)
-def projects(compose_projects: pd.DataFrame, containers: pd.DataFrame) -> Iterator[Record]:
+def projects(
+    compose_projects: pd.DataFrame, containers: pd.DataFrame, compose_problems: pd.DataFrame | None = None
+) -> Iterator[Record]:
     """One row per project on the disk, with what runs of it."""
     live = live_services(containers)
+    lacking = _lacking(compose_problems)
     for row in records(compose_projects):
         expected, others = row["services"], row["inactive"]
         # A file that Compose refuses today may have started what runs.
@@ -62,7 +78,9 @@ def projects(compose_projects: pd.DataFrame, containers: pd.DataFrame) -> Iterat
         up = sorted(service for service in {*expected, *others, *started} if runs(live, row, service))
         missing = sorted(set(expected) - set(up))
         yield {
-            **{name: row[name] for name in ("project", "kind", "folder", "files", "inactive", "refused", "root")},
+            **{name: row[name] for name in ("project", "kind", "folder", "files", "inactive", "root")},
+            # Whoever started what runs gave the variables that are missing here.
+            "refused": row["refused"] and not (up and (row["root"], row["files"]) in lacking),
             "state": PASSIVE if not up else PARTLY if missing else ACTIVE,
             "running": up,
             "missing": missing,

@@ -111,6 +111,35 @@ def test_no_problem_quotes_a_value() -> None:
         assert secret not in repr(found.problems)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            '    volumes:\n      - "${SOCK}:/var/run/docker.sock"\n    ports:\n      - "${PORT}:80"\n'
+            "    labels:\n      - a=${TAG}\n",
+            {"SOCK": "un montage est mal écrit, faute de valeur pour la variable SOCK"},
+        ),
+        (
+            '    privileged: ${YES}\n    stop_grace_period: "${TIME:?}"\n',
+            {
+                "YES": "« services.a.privileged » n’a pas la forme attendue, faute de valeur pour la variable YES",
+                "TIME": "la variable TIME, obligatoire, n’a pas de valeur",
+            },
+        ),
+        ("    env_file: [x.env]\n", {"KEY": "la variable KEY, obligatoire, n’a pas de valeur"}),
+        ("    ports: [$PORT, x]\n", {}),
+        ("    networks: [$NET]\n", {}),
+    ],
+)
+def test_files_that_lack_nothing_but_variables_name_them(content: str, told: dict[str, str]) -> None:
+    files = {"compose.yaml": f"services:\n  a:\n    image: a\n{content}", "x.env": "K=${KEY:?}\n"}
+    found = project(files)
+    assert found.refused
+    assert {one.name: one.reason for one in found.problems if one.kind != "variable" and one.name} == told
+    given = {**dict.fromkeys(told, "true"), "TIME": "5s", "SOCK": "/s", "PORT": "1", "NET": "n"}
+    assert project(files, shell=given).refused == (not told)
+
+
 def test_names_of_projects() -> None:
     content = "services: {a: {image: a}}\n"
     assert project({"compose.yaml": content}).name == "p"
