@@ -12,6 +12,7 @@ from auditlib.compose.merge import need
 from auditlib.compose.mounts import clean, short_mount
 
 _RESOURCES = ("networks", "volumes", "secrets", "configs")
+_PORTS = 2_000  # of one service that are told apart
 
 
 def canonical(tree: Map) -> Map:
@@ -159,7 +160,10 @@ def _ports(value: Any, place: Place) -> Any:
         raise _wrong(place)
     made: list[Any] = []
     for item in value:
-        made += [item] if isinstance(item, Map) else ports.each(ports.parse(item, place_of(item, place)))
+        if isinstance(item, Map):
+            made.append(item)
+        else:
+            made += ports.each(ports.parse(item, place_of(item, place)), apart=len(made) < _PORTS)
     return sequence(made, value.place)
 
 

@@ -51,12 +51,12 @@ class Published(Map):
     entry: Port
 
 
-def each(entry: Port) -> list[Published]:
+def each(entry: Port, *, apart: bool = True) -> list[Published]:
     """The ports of a short entry, one by one, since a later file may ask for one of them again.
 
-    A range of more than `MOST` is one.
+    A range of more than `MOST` is one, and so is each where they are not to be told apart.
     """
-    if _count(entry) == 1:
+    if not apart or _count(entry) == 1:
         return [_published(entry, entry)]
     ports = []
     for step, target in enumerate(range(entry.target, entry.target_last + 1)):
@@ -89,7 +89,7 @@ def gathered(entries: Seq) -> Iterator[Port]:
     for item in entries:
         if not isinstance(item, Published):
             yield parse(item, entries.place)
-        elif left[id(item.entry)] < _count(item.entry):
+        elif item.port is item.entry or left[id(item.entry)] < _count(item.entry):
             yield item.port
         elif id(item.entry) not in told:
             told.add(id(item.entry))

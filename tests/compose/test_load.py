@@ -177,6 +177,15 @@ def test_files_that_refer_to_each_other_for_ever_are_bounded() -> None:
     assert time.process_time() - started < 10
 
 
+def test_ranges_of_ports_are_bounded_and_come_back_as_written() -> None:
+    started = time.process_time()
+    ranges = ", ".join(f'"{first}-{first + 99}:{first}-{first + 99}"' for first in range(1, 1000))
+    many = "services:\n" + "".join(f"  s{n}: {{image: a, ports: [{ranges}]}}\n" for n in range(20))
+    found = project({"compose.yaml": many})
+    assert {len(service["ports"]) for service in found.services.values()} == {999}
+    assert time.process_time() - started < 10
+
+
 @given(st.text(alphabet="services:\n abc{}[]-image$&*!<", max_size=120))
 @settings(max_examples=100)
 def test_any_file_is_loaded_or_refused(content: str) -> None:
