@@ -60,10 +60,12 @@ def on_container(
     when: Callable[[Container], bool] | None = None,
     tells: tuple[object, ...] = (),
     extra: bool | None = None,
+    whole: tuple[str, ...] = (),
 ) -> Callable[[ContainerJudge], ContainerJudge]:
     """Register what judges a container that is up: stopped ones do nothing until something starts them.
 
-    Of a table with a column `container`, it is given the rows of the container. `fault` follows « Le conteneur « x » »,
+    Of a table with a column `container`, it is given the rows of the container, or all those of a table of `whole`.
+    It raises AbsentTable of a container that cannot be judged; the others are. `fault` follows « Le conteneur « x » »,
     `remedy` is an infinitive that follows the place to edit, and `shows` is the template by which `docker inspect`
     shows the fact, or a whole command.
     """
@@ -78,11 +80,19 @@ def on_container(
     def register(wrong: ContainerJudge) -> ContainerJudge:
         @functools.wraps(_given(wrong), assigned=())
         def judge(containers: Rows[Container], **tables: Rows[Any]) -> Iterator[ContainerFault]:
+            unknown: AbsentTable | None = None
             for container in containers:
-                own = {name: _own(rows, container) for name, rows in tables.items()}
-                if is_up(container.state) and (found := wrong(container, **own)):
+                own = {name: rows if name in whole else _own(rows, container) for name, rows in tables.items()}
+                try:
+                    found = is_up(container.state) and wrong(container, **own)
+                except AbsentTable as absent:
+                    unknown = unknown or absent
+                    continue
+                if found:
                     setting = Setting(**{column: getattr(container, column) for column in columns})
                     yield replace(setting if found is True else found, container=container.name)
+            if unknown:
+                raise unknown
 
         check(
             *rule,

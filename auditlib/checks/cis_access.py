@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from auditlib.addresses import joined
 from auditlib.checks.cis import ContainerFault, Rule, on_container
+from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import (
     Container,
@@ -13,7 +14,7 @@ from auditlib.facts.tables.docker import (
     Mount,
     Publication,
 )
-from auditlib.facts.tables.host import DockerSocket
+from auditlib.facts.tables.host import DockerSocket, SourceStatus
 from auditlib.findings.check import About, fact, word
 from auditlib.french import listing, quoted
 from auditlib.software import SENSITIVE_FOLDERS, image_words, is_traefik
@@ -107,15 +108,33 @@ def privileged_ports(container: Container, publications: Rows[Publication]) -> P
     fault="publie des ports où rien n’écoute : {ports}",
     remedy="retirer de « ports » (« --publish ») ceux qui ne servent pas",
     shows="{{json .NetworkSettings.Ports}}",
+    whole=("container_listeners",),
 )
 def needless_ports(
-    container: Container, publications: Rows[Publication], container_listeners: Rows[ContainerListener]
+    container: Container,
+    publications: Rows[Publication],
+    container_listeners: Rows[ContainerListener],
+    sources: Rows[SourceStatus],
 ) -> PublishedPorts | None:
-    """Published TCP ports without a listener, in a container whose listeners are known."""
-    heard = {listener.port for listener in container_listeners if listener.protocol == "tcp"}
+    """Published TCP ports without a listener in the network of the container, which others may share.
+
+    A container that just starts, or starts again, may not listen yet.
+    """
+    if container.state == "restarting" or container.health == "starting":
+        return None
     published = {row.container_port for row in publications if row.live and row.protocol == "tcp"}
-    needless = sorted(published - heard) if heard else []
+    inside = [row for row in container_listeners if container.name in row.network_of.split(", ")]
+    if published and not inside and not _all_read(sources):
+        raise AbsentTable(
+            "container_listeners", f"les écoutes de {quoted(container.name)} n’ont peut-être pas été lues"
+        )
+    needless = sorted(published - {row.port for row in inside if row.protocol == "tcp"})
     return PublishedPorts(ports=tuple(f"{port}/tcp" for port in needless)) if needless else None
+
+
+def _all_read(sources: Rows[SourceStatus]) -> bool:
+    """Whether the sockets of every container were read: then one without any listens to nothing."""
+    return any(source.source == "namespaces" and source.status == "ok" for source in sources)
 
 
 class OpenPorts(PublishedPorts):

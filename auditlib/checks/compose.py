@@ -10,8 +10,8 @@ from auditlib.facts.tables.docker import Container
 from auditlib.findings.check import About, Command, Fault, Fix, check, fact, word
 from auditlib.findings.commands import compose_on_disk
 from auditlib.french import listing, quoted
-from auditlib.software import GENERIC_NAMES
-from auditlib.views.declarations import place
+from auditlib.software import GENERIC_NAMES, is_up
+from auditlib.views.declarations import origin, place
 
 _UNREAD = "les fichiers compose n’ont pas été lus"
 MOST = 8  # things told one by one in a sentence
@@ -144,39 +144,60 @@ class InvalidFile(Fault):
     ),
 )
 def valid_files(
-    compose_problems: Rows[ComposeProblem], compose_projects: Rows[ComposeProject], compose_files: Rows[ComposeFile]
+    compose_problems: Rows[ComposeProblem],
+    compose_projects: Rows[ComposeProject],
+    compose_files: Rows[ComposeFile],
+    containers: Rows[Container] | None = None,
 ) -> Iterator[InvalidFile]:
     """What Compose would refuse, and variables without a value, by file.
 
-    A file that only a container names and that is gone is COMPOSE-006's. One of another machine is not known.
+    `low` where a container runs from these very files, and only variables are missing: whoever started it gave them. A
+    file that only a container names and that is gone is COMPOSE-006's. One of another machine is not known.
     """
     projects = {(project.root, project.files): project for project in compose_projects}
     gone = lost_projects(compose_files)
+    started = {origin(container)[:3] for container in containers or () if is_up(container.state)}
     files: dict[str, list[ComposeProblem]] = {}
     for problem in compose_problems:
         project = projects.get((problem.root, problem.files))
         if project and problem.kind != "remote" and (problem.root, problem.files) not in gone:
             files.setdefault(problem.file or project.file or problem.files, []).append(problem)
     for file, problems in files.items():
-        refused = any(project.refused and file in project.files.split(" + ") for project in compose_projects)
-        yield _invalid(file, problems, projects[problems[0].root, problems[0].files], refused=bool(refused))
+        project = projects[problems[0].root, problems[0].files]
+        refused = any(bool(row.refused) and file in row.files.split(" + ") for row in compose_projects)
+        runs = (project.project, project.path, project.files.count(" + ") + 1) in started
+        yield _invalid(file, problems, project, refused=refused, runs=runs)
 
 
-def _invalid(file: str, problems: list[ComposeProblem], project: ComposeProject, *, refused: bool) -> InvalidFile:
-    faulty = any(problem.kind != "variable" for problem in problems)
+_GIVE = "Donner {} dans le fichier .env du projet, ou une valeur de repli"
+
+
+def _invalid(
+    file: str, problems: list[ComposeProblem], project: ComposeProject, *, refused: bool, runs: bool
+) -> InvalidFile:
+    faults = [problem for problem in problems if problem.kind != "variable"]
     clauses = tuple(dict.fromkeys(map(_clause, problems)))
-    return InvalidFile(
+    found = InvalidFile(
         compose_file=file,
         project=project.project,
         problems=clauses,
         variables=tuple(sorted({problem.variable for problem in problems if problem.variable})),
-        effect="est refusé par Compose" if faulty else "est incomplet",
+        effect="est refusé par Compose" if faults else "est incomplet",
         summary=summary(clauses),
-        remedy="Corriger ce qui est refusé"
-        if faulty
-        else "Donner ces valeurs dans le fichier .env du projet, ou une valeur de repli",
+        remedy="Corriger ce qui est refusé" if faults else _GIVE.format("ces valeurs"),
         compose=compose_on_disk(project),
         refused=refused,
+    )
+    lacking = sorted({problem.variable for problem in faults if problem.variable})
+    if not runs or not lacking or not all(problem.variable for problem in faults):
+        return found
+    which = f"la variable {lacking[0]}" if len(lacking) == 1 else f"les variables {listing(lacking)}"
+    return replace(
+        found,
+        severity="low",
+        effect="ne suffit pas à lui seul",
+        summary=f"il attend {which}, que le shell du dernier « up » a dû lui donner",
+        remedy=_GIVE.format("cette valeur" if len(lacking) == 1 else "ces valeurs"),
     )
 
 

@@ -15,7 +15,7 @@ from auditlib.collect.containers import label_value
 from auditlib.collect.secrets import redact
 from auditlib.compose.consistency import needs, replicas
 from auditlib.compose.document import Invalid, Map, Place, Text, place_of
-from auditlib.compose.load import environment
+from auditlib.compose.environment import environment
 from auditlib.compose.ports import Port
 from auditlib.compose.project import Project
 from auditlib.facts.table import Row
@@ -139,7 +139,7 @@ def _projects(one: FileSet) -> Iterator[ComposeProject]:
         default=raw["default"],
         named=raw["named"],
         refused=project.refused,
-        profiles=tuple(redact(profile) for profile in project.profiles),
+        profiles=tuple(redact(profile) for profile in project.profiles if profile),
         services=tuple(sorted(name for name in active if active[name])),
         inactive=tuple(sorted(name for name in active if not active[name])),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from auditlib.compose.consistency import needs
 from auditlib.compose.document import Map
-from auditlib.compose.load import environment
+from auditlib.compose.environment import environment
 from auditlib.compose.project import Project, Reader
 
 RESOURCES = ("networks", "volumes", "secrets", "configs")
@@ -46,7 +46,7 @@ def _alike(one: Mapping[str, Any]) -> dict[str, Any]:
         "restart": one.get("restart"),
         "networks": sorted(one.get("networks") or {}),
         "profiles": sorted(one.get("profiles") or []),
-        "context": (one.get("build") or {}).get("context"),
+        "context": (one.get("build") or {}).get("context") or None,
         "replicas": one.get("scale", (one.get("deploy") or {}).get("replicas")),
         "expose": [str(port) for port in one.get("expose") or []],
         "cap_add": one.get("cap_add") or [],

@@ -6,6 +6,7 @@ are bounded here, before anything is built: an alias costs what it stands for.
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import yaml
@@ -26,12 +27,16 @@ NOWHERE = Place("", 0)
 
 
 class Invalid(Exception):  # noqa: N818 - a state of the file, not a programming error
-    """A file that Compose would refuse. `reason` is a French clause that quotes no value; `place` is where."""
+    """A file that Compose would refuse. `reason` is a French clause that quotes no value; `place` is where.
 
-    def __init__(self, reason: str, place: Place = NOWHERE) -> None:
+    `name` is that of a variable whose value is wanted.
+    """
+
+    def __init__(self, reason: str, place: Place = NOWHERE, name: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.place = place
+        self.name = name
 
 
 class Text(str):
@@ -198,9 +203,27 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((f"{sign}{word}" for sign in ("", "+") for word in (".inf", ".Inf", ".INF")), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
 _WHOLE = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]+|[0-9][0-9_]*)")
 _REAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+
+# A date, and a time of day if any: no text for Compose, which takes it nowhere but in an extension.
+_MOMENT = re.compile(
+    r"\d{4}-\d\d?-\d\d?(?:[Tt]\d\d?:\d\d?:\d\d?(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)| \d\d?:\d\d?:\d\d?(?:\.\d+)?)?"
+)
+
+
+def _moment(value: str) -> Any:
+    """A datetime, or the text itself when there is no such day or hour."""
+    try:
+        year, month, day, hour, minute, second = [*map(int, re.findall(r"\d+", value)), 0, 0, 0][:6]
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return value
 
 
 def _plain(value: str) -> Any:
@@ -209,6 +232,8 @@ def _plain(value: str) -> Any:
         return _WORDS[value]
     if len(value) > 40:
         return value
+    if _MOMENT.fullmatch(value):
+        return _moment(value)
     if _WHOLE.fullmatch(value):
         digits = value.replace("_", "")
         try:

@@ -40,6 +40,11 @@ class Variables:
         return self.values.get(name, "")
 
 
+def required(name: str) -> str:
+    """Why a file is refused that asks for a variable by `${name:?…}`."""
+    return f"la variable {name}, obligatoire, n’a pas de valeur"
+
+
 def substitute(template: str, variables: Variables, place: Place, depth: int = 0) -> str:
     """The text with its variables replaced. Raises Invalid for a form that compose-go refuses."""
     if depth > _NESTED:
@@ -165,7 +170,5 @@ def interpolate(value: Any, variables: Variables, path: tuple[str, ...] = ()) ->
         try:
             return cast(made)
         except (ValueError, KeyError):
-            # Without its variables nobody can tell what stands there.
-            if made or "$" not in value:
-                raise Invalid(f"« {'.'.join(path)[:100]} » n’a pas la forme attendue", place) from None
+            raise Invalid(f"« {'.'.join(path)[:100]} » n’a pas la forme attendue", place) from None
     return text(made, place, str(value))

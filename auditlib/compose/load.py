@@ -6,19 +6,19 @@ from what was gathered.
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auditlib.compose import dotenv
-from auditlib.compose.canonical import absolute, canonical, remote
-from auditlib.compose.consistency import faults
+from auditlib.compose.canonical import canonical, with_defaults
+from auditlib.compose.consistency import check, faults
+from auditlib.compose.decode import decoded, located, pairs
 from auditlib.compose.document import (
     NOWHERE,
     Invalid,
     Map,
     Place,
     Seq,
-    Text,
     documents,
     mapping,
     place_of,
@@ -26,8 +26,11 @@ from auditlib.compose.document import (
     text,
     untagged,
 )
-from auditlib.compose.interpolate import Variables, interpolate, substitute
+from auditlib.compose.environment import environment
+from auditlib.compose.interpolate import Variables, interpolate, required, substitute
+from auditlib.compose.lacking import faults_for_want
 from auditlib.compose.merge import dropped, merge, unique
+from auditlib.compose.mounts import Folder, remote
 from auditlib.compose.project import Problem, Project, Reader, Role
 from auditlib.compose.schema import validate
 
@@ -56,45 +59,35 @@ def load(
     """The project of these absolute paths; the later override the earlier. Never raises for what files hold.
 
     `folder` is the project's own; `shell` holds the variables of whoever would run Compose; `env_files` are those
-    given with --env-file, in place of the folder's `.env`.
+    given with --env-file, in place of the folder's `.env`. Where the files are refused for want of variables alone, the
+    problems name them.
     """
+    known = dict(shell or {})
+    project = _loaded(files, folder, read, known, env_files)
+    if project.refused and any(problem.name for problem in project.problems):
+        lacking = faults_for_want(project, lambda more: _loaded(files, folder, read, {**more, **known}, env_files))
+        if lacking:
+            project.problems = [problem for problem in project.problems if problem.kind == "variable"] + lacking
+    return project
+
+
+def _loaded(
+    files: Sequence[str], folder: str, read: Reader, shell: dict[str, str], env_files: Sequence[str]
+) -> Project:
     project = Project("", folder, tuple(files))
     loader = _Loader(project, read)
     try:
-        loader.load(dict(shell or {}), env_files)
+        loader.load(dict(shell), env_files)
     except _Stop as stop:
         project.problems.append(stop.problem)
     except Invalid as invalid:
-        project.problems.append(Problem("invalid", invalid.reason, invalid.place))
+        project.problems.append(Problem("invalid", invalid.reason, invalid.place, invalid.name))
     except RecursionError:
         place = Place(files[0], 0)
         project.problems.append(Problem("invalid", "trop de niveaux imbriqués", place))
     project.name = project.name or project_name(posixpath.basename(folder))
     project.problems = list(dict.fromkeys(project.problems))
     return project
-
-
-def environment(project: Project, service: Map, read: Reader) -> Iterator[tuple[str, Text | None]]:
-    """The variables of a service as they are in its container, name and value: `env_file`, then `environment`.
-
-    The value is None when nothing gives one. Raises Invalid and OSError for an `env_file`.
-    """
-    found: dict[str, Text | None] = {}
-    own = {name: value for name, value in (service.get("environment") or {}).items() if value is not None}
-    for entry in service.get("env_file") or ():
-        path = entry["path"]
-        try:
-            content = read(path)
-        except FileNotFoundError:
-            if entry.get("required", True) is False:
-                continue
-            raise
-        for name, value in dotenv.read(content, str(path), {**project.variables, **own}).items():
-            found[name] = text(value, place_of(entry))
-    for name, value in (service.get("environment") or {}).items():
-        known = project.variables.get(name)
-        found[name] = value if value is not None else None if known is None else text(known, place_of(name), "$")
-    yield from found.items()
 
 
 class _Loader:
@@ -104,6 +97,7 @@ class _Loader:
         self.project = project
         self.reader = read
         self.merged = 0
+        self.home = ""  # of whoever would run Compose
 
     def read(self, path: str, role: Role, asked: Place = NOWHERE) -> str:
         """The text of a file. Raises _Stop when it cannot be read."""
@@ -128,6 +122,7 @@ class _Loader:
 
     def load(self, shell: dict[str, str], env_files: Sequence[str]) -> None:
         project = self.project
+        self.home = shell.get("HOME", "")
         found: dict[str, str] = {}
         for path in env_files or [posixpath.join(project.folder, ".env")]:
             found |= self.dotenv(path, {**found, **shell}, optional=not env_files)
@@ -139,15 +134,17 @@ class _Loader:
         ]
         project.name = self.name([tree for _, trees in raw for tree in trees], known)
         known["COMPOSE_PROJECT_NAME"] = project.name
-        project.profiles = tuple(one.strip() for one in known.get("COMPOSE_PROFILES", "").split(",") if one.strip())
+        # Without any, the empty name is the one profile that is active.
+        project.profiles = tuple(one.strip() for one in known.get("COMPOSE_PROFILES", "").split(","))
         variables = Variables(known)
         try:
-            model = self.model(raw, project.folder, variables, ())
+            folder = Folder(project.folder, self.home)
+            model = located(self.model(raw, folder, variables, ()), folder)
         finally:
             self.note(variables)
-        if not model.get("services"):
-            raise Invalid("aucun service n’est déclaré", Place(project.files[0], 1))
-        for kind in ("services", "networks", "volumes", "secrets", "configs"):
+        if not model:
+            raise Invalid("le fichier ne déclare rien", Place(project.files[0], 1))
+        for kind in ("services", "networks", "volumes", "secrets", "configs", "models"):
             setattr(project, kind, model.get(kind) or mapping({}, Place(project.files[0], 0)))
         self.normalise()
         self.env_files()
@@ -167,8 +164,10 @@ class _Loader:
             raise
 
     def name(self, trees: list[Any], known: Mapping[str, str]) -> str:
-        """The project's name: of COMPOSE_PROJECT_NAME, of the last file that has one, of the folder."""
+        """The project's name: of COMPOSE_PROJECT_NAME, of the last file that has one, of the folder. Raises Invalid."""
         if forced := known.get("COMPOSE_PROJECT_NAME"):
+            if project_name(forced) != forced:
+                raise Invalid("COMPOSE_PROJECT_NAME n’est pas un nom de projet", Place(self.project.files[0], 0))
             return forced
         names = [tree["name"] for tree in trees if isinstance(tree, Map) and isinstance(tree.get("name"), str)]
         written = substitute(names[-1], Variables(known), place_of(names[-1])) if names else ""
@@ -177,106 +176,134 @@ class _Loader:
     def note(self, variables: Variables) -> None:
         """Record the variables that were asked for and are unknown."""
         for name, place in variables.required:
-            self.project.problems.append(
-                Problem("invalid", f"la variable {name}, obligatoire, n’a pas de valeur", place, name)
-            )
+            self.project.problems.append(Problem("invalid", required(name), place, name))
         for name, place in variables.missing:
             reason = f"la variable {name} n’a pas de valeur : Compose la remplace par rien"
             self.project.problems.append(Problem("variable", reason, place, name))
 
     def model(
-        self, raw: list[tuple[str, list[Any]]], folder: str, variables: Variables, included: tuple[str, ...]
+        self, raw: list[tuple[str, list[Any]]], folder: Folder, variables: Variables, included: tuple[str, ...]
     ) -> Map:
-        """The merged files, before names are given."""
-        model = mapping({}, Place(raw[0][0], 1))
+        """The merged files, before paths are absolute and names are given."""
+        model = mapping({}, Place(raw[0][0] if raw else "", 1))
         for path, trees in raw:
             for tree in trees:
                 model = self.override(model, tree, path, folder, variables, (*included, path))
+        model = with_defaults(model)
+        check(model)
         return model
 
     def override(
-        self, model: Map, tree: Any, path: str, folder: str, variables: Variables, included: tuple[str, ...]
+        self, model: Map, tree: Any, path: str, folder: Folder, variables: Variables, included: tuple[str, ...]
     ) -> Map:
-        clean, resets = self.prepared(tree, path, folder, variables)
-        services = clean.get("services") or mapping({}, clean.place)
-        for name in list(services):
-            services[name] = self.extended(name, services, path, variables, resets, ())
+        """The files so far with one document more: what is checked is what the files make together."""
+        clean, resets = self.prepared(tree, path, variables)
+        if "services" in clean:
+            services = _mapping(clean["services"], clean.place)
+            for name in list(services):
+                services[name] = self.extended(name, services, path, path, variables, resets, folder, ())
         model = dropped(model, resets)
-        if includes := clean.pop("include", None):
-            self.include(clean, includes, folder, variables, included)
-        model = merge(model, clean)
-        return mapping(unique(model), model.place)
+        if "include" in clean:
+            self.include(clean, clean.pop("include"), folder, variables, included)
+        model = unique(merge(model, clean))
+        validate(model, path)
+        model.pop("version", None)
+        return mapping(unique(canonical(model)), model.place)
 
-    def prepared(self, tree: Any, path: str, folder: str, variables: Variables) -> tuple[Map, list[tuple[str, ...]]]:
-        """One document: its tags taken out, its variables replaced, its shape checked and made canonical."""
-        if tree is None:
-            tree = mapping({}, Place(path, 1))
+    def prepared(self, tree: Any, path: str, variables: Variables) -> tuple[Map, list[tuple[str, ...]]]:
+        """One document: its tags taken out, its variables replaced."""
         if not isinstance(tree, Map):
             raise Invalid("le fichier n’est pas un bloc de clés", Place(path, 1))
         clean, resets = untagged(tree)
-        filled = interpolate(clean, variables)
-        validate(filled, path)
-        return canonical(filled, folder), resets
+        return interpolate(clean, variables), resets
 
     def extended(
         self,
         name: str,
         services: Map,
         path: str,
+        first: str,
         variables: Variables,
         resets: list[tuple[str, ...]],
+        folder: Folder,
         trail: tuple[tuple[str, str], ...],
     ) -> Any:
-        """A service with what it extends. `resets` of its file apply to the service it extends."""
+        """A service with what it extends. `first` is the file of the project where the chain starts.
+
+        `resets` of the file at hand apply to the service that is extended.
+        """
         service = services[name]
-        if not isinstance(service, Map) or not service.get("extends"):
+        if service is None:
+            return None
+        if not isinstance(service, Map):
+            raise Invalid("un bloc de clés est attendu", place_of(service, place_of(name)))
+        if "extends" not in service:
             return service
         extends, place = service["extends"], place_of(service["extends"], place_of(name))
-        if (path, name) in trail:
+        asked = extends if isinstance(extends, Map) else mapping({"service": extends}, place)
+        ref, file = asked.get("service"), asked.get("file")
+        if not isinstance(ref, str):
+            raise Invalid("« extends » ne nomme pas de service", place)
+        others, where = services, path
+        inner: list[tuple[str, ...]] = []
+        if isinstance(file, str):
+            where = str(folder.file(file))
+            near = folder.part(posixpath.dirname(where))
+            others, inner = self.base(where, near, variables, place_of(file, place))
+        if ref not in others:
+            raise Invalid(f"« extends » désigne le service « {ref[:80]} », qui n’existe pas dans {where}", place)
+        # Compose takes every chain for one of its first file, and of those that are named.
+        step = (where if isinstance(file, str) else first, name)
+        if step in trail:
             raise Invalid(f"« extends » tourne en rond : le service « {name[:80]} » s’étend lui-même", place)
         if len(trail) > 50:
             raise Invalid("trop de services étendus", place)
-        ref, file = str(extends.get("service")), extends.get("file")
-        others, inner, where = services, resets, path
-        if file is not None and str(file) != path:
-            where = str(file)
-            [tree] = self.documents(where, "extends", place_of(file, place))[:1] or [None]
-            others, inner = self.base(tree, where, variables)
-        elif file is not None:
-            where = str(file)
-        if ref not in others:
-            raise Invalid(f"« extends » désigne le service « {ref[:80]} », qui n’existe pas dans {where}", place)
-        base = self.extended(ref, others, where, variables, inner, (*trail, (path, name)))
-        if not isinstance(base, Map):
-            base = mapping({}, place)
+        base = self.extended(ref, others, where, first, variables, inner, folder, (*trail, step))
+        if base is None:
+            return service
         self.merged += sum(len(item) for item in base.values() if isinstance(item, Map | Seq))
         if self.merged > MAX_MERGED:
             raise Invalid("trop de services étendus", place)
         mine = [tuple(one[2:]) for one in resets if one[:2] == ("services", name) and len(one) > 2]
         made = merge(dropped(base, mine), service, ("services", name))
         made.pop("extends", None)
+        services[name] = made
         return made
 
-    def base(self, tree: Any, path: str, variables: Variables) -> tuple[Map, list[tuple[str, ...]]]:
-        clean, resets = self.prepared(tree, path, posixpath.dirname(path), variables)
-        return clean.get("services") or mapping({}, clean.place), resets
+    def base(self, path: str, folder: Folder, variables: Variables, asked: Place) -> tuple[Map, list[tuple[str, ...]]]:
+        """The services of a file that is extended, which nothing checks, and what its last document resets.
 
-    def include(self, model: Map, includes: Any, folder: str, variables: Variables, included: tuple[str, ...]) -> None:
+        `folder` is that of the file, seen from the one of the project.
+        """
+        model = mapping({}, Place(path, 1))
+        resets: list[tuple[str, ...]] = []
+        self.here(path, asked)
+        for tree in self.documents(path, "extends", asked):
+            clean, resets = self.prepared(tree, path, variables)
+            model = unique(canonical(unique(merge(dropped(model, resets), clean))))
+        model = located(model, folder)
+        if not isinstance(model.get("services"), Map):
+            raise Invalid(f"« extends » désigne un fichier sans service : {path}", asked)
+        return model["services"], resets
+
+    def include(
+        self, model: Map, includes: Any, folder: Folder, variables: Variables, included: tuple[str, ...]
+    ) -> None:
         """Add to `model` what other files declare. Raises Invalid when both declare the same thing differently."""
-        for entry in includes:
+        if includes is not None and not isinstance(includes, Seq):
+            raise Invalid("« include » n’est pas une liste", place_of(includes, model.place))
+        for entry in includes or ():
             one = entry if isinstance(entry, Map) else mapping({"path": entry}, place_of(entry))
             place = place_of(one)
-            paths = [absolute(path, folder) for path in _several(one.get("path"), place)]
-            if not paths:
-                raise Invalid("« include » n’a pas de chemin", place)
+            paths = [folder.file(path) for path in _several(one.get("path"), place)]
             for path in paths:
                 self.here(path, place)
-            if str(paths[0]) in included:
+            if paths and str(paths[0]) in included:
                 raise Invalid("« include » tourne en rond", place)
             if len(included) > 20:
                 raise Invalid("trop de fichiers inclus les uns par les autres", place)
-            own = str(absolute(one["project_directory"], folder)) if one.get("project_directory") else ""
-            own = own or posixpath.dirname(paths[0])
+            own = str(folder.absolute(one["project_directory"])) if one.get("project_directory") else ""
+            own = own or (posixpath.dirname(paths[0]) if paths else folder.path)
             imported = self.imported([str(path) for path in paths], own, one, folder, variables, included)
             for kind in ("services", "networks", "volumes", "secrets", "configs", "models"):
                 target = mapping(model.get(kind) or {}, place_of(model.get(kind), place))
@@ -292,7 +319,7 @@ class _Loader:
         paths: list[str],
         own: str,
         entry: Map,
-        folder: str,
+        folder: Folder,
         variables: Variables,
         included: tuple[str, ...],
     ) -> Map:
@@ -300,13 +327,13 @@ class _Loader:
         found: dict[str, str] = {}
         if entry.get("env_file"):
             for path in _several(entry["env_file"], place):
-                found |= self.dotenv(str(absolute(path, folder)), {**found, **known}, optional=False, asked=place)
+                found |= self.dotenv(str(folder.file(path)), {**found, **known}, optional=False, asked=place)
         else:
             found = self.dotenv(posixpath.join(own, ".env"), known, optional=True)
         inner = Variables({**found, **known})
         raw = [(path, self.documents(path, "include", place)) for path in paths]
         try:
-            return self.model(raw, own, inner, included)
+            return located(self.model(raw, Folder(own, self.home), inner, included), folder.part(own))
         finally:
             self.note(inner)
 
@@ -314,7 +341,7 @@ class _Loader:
         """Give their names to networks and the like, and its default network to a service that names none."""
         project = self.project
         for name, value in list(project.services.items()):
-            service = project.services[name] = value if isinstance(value, Map) else mapping({}, place_of(name))
+            service = project.services[name] = decoded(value)
             if "network_mode" not in service and "provider" not in service and not service.get("networks"):
                 service["networks"] = mapping({"default": None}, place_of(name))
             if "default" in (service.get("networks") or ()) and "network_mode" not in service:
@@ -324,34 +351,43 @@ class _Loader:
                 made = mapping(value or {}, place_of(value, place_of(key)))
                 if made.get("name") is None:
                     made["name"] = str(key) if made.get("external") is True else f"{project.name}_{key}"
+                if "labels" in made:
+                    made["labels"] = pairs(made["labels"], made.place)
                 resources[key] = made
 
     def env_files(self) -> None:
         """Read the files of variables and of labels of every service that would start."""
         for name, service in self.project.services.items():
+            active = self.project.active(name)
             try:
-                active = self.project.active(name)
                 for entry in service.get("env_file") or ():
-                    self.env_file(entry, active=active)
+                    self.env_file(entry)
                 for path in service.get("label_file") or ():
                     labels = dotenv.read(self.read(str(path), "label_file", place_of(path)), str(path), {})
                     more = {key: text(value, place_of(path)) for key, value in labels.items()}
                     service["labels"] = mapping({**more, **(service.get("labels") or {})}, service.place)
+                list(environment(self.project, service, self.reader))
             except _Stop as stop:
                 if active:
                     self.project.problems.append(stop.problem)
             except Invalid as invalid:
                 if active:
-                    self.project.problems.append(Problem("invalid", invalid.reason, invalid.place))
+                    self.project.problems.append(Problem("invalid", invalid.reason, invalid.place, invalid.name))
 
-    def env_file(self, entry: Map, *, active: bool) -> None:
+    def env_file(self, entry: Map) -> None:
         path, place = str(entry["path"]), place_of(entry["path"], place_of(entry))
         try:
-            dotenv.read(self.read(path, "env_file", place), path, self.project.variables)
+            self.read(path, "env_file", place)
         except _Stop as stop:
             if entry.get("required", True) is not False or "n’existe pas" not in stop.problem.reason:
                 raise
             self.project.read.pop(path)
+
+
+def _mapping(value: Any, place: Place) -> Map:
+    if not isinstance(value, Map):
+        raise Invalid("un bloc de clés est attendu", place_of(value, place))
+    return value
 
 
 def _several(value: Any, place: Place) -> Seq:

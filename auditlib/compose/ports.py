@@ -2,10 +2,11 @@
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from auditlib.compose.document import Invalid, Map, Place, place_of
+from auditlib.compose.document import Invalid, Map, Place, Seq, place_of
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
@@ -29,11 +30,6 @@ class Port(NamedTuple):
         """Whether the engine chooses the host's port, among all or among a range."""
         return self.first is None or (self.first != self.last and self.target == self.target_last)
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What a later entry must share to replace this one."""
-        return (self.address or "0.0.0.0", self.first, self.last, self.target, self.target_last, self.protocol)  # noqa: S104
-
     def each(self) -> Iterator[tuple[str, str, str, int]]:
         """Protocol, address, host port (text, "" if chosen, "a-b" among a range) and target, one by one."""
         if self.first is None or self.chosen:
@@ -43,6 +39,61 @@ class Port(NamedTuple):
             return
         for step, target in enumerate(range(self.target, self.target_last + 1)):
             yield self.protocol, self.address, str(self.first + step), target
+
+
+MOST = 100  # ports of a range that are told apart
+
+
+class Published(Map):
+    """One port of a short entry, in the long form; `entry` is all that was asked for there."""
+
+    port: Port
+    entry: Port
+
+
+def each(entry: Port, *, apart: bool = True) -> list[Published]:
+    """The ports of a short entry, one by one, since a later file may ask for one of them again.
+
+    A range of more than `MOST` is one, and so is each where they are not to be told apart.
+    """
+    if not apart or _count(entry) == 1:
+        return [_published(entry, entry)]
+    ports = []
+    for step, target in enumerate(range(entry.target, entry.target_last + 1)):
+        first, last = entry.first, entry.last
+        if first is not None and not entry.chosen:
+            first = last = first + step
+        ports.append(_published(entry._replace(first=first, last=last, target=target, target_last=target), entry))
+    return ports
+
+
+def _count(entry: Port) -> int:
+    ports = entry.target_last - entry.target + 1
+    return ports if ports <= MOST else 1
+
+
+def _published(port: Port, entry: Port) -> Published:
+    made = Published(target=port.target, protocol=port.protocol)
+    made.place, made.port, made.entry = port.place, port, entry
+    if port.address:
+        made["host_ip"] = port.address
+    if port.first is not None:
+        made["published"] = str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
+    return made
+
+
+def gathered(entries: Seq) -> Iterator[Port]:
+    """The entries of a service: a short one as it was written where all its ports are still there. Raises Invalid."""
+    left = Counter(id(item.entry) for item in entries if isinstance(item, Published))
+    told: set[int] = set()
+    for item in entries:
+        if not isinstance(item, Published):
+            yield parse(item, entries.place)
+        elif item.port is item.entry or left[id(item.entry)] < _count(item.entry):
+            yield item.port
+        elif id(item.entry) not in told:
+            told.add(id(item.entry))
+            yield item.entry
 
 
 def parse(entry: Any, place: Place) -> Port:

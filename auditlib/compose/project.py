@@ -35,6 +35,7 @@ class Project:
     volumes: Map = field(default_factory=Map)
     secrets: Map = field(default_factory=Map)
     configs: Map = field(default_factory=Map)
+    models: Map = field(default_factory=Map)
     problems: list[Problem] = field(default_factory=list)
     read: dict[str, Role] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)

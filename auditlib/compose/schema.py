@@ -11,27 +11,35 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None
 
 from jsonschema import Draft7Validator, ValidationError  # noqa: E402
 from jsonschema.exceptions import best_match  # noqa: E402
-from jsonschema.validators import extend  # noqa: E402
 
-from auditlib.compose.document import NOWHERE, Invalid, Place, place_of  # noqa: E402
-
-
-def _accept(*_: Any) -> None:
-    """No error: Compose drops most repetitions before it looks at the schema (`merge.unique` tells the others)."""
+from auditlib.compose.document import NOWHERE, Invalid, Map, Place, Seq, mapping, place_of, sequence  # noqa: E402
+from auditlib.compose.ports import Published  # noqa: E402
 
 
 @functools.cache
 def _validator() -> Any:
-    return extend(Draft7Validator, {"uniqueItems": _accept})(
-        json.loads((files("auditlib.compose") / "compose-spec.json").read_text("utf-8"))
-    )
+    return Draft7Validator(json.loads((files("auditlib.compose") / "compose-spec.json").read_text("utf-8")))
 
 
 def validate(tree: Any, file: str) -> None:
     """Raises Invalid with the line and the French reason of the first fault; no value is quoted."""
-    if error := best_match(_validator().iter_errors(tree)):
+    written = _written(tree)
+    if error := best_match(_validator().iter_errors(written)):
         # Of several accepted shapes, the reader is told about the one that fails deepest.
-        raise Invalid(_reason(error), _place(tree, error, file))
+        raise Invalid(_reason(error), _place(written, error, file))
+
+
+def _written(tree: Any) -> Any:
+    """The tree without the ports that were parsed already: there may be many, and they are right."""
+    services = tree.get("services")
+    if not isinstance(services, Map):
+        return tree
+    made = mapping(services, services.place)
+    for name, one in services.items():
+        if isinstance(one, Map) and isinstance(asked := one.get("ports"), Seq):
+            left = sequence([item for item in asked if not isinstance(item, Published)], asked.place)
+            made[name] = mapping({**one, "ports": left}, one.place)
+    return mapping({**tree, "services": made}, tree.place)
 
 
 def _place(tree: Any, error: ValidationError, file: str) -> Place:
@@ -59,4 +67,6 @@ def _reason(error: ValidationError) -> str:
     if error.validator == "required" and isinstance(error.instance, dict):
         names = ", ".join(f"« {name} »" for name in error.validator_value if name not in error.instance)
         return f"il manque {names} dans « {where} »"
+    if error.validator == "uniqueItems":
+        return f"« {where} » contient deux fois la même valeur"
     return f"« {where} » n’a pas la forme attendue"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
-from auditlib.facts.tables.compose import ComposePort, ComposeProject, ComposeResource, ComposeService
+from auditlib.facts.tables.compose import ComposePort, ComposeProblem, ComposeProject, ComposeResource, ComposeService
 from auditlib.facts.tables.docker import Container, ContainerNetwork, Mount, Publication
 from auditlib.french import quoted
 from auditlib.software import is_up
@@ -32,7 +32,10 @@ class Project(Row):
         "À l’arrêt", "Services qui devraient démarrer avec le projet et ne tournent pas."
     )
     inactive: tuple[str, ...] | None = several("Hors profil")
-    refused: bool | None = flag("Refusé", "Vrai si Compose refuserait ces fichiers.")
+    refused: bool | None = flag(
+        "Refusé",
+        "Vrai si Compose refuserait ces fichiers ; faux s’il en tourne et que seules des variables leur manquent.",
+    )
     root: str = text("Racine")
 
 
@@ -55,10 +58,24 @@ def runs(live: Live, project: ComposeProject, service: str) -> bool:
     return bool(live.get((project.project, service), set()) & {project.path, None})
 
 
+def _lacking(problems: Iterable[ComposeProblem]) -> set[tuple[str, str]]:
+    """The root and the files of the projects that Compose refuses for want of variables alone."""
+    alone: dict[tuple[str, str], bool] = {}
+    for problem in problems:
+        if problem.kind != "variable":
+            key = (problem.root, problem.files)
+            alone[key] = alone.get(key, True) and bool(problem.variable)
+    return {key for key, named in alone.items() if named}
+
+
 @view(Project)
-def projects(compose_projects: Rows[ComposeProject], containers: Rows[Container]) -> Iterator[Project]:
+def projects(
+    compose_projects: Rows[ComposeProject],
+    containers: Rows[Container],
+    compose_problems: Rows[ComposeProblem] | None = None,
+) -> Iterator[Project]:
     """One row per project on the disk, with what runs of it."""
-    live = live_services(containers)
+    live, lacking = live_services(containers), _lacking(compose_problems or ())
     for project in compose_projects:
         expected, others = project.services or (), project.inactive or ()
         # A file that Compose refuses today may have started what runs.
@@ -74,7 +91,8 @@ def projects(compose_projects: Rows[ComposeProject], containers: Rows[Container]
             running=tuple(sorted(up)),
             missing=tuple(sorted(missing)),
             inactive=project.inactive,
-            refused=project.refused,
+            # Whoever started what runs gave the variables that are missing here.
+            refused=project.refused and not (up and (project.root, project.files) in lacking),
             root=project.root,
         )
 

@@ -58,7 +58,7 @@ class Difference:
     fact: tuple[str, str, object]
 
 
-PUBLISHED = "the peer lists every port published on IPv4; ours, those where nothing listens while something else does"
+PUBLISHED = "the peer lists the ports published on IPv4, heard or not; ours, those where nothing listens"
 DIFFERENCES = [
     Difference("2.3", ENGINE, "ours", "the peer reads no option of the command line here once it has a file to read",
                ("docker_daemon", "log_level", "warn")),
@@ -87,9 +87,10 @@ DIFFERENCES = [
     Difference("5.8", "port-1024", "peer", "1024 is not a privileged port",
                ("publications", "host_port", 1024)),
     *(
-        Difference("5.9", subject, "peer", PUBLISHED, ("publications", "container_port", 80))
-        for subject in ("port-1024", "port-both", "port-four", "port-loopback", "port-low")
+        Difference("5.9", subject, "ours", PUBLISHED, ("publications", "host_ip", address))
+        for subject, address in (("port-low-six", "::1"), ("port-six", "::"))
     ),
+    Difference("5.9", "port-both", "peer", PUBLISHED, ("container_listeners", "port", 80)),
     Difference("5.12", "cpu-quota", "peer", "a quota is a limit too",
                ("containers", "cpu_quota", 50000)),
     Difference("5.14", "port-six", "ours", "the peer knows « 0.0.0.0 » alone; « :: » is every interface as well",

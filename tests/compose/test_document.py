@@ -1,6 +1,8 @@
 """YAML to data that knows its lines, within bounds."""
 
+import math
 import time
+from datetime import UTC, datetime
 
 import pytest
 import yaml
@@ -41,7 +43,10 @@ def one(text: str) -> object:
         ('"true"', "true"),
         ("!!str 12", "12"),
         ("!!int '12'", 12),
-        ("2024-01-01", "2024-01-01"),
+        ("2024-01-01", datetime(2024, 1, 1, tzinfo=UTC)),
+        ("2024-1-2 03:04:05", datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2024-13-01", "2024-13-01"),
+        ("-.inf", -math.inf),
         ("9" * 60, "9" * 60),
     ],
 )

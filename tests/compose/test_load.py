@@ -68,7 +68,7 @@ def test_lines_survive_overrides_extends_and_includes() -> None:
         ("services:\n  a:\n    restart: always\n", ("invalid", "le service « a » n’a ni image ni build", 2)),
         ("a: 1\n", ("invalid", "clé inconnue dans « le fichier » : « a »", 1)),
         ("- a\n", ("invalid", "le fichier n’est pas un bloc de clés", 1)),
-        ("", ("invalid", "aucun service n’est déclaré", 1)),
+        ("", ("invalid", "le fichier ne déclare rien", 1)),
         (
             "services:\n  a:\n    image: a:${TAG}\n",
             ("variable", "la variable TAG n’a pas de valeur : Compose la remplace par rien", 3),
@@ -111,6 +111,35 @@ def test_no_problem_quotes_a_value() -> None:
         assert secret not in repr(found.problems)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            '    volumes:\n      - "${SOCK}:/var/run/docker.sock"\n    ports:\n      - "${PORT}:80"\n'
+            "    labels:\n      - a=${TAG}\n",
+            {"SOCK": "un montage est mal écrit, faute de valeur pour la variable SOCK"},
+        ),
+        (
+            '    privileged: ${YES}\n    stop_grace_period: "${TIME:?}"\n',
+            {
+                "YES": "« services.a.privileged » n’a pas la forme attendue, faute de valeur pour la variable YES",
+                "TIME": "la variable TIME, obligatoire, n’a pas de valeur",
+            },
+        ),
+        ("    env_file: [x.env]\n", {"KEY": "la variable KEY, obligatoire, n’a pas de valeur"}),
+        ("    ports: [$PORT, x]\n", {}),
+        ("    networks: [$NET]\n", {}),
+    ],
+)
+def test_files_that_lack_nothing_but_variables_name_them(content: str, told: dict[str, str]) -> None:
+    files = {"compose.yaml": f"services:\n  a:\n    image: a\n{content}", "x.env": "K=${KEY:?}\n"}
+    found = project(files)
+    assert found.refused
+    assert {one.name: one.reason for one in found.problems if one.kind != "variable" and one.name} == told
+    given = {**dict.fromkeys(told, "true"), "TIME": "5s", "SOCK": "/s", "PORT": "1", "NET": "n"}
+    assert project(files, shell=given).refused == (not told)
+
+
 def test_names_of_projects() -> None:
     content = "services: {a: {image: a}}\n"
     assert project({"compose.yaml": content}).name == "p"
@@ -145,6 +174,15 @@ def test_files_that_refer_to_each_other_for_ever_are_bounded() -> None:
     assert project({"compose.yaml": many}).refused
     wide = "services:\n  b: {image: a, environment: {" + ", ".join(f"V{n}: x" for n in range(900)) + "}}\n"
     assert project({"compose.yaml": wide + "".join(f"  s{n}: {{extends: b}}\n" for n in range(2500))}).refused
+    assert time.process_time() - started < 10
+
+
+def test_ranges_of_ports_are_bounded_and_come_back_as_written() -> None:
+    started = time.process_time()
+    ranges = ", ".join(f'"{first}-{first + 99}:{first}-{first + 99}"' for first in range(1, 1000))
+    many = "services:\n" + "".join(f"  s{n}: {{image: a, ports: [{ranges}]}}\n" for n in range(20))
+    found = project({"compose.yaml": many})
+    assert {len(service["ports"]) for service in found.services.values()} == {999}
     assert time.process_time() - started < 10
 
 

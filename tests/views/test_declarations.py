@@ -102,6 +102,26 @@ def test_a_refused_file_that_runs_all_the_same_is_active() -> None:
     assert states(snapshot)["broken.yml"] == ("actif", ("web",), ())
 
 
+def test_a_running_project_that_lacks_variables_alone_is_not_called_refused() -> None:
+    def refused(*variables: str | None, state: str = "running") -> bool:
+        problems = [
+            {"root": ROOT, "files": "c.yml", "kind": "invalid", "line": line, "reason": "x", "variable": variable}
+            for line, variable in enumerate(variables)
+        ]
+        found = facts(
+            [{**of_compose("a", "p", "web", "c.yml"), "state": state}],
+            compose_projects=[project("c.yml", refused=True)],
+            compose_problems=problems,
+        )
+        [row] = found.rows(Project)
+        return bool(row.refused)
+
+    assert not refused("SOCK", "TAG")
+    assert refused("SOCK", None)
+    assert refused("SOCK", state="exited")
+    assert refused()
+
+
 def test_a_service_started_by_its_profile_counts_as_running() -> None:
     snapshot = facts(
         [of_compose("a", "p", "debug", "c.yml")],
