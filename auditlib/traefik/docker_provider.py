@@ -237,7 +237,7 @@ def _services(built: Built, protocol: Protocol, part: Tree, place: _Place) -> Wh
 
 def _balancer(protocol: Protocol, place: _Place) -> Tree:
     """The load balancer of a default service."""
-    types = structures(place.settings.version.known)
+    types = structures(place.settings.version)
     name = "ServersLoadBalancer" if protocol == "http" else f"{protocol.upper()}ServersLoadBalancer"
     tree: Tree = {}
     for option in types[name]:
