@@ -15,8 +15,8 @@ from auditlib.traefik import spelling
 from auditlib.traefik.decoding import FALSE
 from auditlib.traefik.fields import LATEST
 from auditlib.views.api_drift import ProviderDifference
-from auditlib.views.decisions import DockerDecision, DockerName, running_version
-from auditlib.views.entrypoints import options
+from auditlib.views.decisions import DockerDecision, DockerName
+from auditlib.views.entrypoints import options, running_version
 from auditlib.views.predicted import PredictedRouter
 from auditlib.views.proxy import traefiks
 

@@ -25,7 +25,7 @@ def entrypoints(raw: list[dict[str, Any]]) -> list[Record]:
             {
                 "entrypoint": one["name"],
                 "address": address,
-                "protocol": protocol or "tcp",
+                "protocol": protocol.lower() or "tcp",
                 "port": int(host_port.rpartition(":")[2]),
                 "default": bool(one.get("asDefault")) if marked else one["name"] != "traefik",
                 "tls": http.get("tls") is not None,
@@ -35,6 +35,8 @@ def entrypoints(raw: list[dict[str, Any]]) -> list[Record]:
                 "refused_characters": _refused(http.get("encodedCharacters")),
                 "encodes_semicolons": bool(http.get("encodeQuerySemicolons")),
                 "trusted": _trusted(one.get("forwardedHeaders") or {}),
+                "underscores": http.get("underscoreHeadersStrategy"),
+                "aliases": http.get("aliasHeadersStrategy"),
             }
         )
     return table
