@@ -28,6 +28,7 @@ _REMEDIES = {
     "disabled": "Ajouter l’étiquette « traefik.enable=true » au service, puis le recréer.",
     "constraints": "Donner au conteneur l’étiquette que demande « providers.docker.constraints », ou corriger cette "
     "option.",
+    "default_rule": "Corriger l’option « providers.docker.defaultRule » de Traefik, puis le redémarrer.",
     "stopped": "Lire pourquoi il s’est arrêté (`docker logs`), puis le démarrer.",
     "health": "Corriger le contrôle de santé ou ce qu’il constate : Traefik n’écrit rien de ces conteneurs dans son "
     "journal.",
@@ -44,7 +45,7 @@ _REMEDIES = {
     "disabled_router": "Corriger ce que Traefik refuse, puis recréer le conteneur.",
 }
 # Steps that no change of the container's own labels mends.
-_NOT_ITS_LABELS = ("stopped", "event", "provider")
+_NOT_ITS_LABELS = ("stopped", "event", "provider", "default_rule")
 
 
 def _labels(labels: Rows[ContainerLabel], container: str) -> Mapping[str, str | None]:

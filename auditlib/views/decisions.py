@@ -48,7 +48,7 @@ def predict(
         network=docker.get("network", ""),
         allow_empty_services=true(docker.get("allowemptyservices")),
         use_bind_port_ip=true(docker.get("usebindportip")),
-        default_rule=docker.get("defaultrule") or DEFAULT_RULE,
+        default_rule=docker.get("defaultrule", DEFAULT_RULE),
         host_addresses=_host_addresses(traefik_static, containers, networks),
     )
     used = bool(docker) or true(static.get("providers.docker"))

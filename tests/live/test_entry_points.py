@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 import yaml
 
-from auditlib.collect import traefik_objects, traefik_static
-from auditlib.facts.table import Rows
+from auditlib import views  # noqa: F401 - imported for the views it registers
+from auditlib.collect import traefik_files, traefik_objects, traefik_static
+from auditlib.facts.table import VIEWS, Rows
 from auditlib.facts.tables import TABLES
-from auditlib.facts.tables.traefik import Traefik
+from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.traefik.configured import References, configured
 from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import Request, refused
@@ -216,3 +217,52 @@ def _dynamic(routers: dict[str, dict[str, Any]]) -> dict[str, Any]:
     nobody = {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:1"}]}}
     made = {name: {**router, "middlewares": [f"to-{name}"]} for name, router in routers.items()}
     return {"http": {"routers": made, "middlewares": middlewares, "services": {"nobody": nobody}}}
+
+
+UDP_ROUTERS: dict[str, dict[str, Any]] = {
+    "everywhere": {"service": "there"},
+    "named": {"service": "there", "entryPoints": ["dns"]},
+    "of-tcp": {"service": "there", "entryPoints": ["web"]},
+    "of-both": {"service": "there", "entryPoints": ["web", "dns"]},
+    "lost": {},
+}
+
+
+@pytest.mark.parametrize("points", [{"web": "", "dns": "/udp", "game": "/UDP"}, {"web": ""}], ids=["udp", "tcp alone"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_routers_of_udp_are_on_the_entry_points_of_udp(version: str, points: dict[str, str], tmp_path: Path) -> None:
+    *ports, own = programs.free_ports(len(points) + 1)
+    addresses = {name: f"127.0.0.1:{port}{points[name]}" for name, port in zip(points, ports, strict=True)}
+    addresses["traefik"] = f"127.0.0.1:{own}"
+    balancer = {"there": {"loadBalancer": {"servers": [{"address": "127.0.0.1:1"}]}}}
+    site = {"rule": "Host(`a.fr`)", "entryPoints": list(points), "service": "site"}
+    dynamic = {
+        "http": {"routers": {"site": site}, "services": {"site": {"loadBalancer": {"servers": [{"url": "http://a"}]}}}},
+        "tcp": {"routers": {"all": {**site, "rule": "HostSNI(`*`)", "service": "there"}}, "services": balancer},
+        "udp": {"routers": UDP_ROUTERS, "services": balancer},
+    }
+    static = {"entryPoints": {name: {"address": address} for name, address in addresses.items()}}
+    with programs.traefik(version, static, dynamic, tmp_path) as address:
+        shown = programs.api(address, "/api/rawdata")
+    text = (tmp_path / "dynamic.yml").read_text("utf-8")
+    files = {"container": "t", "version": version, "path": "/d.yml", "mounts": {}, "gaps": []}
+    read = traefik_files.rows({**files, "files": {"/d.yml": {"text": text}}}).tables
+    options = {f"entrypoints.{name}.address": address for name, address in addresses.items()}
+    options["providers.file.filename"] = "/d.yml"
+    rows = [StaticOption(origin="file", key=key, value=value, effective=True) for key, value in options.items()]
+    running = Rows([Traefik(url="", version=version)])
+    empty = dict.fromkeys(("containers", "container_networks", "labels", "publications"), Rows([]))
+    tables = {name: TABLES[name].rows(found) for name, found in read.items()}
+    known = {"traefik": running, "traefik_static": Rows(rows), "entrypoints": Rows([*entrypoints(Rows(rows))])}
+    found = [*VIEWS["predicted_routers"].compute(**empty, **tables, **known)]
+    told = {(row.protocol, row.router): (row.status, set(row.errors or ())) for row in found}
+    real = {
+        (protocol, name): (one["status"], set(one.get("error") or ()))
+        for protocol, kind in (("http", "routers"), ("tcp", "tcpRouters"), ("udp", "udpRouters"))
+        for name, one in shown.get(kind, {}).items()
+        if name.endswith("@file")
+    }
+    assert told == real
+    of_udp = [row for row in found if row.protocol == "udp"]
+    using = {row.router: [name for name in row.entrypoints or () if points.get(name)] for row in of_udp}
+    assert using == {name: sorted(one.get("using") or []) for name, one in shown["udpRouters"].items()}

@@ -2,7 +2,9 @@
 
 import pytest
 
-from auditlib.facts.table import Rows
+from auditlib import views  # noqa: F401 - imported for the views it registers
+from auditlib.facts.table import VIEWS, Rows
+from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork
 from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.views.entrypoints import Entrypoint, entrypoints
 
@@ -68,3 +70,23 @@ def test_the_entry_point_of_traefik_alone_does_not_replace_the_usual_one() -> No
 def test_tls_is_only_true_or_empty(value: str, tls: bool) -> None:
     point = of(entrypoints__web__http__tls=value, entrypoints__web__http__tls__certresolver="le")["web"]
     assert point.tls == tls
+
+
+def test_a_router_of_udp_that_names_no_entry_point_is_on_all_of_them() -> None:
+    points = Rows(
+        [
+            Entrypoint(entrypoint="web", protocol="tcp", default=True),
+            Entrypoint(entrypoint="dns", protocol="udp", default=True),
+            Entrypoint(entrypoint="game", protocol="udp", default=False),
+        ]
+    )
+    labels = {"traefik.udp.services.s.loadbalancer.server.port": "53", "traefik.udp.routers.r.service": "s"}
+    tables = {
+        "containers": Rows([Container(name="app", id="a1", state="running", network_mode="bridge")]),
+        "container_networks": Rows([ContainerNetwork(container="app", network="bridge", ipv4="172.17.0.2")]),
+        "labels": Rows([ContainerLabel(container="app", label=label, value=value) for label, value in labels.items()]),
+        "publications": Rows([]),
+        "traefik_static": Rows([StaticOption(origin="flags", key="providers.docker", value="true", effective=True)]),
+    }
+    (router,) = VIEWS["predicted_routers"].compute(**tables, entrypoints=points)
+    assert (router.entrypoints, router.status) == (("dns", "game"), "enabled")
