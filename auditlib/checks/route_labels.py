@@ -16,8 +16,8 @@ from auditlib.traefik import spelling
 from auditlib.traefik.decoding import FALSE
 from auditlib.traefik.fields import LATEST
 from auditlib.views.api_drift import ProviderDifference
-from auditlib.views.decisions import DockerDecision, DockerName, running_version
-from auditlib.views.entrypoints import options
+from auditlib.views.decisions import DockerDecision, DockerName
+from auditlib.views.entrypoints import options, running_version
 from auditlib.views.predicted import PredictedRouter
 from auditlib.views.proxy import traefiks
 
@@ -29,6 +29,7 @@ _REMEDIES = {
     "disabled": "Ajouter l’étiquette « traefik.enable=true » au service, puis le recréer.",
     "constraints": "Donner au conteneur l’étiquette que demande « providers.docker.constraints », ou corriger cette "
     "option.",
+    "default_rule": "Corriger l’option « providers.docker.defaultRule » de Traefik, puis le redémarrer.",
     "stopped": "Lire pourquoi il s’est arrêté (`docker logs`), puis le démarrer.",
     "health": "Corriger le contrôle de santé ou ce qu’il constate : Traefik n’écrit rien de ces conteneurs dans son "
     "journal.",
@@ -45,7 +46,7 @@ _REMEDIES = {
     "disabled_router": "Corriger ce que Traefik refuse, puis recréer le conteneur.",
 }
 # Steps that no change of the container's own labels mends.
-_NOT_ITS_LABELS = ("stopped", "event", "provider")
+_NOT_ITS_LABELS = ("stopped", "event", "provider", "default_rule")
 
 
 def _labels(labels: Rows[ContainerLabel], container: str) -> Mapping[str, str | None]:

@@ -14,8 +14,7 @@ from auditlib.findings.commands import api_url
 from auditlib.french import listing, plural, quoted
 from auditlib.traefik.fields import UNTOLD, Version
 from auditlib.traefik.versions import number
-from auditlib.views.decisions import running_version
-from auditlib.views.entrypoints import options
+from auditlib.views.entrypoints import options, running_version
 from auditlib.views.predicted import PredictedService
 from auditlib.views.routes import Route
 

@@ -28,8 +28,9 @@ from auditlib.facts.tables.traefik import FileMiddleware, FileRouter, FileServer
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.traefik.decoding import Tree, json_name
+from auditlib.traefik.documents import FileError
 from auditlib.traefik.fields import LATEST, Version, version
-from auditlib.traefik.files import FileError, decode_file, supported
+from auditlib.traefik.files import decode_file, supported
 
 MAX_TREE = 20_000_000  # bytes of a directory of configuration files
 MAX_FILES = 2_000

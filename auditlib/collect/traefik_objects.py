@@ -36,7 +36,7 @@ def _entrypoint(one: dict[str, Any], *, default: bool) -> TraefikEntrypoint:
     return TraefikEntrypoint(
         entrypoint=one["name"],
         address=address,
-        protocol=protocol or "tcp",
+        protocol=protocol.lower() or "tcp",
         port=int(host_port.rpartition(":")[2]),
         default=default,
         tls=http.get("tls") is not None,
@@ -46,6 +46,8 @@ def _entrypoint(one: dict[str, Any], *, default: bool) -> TraefikEntrypoint:
         refused_characters=_refused(http.get("encodedCharacters")),
         encodes_semicolons=bool(http.get("encodeQuerySemicolons")),
         trusted=_trusted(one.get("forwardedHeaders") or {}),
+        underscores=http.get("underscoreHeadersStrategy"),
+        aliases=http.get("aliasHeadersStrategy"),
     )
 
 

@@ -53,9 +53,10 @@ def configured(
         links.append(
             Linked(replace(router, parents=parents), service, middlewares, named=bool(given.get("entryPoints")))
         )
+    judged = states(links, {"http": points}, {"http": references or References()}, what)
     return [
         Configured(replace(link.router, entrypoints=state.entrypoints, serves=state.serves), state.status, state.errors)
-        for link, state in zip(links, states(links, points, {"http": references or References()}, what), strict=True)
+        for link, state in zip(links, judged, strict=True)
     ]
 
 

@@ -5,7 +5,7 @@ of each node (`nodes_metadata.go`), then its value (`element_fill.go`). Messages
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +21,8 @@ TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 # A value that was not kept, since it may be a secret: it is taken to be a good one.
 HIDDEN = "[secret retiré]"
+# What paerser puts before and between the items of a file's list, after which the value is one text: « ║24║a║b ».
+SEPARATOR = "║"
 # What follows it numbers a value that was not kept whole: equal numbers are equal values. It is never shown.
 MARK = "\0"
 
@@ -39,7 +41,7 @@ class DecodingError(ValueError):
 
 @dataclass
 class Node:
-    """One element of a configuration: a name, and a value or children."""
+    """One element of a configuration: a name, and a value or children. A file's list of scalars is one value."""
 
     name: str
     value: str = ""
@@ -55,14 +57,16 @@ class Node:
         return next((one for one in self.children if one.name.casefold() == name.casefold()), None)
 
 
-def decode(root: Node, structure: str, structures: Structures, tag: Tag) -> Tree:
+def decode(root: Node, structure: str, structures: Structures, tag: Tag, version: Version) -> Tree:
     """The values of a tree of nodes as a structure holds them. Raises DecodingError with Traefik's own message.
 
     Only what was said, or what a default gives, is in the result; fields have their canonical names.
     """
+    # paerser 0.2.2: below a map of texts, what stands deeper has a name with dots.
+    dotted = version >= (3, 3, 4) or (2, 11, 21) <= version < (3, 0, 0)
     if not root.children:
         raise DecodingError(f"invalid node {root.name}: no child")
-    decoder = _Decoder(structures, tag)
+    decoder = _Decoder(structures, tag, dotted)
     for child in root.children:
         decoder.type(structure, child)
     return decoder.structure(structure, root, defaults=False)
@@ -72,6 +76,7 @@ def decode(root: Node, structure: str, structures: Structures, tag: Tag) -> Tree
 class _Decoder:
     structures: Structures
     tag: Tag
+    dotted: bool
 
     def type(self, owner: str, node: Node) -> None:
         """Give `node` and all below it their types, `owner` being the type that holds it."""
@@ -168,15 +173,18 @@ class _Decoder:
             if node.raw:
                 return _raw(node)
             item = base.removeprefix("map:")
+            if item == "string" and self.dotted:
+                return dict(_dotted(node, ""))
             return {child.name: self._item(item, child) for child in node.children}
         if base.startswith("[]"):
             return self._list(base.removeprefix("[]"), node)
         return _scalar(base, node.value)
 
     def _item(self, type_: str, node: Node) -> Any:
+        """The value of one entry of a map: paerser makes a pointer to it, which sets the defaults of a structure."""
         if type_ == "map:any":
-            return _raw(node)
-        return self._value(type_, node, None)
+            return {child.name: _raw(child) for child in node.children}
+        return self._value(type_ if type_.startswith("*") else f"*{type_}", node, None)
 
     def _list(self, item: str, node: Node) -> list[Any] | None:
         if item.removeprefix("*") in self.structures:
@@ -186,15 +194,49 @@ class _Decoder:
                     raise DecodingError(f"invalid slice: node {node.name}")
                 return [self.structure(name, node, defaults=True)]
             return [self.structure(name, child, defaults=True) for child in node.children]
-        if self.tag == "file":
-            return [_scalar(item, child.value) for child in node.children] or None
         if not node.value:
             return None
-        return [_scalar(item, value.strip()) for value in node.value.split(",")]
+        return [_scalar(item, value.strip()) for value in items(node.value)]
+
+
+def items(value: str) -> list[str]:
+    """The items of a list: those of a file's list, else what commas separate."""
+    parts = value.split(SEPARATOR)
+    return parts[2:] if len(parts) > 1 else value.split(",")
+
+
+def _dotted(node: Node, above: str) -> Iterator[tuple[str, str]]:
+    """The values below a node, by their names joined with dots."""
+    for child in node.children:
+        if child.children:
+            yield from _dotted(child, f"{above}{child.name}.")
+        else:
+            yield f"{above}{child.name}", child.value
 
 
 def _raw(node: Node) -> Any:
-    return {child.name: _raw(child) for child in node.children} if node.children else node.value
+    if node.children and node.children[0].name.startswith("["):
+        return [_raw(child) for child in node.children]
+    if node.children:
+        return {child.name: _raw(child) for child in node.children}
+    return _typed_list(node.value) if node.value.startswith(SEPARATOR) else node.value
+
+
+# Kinds of reflect by their number; anything else is a list of texts.
+_LISTED = {"1": "bool", "2": "int", "6": "int64", "14": "float64"}
+
+
+def _typed_list(value: str) -> list[Any]:
+    """The items of a file's list that no type is known of: they have the kind that stands before them."""
+    kind = _LISTED.get(value.split(SEPARATOR)[1], "string")
+    return [_listed(kind, item) for item in items(value)]
+
+
+def _listed(kind: str, item: str) -> Any:
+    try:
+        return _scalar(kind, item)
+    except DecodingError as error:
+        raise DecodingError(f"parse {kind}: {item}, {error}") from None
 
 
 def _scalar(type_: str, text: str) -> Any:
@@ -206,7 +248,7 @@ def _scalar(type_: str, text: str) -> Any:
             raise DecodingError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
         return text in TRUE
     if type_ == "duration":
-        return int(text) * 10**9 if re.fullmatch(r"[+-]?\d+", text, re.ASCII) else _duration(text)
+        return int(text) * 10**9 if re.fullmatch(r"[+-]?\d+", text, re.ASCII) else decode_duration(text)
     if type_ == "float64":
         return _float(text)
     function = "ParseUint" if type_ == "uint" else "ParseInt"
@@ -226,7 +268,7 @@ def _float(text: str) -> float:
         raise DecodingError(f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax") from None
 
 
-def _duration(text: str) -> int:
+def decode_duration(text: str) -> int:
     """Go's time.ParseDuration, in nanoseconds."""
     rest = text.lstrip("+-") if text[:1] in ("+", "-") else text
     if rest == "0":
@@ -306,7 +348,7 @@ def docker_options(labels: Mapping[str, str], version: Version) -> DockerOptions
     root = _label_tree(labels, _OPTIONS)
     if root is None:
         return DockerOptions()
-    tree = decode(root, "Labels", extra(version.known), "label")
+    tree = decode(root, "Labels", extra(version), "label", version)
     docker = tree.get("Docker", {})
     # A false that is said is dropped by the decoder as a zero; here it is what matters.
     said = root.child("enable") is not None
@@ -321,7 +363,7 @@ def decode_labels(labels: Mapping[str, str], version: Version) -> Tree:
     Raises DecodingError with the error that Traefik logs.
     """
     root = _label_tree(labels, _DYNAMIC)
-    tree = decode(root, "Configuration", structures(version.known), "label") if root else {}
+    tree = decode(root, "Configuration", structures(version), "label", version) if root else {}
     return {protocol: tree.get(protocol, {}) for protocol in ("HTTP", "TCP", "UDP")}
 
 

@@ -15,7 +15,15 @@ from auditlib.software import is_running, is_up
 from auditlib.traefik.decoding import DecodingError, DockerOptions, Tree, decode_labels, docker_options, quoted
 from auditlib.traefik.fields import LATEST, Version, structures
 from auditlib.traefik.label_constraints import ConstraintError, matches
-from auditlib.traefik.templates import DEFAULT_RULE, Model, Unsupported, normalize, render
+from auditlib.traefik.templates import (
+    DEFAULT_RULE,
+    ExecutionError,
+    Model,
+    Unsupported,
+    malformed,
+    normalize,
+    render,
+)
 
 Protocol = Literal["http", "tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "http")  # in the order the provider builds them
@@ -155,6 +163,9 @@ def _filtered(container: Container, settings: Settings) -> Decision | DockerOpti
         else:
             reason = "exposedByDefault vaut faux, et le conteneur n’a pas l’étiquette traefik.enable=true."
         return no("filtered", "disabled", reason, "Filtering disabled container")
+    if fault := malformed(settings.default_rule):
+        reason = f"Le gabarit de la règle par défaut est faux ({fault}) : Traefik se passe du fournisseur Docker."
+        return no("dropped", "default_rule", reason, "Error while initializing provider *docker.Provider", "error")
     try:
         matched = matches(settings.constraints, container.labels)
     except ConstraintError as error:
@@ -237,7 +248,7 @@ def _services(built: Built, protocol: Protocol, part: Tree, place: _Place) -> Wh
 
 def _balancer(protocol: Protocol, place: _Place) -> Tree:
     """The load balancer of a default service."""
-    types = structures(place.settings.version.known)
+    types = structures(place.settings.version)
     name = "ServersLoadBalancer" if protocol == "http" else f"{protocol.upper()}ServersLoadBalancer"
     tree: Tree = {}
     for option in types[name]:
@@ -385,6 +396,9 @@ def _rule(router: Tree, name: str, protocol: Protocol, container: Container, set
     except Unsupported:
         router |= {"Rule": None, "DefaultRule": True}
         return None
+    except ExecutionError as error:
+        reason = f"La règle par défaut ne peut être évaluée pour le routeur « {name} » ({error}) : Traefik l’abandonne."
+        return Why("rule", reason, "Error while parsing default rule", "error")
     if not rule:
         return Why("rule", f"La règle par défaut du routeur « {name} » est vide.", "Undefined rule", "error")
     router |= {"Rule": rule, "DefaultRule": True}

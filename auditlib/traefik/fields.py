@@ -1,10 +1,11 @@
 """The fields of Traefik's dynamic configuration, by version: what a label or a file may say.
 
 `dynamic_fields.json` is drawn from the Go structures of Traefik's own sources (`pkg/config/dynamic`, `pkg/tls`,
-`pkg/types` at v2.11.53, v3.0.4, v3.1.7, v3.2.5, v3.3.7, v3.4.5, v3.5.6, v3.6.24 and v3.7.9). A field's `type` is
-written `*T` for a pointer, `[]T` for a list, `map:T` for a map by name; `label` and `file` are the tags of
-`traefik/paerser` (« allowEmpty », « - » for what is not read), `as` the name of a list in labels, `default` what
-`SetDefaults` gives, `versions` the versions that have it (all of them when it is absent).
+`pkg/types` at every tag from v2.11.0 to v3.7.9), a structure that is embedded in another giving it its fields; what
+came later was seen in the program of 3.7.15. A field's `type` is written `*T` for a pointer, `[]T` for a list, `map:T`
+for a map by name; `label` and `file` are the tags of `traefik/paerser` (« allowEmpty », « - » for what is not read),
+`as` the name of a list in labels, `default` what `SetDefaults` gives. `versions` lists the spans of versions that have
+it, « 2.11.38-3.0.0 3.6.9- »: from the first included to the second excluded, always when it is absent.
 """
 
 import json
@@ -14,8 +15,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-MINORS = ("2.11", "3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7")
-
 
 class Version(NamedTuple):
     """A version of Traefik; compares as versions do."""
@@ -24,15 +23,8 @@ class Version(NamedTuple):
     minor: int
     patch: int
 
-    @property
-    def known(self) -> str:
-        """The closest version whose fields are known: « 3.7 »."""
-        if self.major < 3:
-            return MINORS[0]
-        return min((f"3.{self.minor}", MINORS[-1]), key=lambda text: int(text.partition(".")[2]))
 
-
-LATEST = Version(3, 7, 9)
+LATEST = Version(3, 7, 15)
 UNTOLD = 999  # the patch number of a version that does not say it: the last of its minor
 
 
@@ -60,29 +52,47 @@ class Field:
 
 
 @cache
-def structures(minor: str) -> dict[str, tuple[Field, ...]]:
+def structures(version: Version) -> dict[str, tuple[Field, ...]]:
     """The structures of a version, by name."""
-    raw = json.loads(files("auditlib.traefik").joinpath("dynamic_fields.json").read_text("utf-8"))
     return {
         name: tuple(
             Field(
-                one["field"],
-                one["type"],
-                one.get("label", ""),
-                one.get("file", ""),
-                one.get("as", ""),
-                one.get("default"),
+                field["field"],
+                field["type"],
+                field.get("label", ""),
+                field.get("file", ""),
+                field.get("as", ""),
+                field.get("default"),
             )
-            for one in fields
-            if minor in one.get("versions", minor).split()
+            for field in fields
+            if _within(version, field.get("versions", "-"))
         )
-        for name, fields in raw.items()
+        for name, fields in _every().items()
     }
 
 
-def extra(minor: str) -> dict[str, tuple[Field, ...]]:
+@cache
+def _every() -> dict[str, list[dict[str, Any]]]:
+    """The fields of all versions, by structure."""
+    every: dict[str, list[dict[str, Any]]] = json.loads(
+        files("auditlib.traefik").joinpath("dynamic_fields.json").read_text("utf-8")
+    )
+    return every
+
+
+def _within(at: Version, spans: str) -> bool:
+    """Whether a version lies in one of several spans, « 2.11.38-3.0.0 3.6.9- »."""
+    bounds = (span.split("-") for span in spans.split())
+    return any((not first or at >= _exact(first)) and (not end or at < _exact(end)) for first, end in bounds)
+
+
+def _exact(text: str) -> Version:
+    return Version(*map(int, text.split(".")))
+
+
+def extra(version: Version) -> dict[str, tuple[Field, ...]]:
     """The labels that are no dynamic configuration: `traefik.enable` and `traefik.docker.*` (`shared_labels.go`)."""
     options = [Field("Network", "*string"), Field("LBSwarm", "bool")]
-    if minor in ("3.6", "3.7"):
+    if version >= (3, 6, 0):
         options.append(Field("AllowNonRunning", "bool"))
     return {"Labels": (Field("Enable", "bool"), Field("Docker", "*Docker")), "Docker": tuple(options)}

@@ -58,13 +58,23 @@ def request(url: str, method: str = "GET", headers: Headers = (), client_ip: str
 class Handling:
     """What an entry point is told to do with requests; None: what its version does unless told.
 
-    `refused`: encoded characters that it refuses; `trusted`: networks whose X-Forwarded headers are kept.
+    `refused`: encoded characters that it refuses; `trusted`: networks whose X-Forwarded headers are kept;
+    `underscores`: what becomes of headers with an underscore in their names, `aliases`: of those with anything else
+    than letters, digits and dashes.
     """
 
     sanitizes: bool | None = None
     refused: frozenset[str] | None = None
     encodes_semicolons: bool = False
     trusted: tuple[str, ...] = ()
+    underscores: str = "keep"  # « keep », « delete » or « reject »
+    aliases: str = "keep"
+
+    def fate(self, header: str) -> str:
+        """What becomes of a header by its name alone: « keep », « delete » or « reject »."""
+        if "_" in header and self.underscores != "keep":
+            return self.underscores
+        return "keep" if _DASHED.fullmatch(header) else self.aliases
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,8 @@ def seen(request: Request, features: Features, handling: Handling | None = None)
         return 400
     if target == "*" and request.method == "OPTIONS":
         return 200
+    if any(handling.fate(name) == "reject" for name, _ in request.headers):
+        return 400
     if absolute := _ABSOLUTE.fullmatch(target):
         authority, target = absolute[1].rpartition("@")[2] or authority, absolute[2]
         if not _HOST.fullmatch(authority or ""):
@@ -137,7 +149,7 @@ def seen(request: Request, features: Features, handling: Handling | None = None)
         path,
         address,
         fragment or bool(encoded and encoded & refused(features, handling)),
-        functools.partial(_headers, request, authority, address, handling, strip=features.strips_connection),
+        functools.partial(_headers, request, authority, address, handling, features),
         query.replace(";", "%3B" if handling.encodes_semicolons else "&"),
     )
 
@@ -151,6 +163,7 @@ def refused(features: Features, handling: Handling) -> frozenset[str]:
 
 # RFC 7230's token, and what golang.org/x/net/http/httpguts lets into a Host header and a header value.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_DASHED = re.compile(r"[A-Za-z0-9-]+")
 _HOST = re.compile(r"[!$%&'()*+,.:;=\[\]_~0-9A-Za-z-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -293,38 +306,67 @@ _FORWARDED = frozenset(
 ) | {"X-Forwarded-Tls-Client-Cert-Info", "X-Real-Ip"}
 
 
+def _is_forwarded(name: str, features: Features) -> bool:
+    """Whether a header, by its canonical name, is one that Traefik writes itself."""
+    if features.strips_variants and name.startswith("X"):
+        name = header_name(name.replace("_", "-"))
+    return name in _FORWARDED and (features.strips_prefix or name != "X-Forwarded-Prefix")
+
+
 def _headers(
-    request: Request, authority: str, address: Address | None, handling: Handling, *, strip: bool
+    request: Request, authority: str, address: Address | None, handling: Handling, features: Features
 ) -> dict[str, list[str]]:
     """The headers that rules see. Traefik's own X-Forwarded-Server is not known, hence absent."""
     found: dict[str, list[str]] = {}
     for name, value in request.headers:
-        found.setdefault(header_name(name), []).append(value.strip(" \t"))
+        if handling.fate(name) == "keep":
+            found.setdefault(header_name(name), []).append(value.strip(" \t"))
     found.pop("Host", None)
     if not any(address in ipaddress.ip_network(one, strict=False) for one in handling.trusted if address):
-        for name in _FORWARDED & found.keys():
-            del found[name]
-    joined = _words(found, "Connection")
-    upgraded = "upgrade" in joined and "websocket" in _words(found, "Upgrade")
-    scheme = ("ws" if upgraded else "http") + ("s" if request.tls else "")
-    port = authority.rpartition(":")[2] if re.search(r":\d+$", authority) else "443" if request.tls else "80"
-    own = {"X-Real-Ip": request.client_ip.partition("%")[0], "X-Forwarded-Proto": scheme, "X-Forwarded-Port": port}
+        found = {name: values for name, values in found.items() if not _is_forwarded(name, features)}
+    own = {"X-Real-Ip": request.client_ip.partition("%")[0], "X-Forwarded-Proto": _scheme(request, found)}
     for name, value in (own | ({"X-Forwarded-Host": authority} if authority else {})).items():
         if not found.get(name, [""])[0]:
             found[name] = [value]
+    if not found.get("X-Forwarded-Port", [""])[0]:
+        # It follows the scheme that was kept or written.
+        secure = request.tls or found["X-Forwarded-Proto"][0] in ("https", "wss")
+        found["X-Forwarded-Port"] = [_port(authority) or ("443" if secure else "80")]
     if "X-Forwarded-For" in found:
         found["X-Forwarded-For"] = [", ".join(found["X-Forwarded-For"])]
-    if not strip:
-        return found
-    # Connection names the headers that go no further; an upgrade does.
-    kept = found.get("Upgrade") if "upgrade" in joined else None
-    for name in {"Connection", *map(header_name, joined)} - _FORWARDED:
-        found.pop(name, None)
+    return _without_connection(found, features) if features.strips_connection else found
+
+
+def _scheme(request: Request, headers: dict[str, list[str]]) -> str:
+    """The scheme of a request, that of an upgrade to WebSocket included; only the first lines of headers count."""
+    first = {name: values[:1] for name, values in headers.items()}
+    upgraded = "upgrade" in _lowered(first, "Connection") and "websocket" in _lowered(first, "Upgrade")
+    return ("ws" if upgraded else "http") + ("s" if request.tls else "")
+
+
+def _port(authority: str) -> str:
+    """The port of a Host header, as Go's net.SplitHostPort finds it."""
+    host, colon, port = authority.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]") and not {"[", "]"} & set(host[1:-1])
+    return port if colon and not {"[", "]"} & set(port) and (bracketed or not {":", "[", "]"} & set(host)) else ""
+
+
+def _without_connection(found: dict[str, list[str]], features: Features) -> dict[str, list[str]]:
+    """Headers without those that Connection names, which go no further, and itself; an upgrade does go on."""
+    kept = found.get("Upgrade") if "upgrade" in _lowered(found, "Connection") else None
+    for word in _words(found, "Connection"):
+        if not _is_forwarded(header_name(word) if features.protects else word, features):
+            found.pop(header_name(word), None)
+    found.pop("Connection", None)
     return found | ({"Connection": ["Upgrade"], "Upgrade": kept[:1]} if kept else {})
 
 
-def _words(headers: dict[str, list[str]], name: str) -> set[str]:
-    return {part.strip().lower() for value in headers.get(name, ()) for part in value.split(",")}
+def _words(headers: dict[str, list[str]], name: str) -> list[str]:
+    return [part.strip() for value in headers.get(name, ()) for part in value.split(",")]
+
+
+def _lowered(headers: dict[str, list[str]], name: str) -> set[str]:
+    return {word.lower() for word in _words(headers, name)}
 
 
 @functools.lru_cache(maxsize=4096)

@@ -80,7 +80,7 @@ def _spellings(label: str, version: Version) -> Iterator[str]:
     """Other ways to write a label, the closest first."""
     parts = [part.strip() for part in label.split(".") if part.strip()]
     parts[0] = parts[0].lower()
-    names = _names(version.known)
+    names = _names(version)
     yield ".".join(parts)
     for at in range(1, len(parts)):
         for name in difflib.get_close_matches(parts[at].lower(), names, n=5, cutoff=0.7):
@@ -91,10 +91,10 @@ def _spellings(label: str, version: Version) -> Iterator[str]:
 
 
 @cache
-def _names(minor: str) -> dict[str, str]:
+def _names(version: Version) -> dict[str, str]:
     """The names of fields as people write them, by their lower case."""
-    every = [one for fields in (*structures(minor).values(), *extra(minor).values()) for one in fields]
-    found = {one.name.lower(): json_name(one.name) for one in every}
+    every = [one for fields in (*structures(version).values(), *extra(version).values()) for one in fields]
+    found = {one.name.lower(): json_name(one.name) for one in every if one.label != "-"}
     return found | {one.label_name.lower(): one.label_name for one in every if one.label_name}
 
 

@@ -62,16 +62,19 @@ def qualified(reference: str, owner: str) -> str:
 
 
 def states(
-    links: Sequence[Linked], entrypoints: Collection[str], references: Mapping[str, References], what: Features
+    links: Sequence[Linked],
+    entrypoints: Mapping[str, Collection[str]],
+    references: Mapping[str, References],
+    what: Features,
 ) -> Iterator[State]:
-    """The state of each router, given the entry points that exist and what there is to refer to, by protocol."""
+    """The state of each router, given the entry points that there are and what there is to refer to, by protocol."""
     routers = [link.router for link in links]
     parents = {(router.protocol, parent) for router in routers for parent in router.parents}
     reached = _reached(routers)
     for link in links:
         router = link.router
         key = (router.protocol, router.name)
-        left = tuple(name for name in router.entrypoints if name in entrypoints)
+        left = tuple(name for name in router.entrypoints if name in entrypoints.get(router.protocol, ()))
         warnings = [f"entryPoint {quoted(name)} doesn't exist" for name in router.entrypoints if name not in left]
         names = references.get(router.protocol) or References()
         fault = _fault(link, left, names, what, parent=key in parents, reached=key in reached)
@@ -106,14 +109,15 @@ def _fault(
         return "router is not reachable"
     if parent and service:
         return STILL_SERVES
-    # A router of udp that names none is on all of them.
-    if not router.parents and not left and (router.entrypoints or router.protocol != "udp"):
+    if not router.parents and not left:
         return "no valid entryPoint for this router"
     # A child may have any priority.
     if not router.parents and router.rank > MAX_USER_PRIORITY and router.provider != "internal":
         return f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
     if router.tls and router.options != "default" and not _exists(router.options, names.tls_options, names):
         return f"building router handler: unknown TLS options: {router.options}"
+    if not service and router.protocol == "udp":
+        return "the service is missing on the udp router"
     if not service and not parent:
         children = what.parents and router.protocol == "http"
         return (

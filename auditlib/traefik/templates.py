@@ -1,19 +1,27 @@
 """The default rule of the Docker provider: a Go template over the name and the labels of a container.
 
 The usual forms are evaluated (``Host(`{{ normalize .Name }}.example.org`)``, `index .Labels "k"`, `if`/`else`, pipes
-and a few functions of sprig). Anything else raises Unsupported: the rule is then not known, rather than guessed.
+and a few functions of sprig). What Go cannot parse or execute is said so; anything else raises Unsupported: the rule is
+then not known, rather than guessed.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from auditlib.traefik.decoding import HIDDEN, quoted
 
 DEFAULT_RULE = "Host(`{{ normalize .Name }}`)"
 
 
 class Unsupported(ValueError):  # noqa: N818 - a limit of this module, not a fault of the template
     """A template, or a value, that is not known well enough to be evaluated."""
+
+
+class ExecutionError(ValueError):
+    """A template that Go cannot execute for a container: its router is dropped."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ def _prefix(prefix: Any, text: Any) -> str:
 
 def _trunc(length: Any, text: Any) -> str:
     if not isinstance(length, int):
-        raise Unsupported("trunc")
+        raise ExecutionError("wrong type for value; expected int; got string")
     return _text(text)[:length] if length >= 0 else _text(text)[length:]
 
 
@@ -59,11 +67,79 @@ _ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
 _WORD = re.compile(r"""\s*(?:("(?:[^"\\\n]|\\.)*"|`[^`]*`)|(-?\d+)(?![\w.])|([.\w]+)|([()|]))""")
 
 
+_LITERAL = re.compile(r"""`[^`]*`|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
+_IDENTIFIER = re.compile(r"(?<![.$\w])[A-Za-z_]\w*")
+_KEYWORDS = {"if", "else", "end", "range", "with", "define", "template", "block", "break", "continue"}
+_CONSTANTS = {"true", "false", "nil"}
+# Go's own functions, those of sprig in Traefik 3 (each asked of 3.0.4 and 3.7.15), and Traefik's `normalize`.
+_EXISTING = frozenset(
+    """
+    abbrev abbrevboth add add1 add1f addf adler32sum ago all and any append atoi b32dec b32enc b64dec b64enc base
+    bcrypt biggest buildCustomCert call camelcase cat ceil chunk clean coalesce compact concat contains date
+    dateInZone dateModify date_in_zone date_modify decryptAES deepCopy deepEqual default derivePassword dict dig dir
+    div divf duration durationRound empty encryptAES env eq expandenv ext fail first float64 floor fromJson ge genCA
+    genCAWithKey genPrivateKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert genSignedCertWithKey get
+    getHostByName gt has hasKey hasPrefix hasSuffix hello html htmlDate htmlDateInZone htpasswd indent index initial
+    initials int int64 isAbs join js kebabcase keys kindIs kindOf last le len list lower lt max maxf merge
+    mergeOverwrite min minf mod mul mulf mustAppend mustChunk mustCompact mustDateModify mustDeepCopy mustFirst
+    mustFromJson mustHas mustInitial mustLast mustMerge mustMergeOverwrite mustPrepend mustPush mustRegexFind
+    mustRegexFindAll mustRegexMatch mustRegexReplaceAll mustRegexReplaceAllLiteral mustRegexSplit mustRest
+    mustReverse mustSlice mustToDate mustToJson mustToPrettyJson mustToRawJson mustUniq mustWithout must_date_modify
+    ne nindent normalize nospace not now omit or osBase osClean osDir osExt osIsAbs pick pluck plural prepend print
+    printf println push quote randAlpha randAlphaNum randAscii randBytes randInt randNumeric regexFind regexFindAll
+    regexMatch regexQuoteMeta regexReplaceAll regexReplaceAllLiteral regexSplit repeat replace rest reverse round
+    semver semverCompare seq set sha1sum sha256sum shuffle slice snakecase sortAlpha split splitList splitn squote
+    sub subf substr swapcase ternary title toDate toDecimal toJson toPrettyJson toRawJson toString toStrings trim
+    trimAll trimPrefix trimSuffix trimall trunc tuple typeIs typeIsLike typeOf uniq unixEpoch unset until untilStep
+    untitle upper urlJoin urlParse urlquery uuidv4 values without wrap wrapWith
+    """.split()  # noqa: SIM905 - as a list it takes 230 lines
+)
+
+
+def malformed(template: str) -> str | None:
+    """Why Go cannot parse a template, as it says it; None for one that it can, as far as is seen here.
+
+    Traefik then does without the whole provider.
+    """
+    if HIDDEN in template:
+        return None
+    opened, end = 0, 0
+    for match in _ACTION.finditer(template):
+        end = match.end()
+        fault, change = _parsed(match[2], opened)
+        if fault:
+            return _located(template, match.start(), fault)
+        opened += change
+    if "{{" in template[end:]:
+        return _located(template, template.index("{{", end), "unclosed action")
+    return _located(template, len(template), "unexpected EOF") if opened else None
+
+
+def _parsed(action: str, opened: int) -> tuple[str | None, int]:
+    """Why Go cannot parse an action, if so; and how many blocks are open more after it."""
+    if action.startswith("/*"):
+        return None, 0
+    words = _IDENTIFIER.findall(_LITERAL.sub(" ", action))
+    if not action:
+        return "missing value for command", 0
+    if words[:1] in (["else"], ["end"]) and not opened:
+        return f"unexpected {{{{{words[0]}}}}}", 0
+    unknown = [word for word in words if word not in _EXISTING | _KEYWORDS | _CONSTANTS]
+    if unknown:
+        return f"function {quoted(unknown[0])} not defined", 0
+    return None, -1 if words[:1] == ["end"] else int(words[:1] in (["if"], ["range"], ["with"], ["define"], ["block"]))
+
+
+def _located(template: str, position: int, fault: str) -> str:
+    line = template[:position].count("\n") + 1
+    return f"template: defaultRule:{line}: {fault}"
+
+
 def render(template: str, model: Model) -> str:
-    """The rule that a template makes. Raises Unsupported for what this module does not know."""
+    """The rule that a template makes. Raises ExecutionError as Go does, Unsupported for what is not known here."""
     try:
         return _block(_pieces(template), model, ending=()).output
-    except Unsupported:
+    except (Unsupported, ExecutionError):
         raise
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError, KeyError) as error:
         raise Unsupported(str(error)) from error
@@ -114,7 +190,8 @@ def _block(pieces: Iterator[_Piece], model: Model, *, ending: tuple[str, ...]) -
         elif word in ("range", "with", "define", "template", "block") or ":=" in piece.text:
             raise Unsupported(word)
         else:
-            output += _text(_pipeline(piece.text, model))
+            value = _pipeline(piece.text, model)
+            output += "<no value>" if value is ABSENT else _text(value)
     if ending:
         raise Unsupported("if sans end")
     return _Done(output, "")
@@ -186,7 +263,7 @@ def _chain(words: list[str], model: Model) -> tuple[Any, list[str]]:
         if not first:
             call.append(value)
         if name is not None:
-            value = _FUNCTIONS[name](*call)
+            value = _called(name, call)
         elif len(call) == 1:
             value = call[0]
         else:
@@ -195,6 +272,25 @@ def _chain(words: list[str], model: Model) -> tuple[Any, list[str]]:
         if not words or words[0] == ")":
             return value, words
         words = words[1:]
+
+
+class _Absent:
+    """What a field of the labels is when there is no such label."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ABSENT = _Absent()
+
+
+def _called(name: str, arguments: list[Any]) -> Any:
+    function = _FUNCTIONS[name]
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        raise ExecutionError(f"wrong number of args for {name}") from None
+    return function(*arguments)
 
 
 def _operand(word: str, model: Model) -> Any:
@@ -209,8 +305,13 @@ def _operand(word: str, model: Model) -> Any:
     known: dict[str, Any] = {".Name": model.name, ".ContainerName": model.container_name, ".Labels": model.labels}
     if word in known:
         return known[word]
-    if re.fullmatch(r"\.Labels\.\w+", word):
-        return _index(model.labels, word.removeprefix(".Labels."))
+    if found := re.fullmatch(r"\.Labels\.(\w+)((?:\.\w+)*)", word):
+        if found[1] not in model.labels:
+            return ABSENT
+        if not found[2]:
+            return _index(model.labels, found[1])
+    if re.fullmatch(r"(?:\.\w+)+", word):
+        raise ExecutionError(f"can't evaluate field {word.rpartition('.')[2]}")
     raise Unsupported(word)
 
 
@@ -224,6 +325,8 @@ def _index(mapping: Any, key: Any) -> Any:
 
 
 def _text(value: Any) -> str:
+    if value is ABSENT:
+        raise ExecutionError("invalid value; expected string")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int):

@@ -22,7 +22,10 @@ class Features:
     that rules see. `wildcards`: «*.d» in Host; `star`: «*» in Host. `parents`: routers may have parents.
     `options_of_router`: 421 is said by the router that a request reaches, not by the host it asks for.
     `strips_connection`: the headers that Connection names, and itself, are gone before rules are tried.
+    `strips_prefix`: X-Forwarded-Prefix is a header that only trusted addresses may send; `strips_variants`: so are
+    those that are written with an underscore; `protects`: Connection cannot name one of these, whatever its case.
     `splits`: a router on several entry points becomes one router for each, even where nothing asks for it.
+    `allows_unsaid`: of the encoded characters of an entry point that says some, the others are allowed.
     """
 
     version: Version
@@ -35,7 +38,11 @@ class Features:
     parents: bool
     options_of_router: bool
     strips_connection: bool
+    strips_prefix: bool
+    strips_variants: bool
+    protects: bool
     splits: bool
+    allows_unsaid: bool
     encoded: Literal["accepted", "refused", "refused by the router"]
 
 
@@ -61,7 +68,11 @@ def features(version: str | None) -> Features:
         parents=at >= (3, 6, 0),
         options_of_router=at >= (3, 7, 2) or (3, 6, 18) <= at < (3, 7, 0) or (2, 11, 47) <= at < (3, 0, 0),
         strips_connection=at >= (3, 1, 3) or (2, 11, 9) <= at < (3, 0, 0),
+        strips_prefix=at >= ((2, 11, 14) if v2 else (3, 2, 1)),
+        strips_variants=at >= ((2, 11, 43) if v2 else (3, 6, 14)),
+        protects=at >= ((2, 11, 38) if v2 else (3, 6, 9)),
         splits=(3, 3, 0) <= at <= (3, 3, 2),
+        allows_unsaid=at >= ((2, 11, 35) if v2 else (3, 6, 7)),
         encoded=_encoded(at),
     )
 

@@ -9,11 +9,10 @@ from auditlib.facts.tables.traefik import StaticOption, Traefik
 from auditlib.traefik.decoding import MARK, TRUE, unmarked
 from auditlib.traefik.docker_provider import Built, Decision, Protocol, Settings, Why
 from auditlib.traefik.docker_provider import Container as Provided
-from auditlib.traefik.fields import LATEST, Version
-from auditlib.traefik.fields import version as version_of
+from auditlib.traefik.fields import LATEST
 from auditlib.traefik.merge import Conflict, Merged, load
 from auditlib.traefik.templates import DEFAULT_RULE
-from auditlib.views.entrypoints import options, true
+from auditlib.views.entrypoints import options, running_version, true
 
 OUTCOMES = {"routed": "routé", "filtered": "filtré", "dropped": "écarté", "unknown": "inconnu"}
 
@@ -27,17 +26,6 @@ class Prediction:
     merged: Merged
     used: bool
     files: bool  # whether Traefik uses the file provider
-
-
-def running_version(
-    traefik: Iterable[Traefik] | None, traefik_static: Iterable[StaticOption], containers: Iterable[Container]
-) -> Version | None:
-    """The version of the running Traefik: as its API says, else as the tag of its image says."""
-    names = {option.container for option in traefik_static}
-    images = [container.image or "" for container in containers if container.name in names]
-    tags = [image.partition("@")[0].rpartition(":")[2] for image in images]
-    versions = map(version_of, [*(api.version for api in traefik or ()), *tags])
-    return next((version for version in versions if version), None)
 
 
 def predict(
@@ -60,7 +48,7 @@ def predict(
         network=docker.get("network", ""),
         allow_empty_services=true(docker.get("allowemptyservices")),
         use_bind_port_ip=true(docker.get("usebindportip")),
-        default_rule=docker.get("defaultrule") or DEFAULT_RULE,
+        default_rule=docker.get("defaultrule", DEFAULT_RULE),
         host_addresses=_host_addresses(traefik_static, containers, networks),
     )
     used = bool(docker) or true(static.get("providers.docker"))

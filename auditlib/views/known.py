@@ -91,6 +91,8 @@ def entry_points(rows: Iterable[TraefikEntrypoint | Entrypoint]) -> Iterator[Ent
             None if row.refused_characters is None else frozenset(row.refused_characters),
             bool(row.encodes_semicolons),
             row.trusted or (),
+            row.underscores or "keep",
+            row.aliases or "keep",
         )
         yield EntryPoint(row.entrypoint, handling, bool(row.default), bool(row.tls))
 

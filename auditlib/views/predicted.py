@@ -217,7 +217,7 @@ def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: tuple[int, int, 
     faults = _faults(loaded.servers)
     judged = states(
         [_linked(router, named=key in named) for key, router in loaded.routers.items()],
-        {point.entrypoint for point in points},
+        _named_points(points),
         _references(loaded, faults, files_known=files_known),
         features(".".join(map(str, version))),
     )
@@ -266,11 +266,20 @@ def _qualified(references: Iterable[str] | None, owner: str) -> tuple[str, ...]:
 
 
 def _on_points(router: PredictedRouter, points: Rows[Entrypoint]) -> PredictedRouter:
-    """The router, on the default entry points when it names none (a child and an udp router get none)."""
-    if router.entrypoints or router.parents or router.protocol == "udp":
+    """The router, on the default entry points when it names none: all those of UDP; a child gets none."""
+    if router.entrypoints or router.parents:
         return router
+    if router.protocol == "udp":
+        return replace(router, entrypoints=tuple(sorted(_named_points(points)["udp"])))
     names = sorted(point.entrypoint for point in points if point.default and point.protocol != "udp")
     return replace(router, entrypoints=tuple(names))
+
+
+def _named_points(points: Rows[Entrypoint]) -> dict[str, set[str]]:
+    """The entry points that a router may name, by its protocol."""
+    udp = {point.entrypoint for point in points if point.protocol == "udp"}
+    others = {point.entrypoint for point in points} - udp
+    return {"http": others, "tcp": others, "udp": udp}
 
 
 def _modelled(router: PredictedRouter, points: Rows[Entrypoint]) -> Iterator[PredictedRouter]:

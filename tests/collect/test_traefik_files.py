@@ -13,8 +13,9 @@ from auditlib.collect import ALL, traefik_files
 from auditlib.collect.source import Unreadable, interpret
 from auditlib.collect.traefik_files import fetch, rows
 from auditlib.parameters import Parameters
+from auditlib.traefik.documents import FileError
 from auditlib.traefik.fields import LATEST, Version
-from auditlib.traefik.files import FileError, decode_file
+from auditlib.traefik.files import decode_file
 from tests.conftest import payload
 from tests.testbed.canaries import CANARIES
 
@@ -105,7 +106,7 @@ def test_the_value_of_an_error_is_not_told() -> None:
         ("a: 1\na: 2\n", "la clé « a » est écrite deux fois", 2),
         ("\ta: 1", "YAML mal formé", 1),
         ("- a\n", "le fichier n’est pas une liste de clés et de valeurs", 1),
-        ("a: &a [*a]\n", "fichier trop gros ou trop imbriqué", 1),
+        ("a: &a [*a]\n", "une ancre se contient elle-même", 1),
     ],
 )
 def test_what_traefik_refuses(text: str, error: str, line: int) -> None:

@@ -9,7 +9,8 @@ from auditlib.traefik.versions import features
 
 def judged(*asked: Linked, known: References | None = None, version: str = "3.6.15") -> list[State]:
     protocols = {"http": known or References(), "tcp": known or References(), "udp": known or References()}
-    return list(states(asked, {"web"}, protocols, features(version)))
+    points = {"http": {"web"}, "tcp": {"web"}, "udp": {"dns"}}
+    return list(states(asked, points, protocols, features(version)))
 
 
 def one(**facts: object) -> Router:
@@ -35,7 +36,7 @@ def one(**facts: object) -> Router:
         (Linked(one(tls=True, options="x@docker"), "s@docker"), "disabled", "building router handler: unknown TLS"),
         (Linked(one(rule="Host("), "s@docker"), "disabled", "error while parsing rule Host("),
         (Linked(one(rule="Host("), "s@docker", whole=False), "enabled", None),
-        (Linked(one(protocol="udp", rule="", entrypoints=()), "s@docker"), "enabled", None),
+        (Linked(one(protocol="udp", rule="", entrypoints=("dns",)), "s@docker"), "enabled", None),
         (Linked(one(parents=("none@file",)), "s@docker"), "disabled", "router is not reachable"),
     ],
 )
@@ -57,3 +58,30 @@ def test_a_parent_with_a_service_is_disabled_and_serves_its_children() -> None:
     first, second = judged(parent, child)
     assert (first.status, first.errors, first.serves) == ("disabled", (STILL_SERVES,), True)
     assert second.status == "enabled"
+
+
+@pytest.mark.parametrize(
+    ("entrypoints", "service", "status", "errors"),
+    [
+        (("dns",), "s@docker", "enabled", ()),
+        (("web", "dns"), "s@docker", "warning", ('entryPoint "web" doesn\'t exist',)),
+        (
+            ("web",),
+            "s@docker",
+            "disabled",
+            ('entryPoint "web" doesn\'t exist', "no valid entryPoint for this router"),
+        ),
+        ((), "s@docker", "disabled", ("no valid entryPoint for this router",)),
+        (("dns",), None, "disabled", ("the service is missing on the udp router",)),
+    ],
+)
+def test_a_router_of_udp_is_on_entry_points_of_udp(
+    entrypoints: tuple[str, ...], service: str | None, status: str, errors: tuple[str, ...]
+) -> None:
+    (state,) = judged(Linked(one(rule="", entrypoints=entrypoints, protocol="udp"), service))
+    assert (state.status, state.errors) == (status, errors)
+
+
+def test_other_routers_are_not_on_entry_points_of_udp() -> None:
+    (state,) = judged(Linked(one(entrypoints=("web", "dns")), "s@docker"))
+    assert (state.status, state.entrypoints) == ("warning", ("web",))

@@ -57,6 +57,13 @@ class TraefikEntrypoint(Row):
     trusted: tuple[str, ...] | None = several(
         "Relais de confiance", "Réseaux dont les en-têtes X-Forwarded sont gardés."
     )
+    underscores: str | None = text(
+        "En-têtes à tiret bas", "http.underscoreHeadersStrategy : keep, delete ou reject ; inconnu : gardés."
+    )
+    aliases: str | None = text(
+        "En-têtes ambigus",
+        "http.aliasHeadersStrategy, de même ; leur nom a autre chose que lettres, chiffres et tirets.",
+    )
 
 
 @table(
