@@ -332,7 +332,7 @@ def _secrets(project: Project, root: str, read: Read) -> Iterator[Record]:
             for variable, value in (values or {}).items():
                 yield from _secret(project, root, str(name), kind, variable, value)
         for label, value in (one.get("labels") or {}).items():
-            if value and label_value(str(label), str(value)) == REMOVED and _literal(value):
+            if value and (label_value(str(label), str(value)) or "").startswith(REMOVED) and _literal(value):
                 yield _row(project, root, str(name), "label", label, value, default=False)
         for key in ("command", "entrypoint"):
             parts = one.get(key)

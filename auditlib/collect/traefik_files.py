@@ -7,10 +7,11 @@ the container's mounts. A directory wins over a file, and is read with its sub-d
 import contextlib
 import datetime as dt
 import errno
+import functools
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +19,7 @@ import requests
 from docker.errors import DockerException
 
 from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
-from auditlib.collect.secrets import redact, redact_rule
+from auditlib.collect.secrets import hide_users, redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.collect.traefik_static import MAX_LINKS, bearer, fault, file_text, joined
 from auditlib.collect.traefik_static import rows as static_rows
@@ -28,6 +29,9 @@ from auditlib.parameters import Parameters
 from auditlib.traefik.decoding import Tree, json_name
 from auditlib.traefik.fields import LATEST, Version, version
 from auditlib.traefik.files import FileError, decode_file, supported
+from auditlib.traefik.middlewares import middleware_steps
+from auditlib.traefik.services import balancer_kind, service_steps, tls_options_steps
+from auditlib.traefik.steps import Steps
 
 MAX_TREE = 20_000_000  # bytes of a directory of configuration files
 MAX_FILES = 2_000
@@ -156,6 +160,7 @@ def rows(payload: dict[str, Any]) -> Reading:
         "traefik_file_services": [],
         "traefik_file_servers": [],
         "traefik_file_middlewares": [],
+        "traefik_file_options": [],
     }
     seen: set[tuple[str, str, str]] = set()
     for position, path in enumerate(sorted(payload["files"], key=_in_order)):
@@ -174,7 +179,7 @@ def rows(payload: dict[str, Any]) -> Reading:
             outcome, tree = _decoded(path, one["text"], running)
             row |= outcome
         tables["traefik_files"].append(row)
-        _declared(tables, path, tree, seen)
+        _declared(tables, path, tree, seen, running)
     if not payload["path"]:
         return Reading(tables, note="Traefik n’a pas de fournisseur de fichiers.")
     gaps = [f"fichiers de configuration dynamique illisibles : {gap}" for gap in payload["gaps"]]
@@ -196,21 +201,50 @@ def _decoded(path: str, text: str, running: Version) -> tuple[Record, Tree]:
     return {"status": "templated" if declared.templated else "read"}, declared.tree
 
 
-def _declared(tables: dict[str, list[Record]], path: str, tree: Tree, seen: set[tuple[str, str, str]]) -> None:
+def _declared(
+    tables: dict[str, list[Record]], path: str, tree: Tree, seen: set[tuple[str, str, str]], running: Version
+) -> None:
     """Add what one file declares."""
     for protocol in ("http", "tcp", "udp"):
         part = tree.get(protocol.upper(), {})
-        makers = {"routers": _router, "services": _service, "middlewares": _middleware}
+        makers: dict[str, Callable[[str, Tree], Record]] = {
+            "routers": lambda _, one: _router(one),
+            "services": functools.partial(_service, protocol=protocol, running=running),
+            "middlewares": functools.partial(_middleware, protocol=protocol, running=running),
+        }
         for kind, make in makers.items():
             for own, one in part.get(kind.capitalize(), {}).items():
                 key = (protocol, kind, own)
-                row = {"path": path, "protocol": protocol, kind[:-1]: own, "effective": key not in seen, **make(one)}
+                made = make(f"{own}@file", one or {})
+                row = {"path": path, "protocol": protocol, kind[:-1]: own, "effective": key not in seen, **made}
                 seen.add(key)
                 tables[f"traefik_file_{kind}"].append(row)
                 if kind == "services":
                     tables["traefik_file_servers"] += [
                         {"path": path, "protocol": protocol, "service": own, "url": url} for url in _urls(one)
                     ]
+    options: dict[str, Tree] = {
+        "tls": tree.get("TLS", {}).get("Options") or {},
+        "http": tree.get("HTTP", {}).get("ServersTransports") or {},
+        "tcp": tree.get("TCP", {}).get("ServersTransports") or {},
+    }
+    for kind, named in options.items():
+        for own, one in named.items():
+            steps = _kept(tls_options_steps(one or {}, running)) if kind == "tls" else []
+            row = {
+                "path": path,
+                "kind": kind,
+                "name": own,
+                "steps": steps,
+                "effective": (kind, "options", own) not in seen,
+            }
+            seen.add((kind, "options", own))
+            tables["traefik_file_options"].append(row)
+
+
+def _kept(steps: Steps) -> list[str]:
+    """The steps of a building, without the secrets that their texts may quote."""
+    return [redact(str(step)) for step in steps]
 
 
 def _router(one: Tree) -> Record:
@@ -232,19 +266,33 @@ def _router(one: Tree) -> Record:
     }
 
 
-def _service(one: Tree) -> Record:
+def _service(name: str, one: Tree, *, protocol: str, running: Version) -> Record:
     kind = next(iter(one), None)
     body = one.get(kind or "") or {}
     members = [*(body.get("Services") or []), *(body.get("Mirrors") or [])]
     children = [member["Name"] for member in members if member.get("Name")]
     children += [body[key] for key in ("Service", "Fallback") if body.get(key)]
-    return {"type": kind and json_name(kind), "health_check": "HealthCheck" in body, "children": children}
+    return {
+        "type": kind and json_name(kind),
+        "health_check": "HealthCheck" in body,
+        "children": children,
+        "steps": _kept(service_steps(name, one, running, protocol)),
+        "silent": balancer_kind(one, running),
+    }
 
 
-def _middleware(one: Tree) -> Record:
+def _middleware(name: str, one: Tree, *, protocol: str, running: Version) -> Record:
     kind = next(iter(one), None)
     chain = (one.get("Chain") or {}).get("Middlewares") or []
-    return {"type": kind and json_name(kind), "chain": chain}
+    # Traefik quotes a user that it cannot read, and what it quotes may be the password.
+    shown = {type_: _without_users(body) for type_, body in one.items()}
+    steps = _kept(middleware_steps(name, shown, running, protocol))
+    return {"type": kind and json_name(kind), "chain": chain, "steps": steps}
+
+
+def _without_users(body: Tree | None) -> Tree:
+    users = (body or {}).get("Users")
+    return {**(body or {}), **({"Users": [hide_users(user) for user in users]} if users else {})}
 
 
 def _urls(one: Tree) -> list[str]:

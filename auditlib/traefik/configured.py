@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from auditlib.traefik.building import References, qualified
+from auditlib.traefik.conflicts import Linked, renamed
 from auditlib.traefik.routers import EntryPoint, Router
-from auditlib.traefik.statuses import Linked, References, qualified, states
+from auditlib.traefik.statuses import Judgement, judge
 from auditlib.traefik.versions import Features, features
 
 
@@ -21,7 +23,7 @@ class Configured:
     """
 
     router: Router
-    status: str
+    status: str | None
     errors: tuple[str, ...]
 
 
@@ -34,6 +36,18 @@ def configured(
     default_syntax: str | None = None,
 ) -> list[Configured]:
     """The HTTP routers of a configuration, by full name, each as the keys of the file provider say it."""
+    return configured_whole(version, entrypoints, routers, references, default_syntax=default_syntax)[0]
+
+
+def configured_whole(
+    version: str | None,
+    entrypoints: Sequence[EntryPoint],
+    routers: Mapping[str, Mapping[str, Any]],
+    references: References | None = None,
+    *,
+    default_syntax: str | None = None,
+) -> tuple[list[Configured], Judgement]:
+    """The HTTP routers of a configuration, and what is found of all that they use."""
     what = features(version)
     points = {point.name: point for point in entrypoints}
     defaults = [point.name for point in entrypoints if point.default]
@@ -51,12 +65,21 @@ def configured(
         service = qualified(given["service"], router.name) if given.get("service") else None
         middlewares = [qualified(middleware, router.name) for middleware in given.get("middlewares") or []]
         links.append(
-            Linked(replace(router, parents=parents), service, middlewares, named=bool(given.get("entryPoints")))
+            Linked(
+                replace(router, parents=parents),
+                service,
+                middlewares,
+                named=bool(given.get("entryPoints")),
+                observed=bool(given.get("observability")),
+            )
         )
-    return [
+    links = renamed(links, what.version)
+    judgement = judge(links, points, {"http": references or References()}, what)
+    found = [
         Configured(replace(link.router, entrypoints=state.entrypoints, serves=state.serves), state.status, state.errors)
-        for link, state in zip(links, states(links, points, {"http": references or References()}, what), strict=True)
+        for link, state in zip(links, judgement.states, strict=True)
     ]
+    return found, judgement
 
 
 def _router(name: str, given: Mapping[str, Any], default_syntax: str | None) -> Router:

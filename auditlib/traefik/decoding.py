@@ -187,7 +187,7 @@ class _Decoder:
                 return [self.structure(name, node, defaults=True)]
             return [self.structure(name, child, defaults=True) for child in node.children]
         if self.tag == "file":
-            return [_scalar(item, child.value) for child in node.children] or None
+            return [_scalar(item, child.value.strip()) for child in node.children] or None
         if not node.value:
             return None
         return [_scalar(item, value.strip()) for value in node.value.split(",")]
