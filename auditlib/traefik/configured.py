@@ -54,7 +54,7 @@ def configured_whole(
     effective: list[tuple[Router, Mapping[str, Any]]] = []
     copies: dict[str, list[str]] = {}
     for name, given in routers.items():
-        wanted = list(given.get("entryPoints") or defaults)
+        wanted = list(given.get("entryPoints") or ([] if given.get("parentRefs") else defaults))
         for router in _split(_router(name, given, default_syntax), wanted, points, what):
             effective.append((router, given))
             copies.setdefault(name, []).append(router.name)
@@ -100,7 +100,7 @@ def _router(name: str, given: Mapping[str, Any], default_syntax: str | None) -> 
 def _split(router: Router, wanted: list[str], points: Mapping[str, EntryPoint], what: Features) -> Iterator[Router]:
     """The routers that one becomes: a copy of its own for each entry point that has a say in its routers."""
     if router.parents:
-        yield router
+        yield replace(router, entrypoints=tuple(wanted))
         return
     modelled = [
         name for name in wanted if name in points and (what.splits or points[name].tls or points[name].handling.refused)

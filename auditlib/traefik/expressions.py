@@ -96,6 +96,9 @@ def _tokens(text: str) -> Iterator[_Token]:
             yield _Token(kind, match[0], line, position - start + 1)
             last = match[0] if kind == "operator" else kind
         position = match.end()
+    # Go ends a line that ends with an operand, the last one too.
+    if last in _ENDS_LINE or last == ")":
+        yield _Token("end", "newline", line, position - start + 1)
     yield _Token("end", "'EOF'", line, position - start + 1)
 
 
@@ -109,6 +112,8 @@ class _Parser:
 
     def whole(self) -> str:
         kind = self.joined("||")
+        if self.current.text == "newline":
+            self.take()
         if self.current.kind != "end" or self.current.text == "newline":
             raise self.expected("'EOF'")
         return kind
@@ -132,7 +137,7 @@ class _Parser:
             for side in (kind, other):
                 if side != "hpredicate":
                     asked = f"{self.language.package}.hpredicate"
-                    raise ExpressionError(f"reflect: Call using {_go(side, self.language)} as type {asked}")
+                    raise ExpressionError(f"reflect: cannot use {_go(side, self.language)} as type {asked} in Call")
             kind = "hpredicate"
         return kind
 

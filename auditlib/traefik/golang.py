@@ -24,7 +24,6 @@ _REGEXP = {
     "invalid named capture group": "invalid named capture",
 }
 _LOOKBEHIND = re.compile(r"\(\?<[=!].*", re.DOTALL)
-_GROUP_OPENED = re.compile(r"\(\?[a-zA-Z-]*\Z")
 
 
 def regexp_fault(expression: str) -> str | None:
@@ -47,9 +46,6 @@ def _of_re2(expression: str, error: re2.error) -> str:
     if lookbehind := _LOOKBEHIND.search(expression):
         return f"invalid named capture: `{lookbehind[0]}`"
     what, _, where = said.partition(": ")
-    if what == "invalid perl operator" and _GROUP_OPENED.search(expression):
-        # The end of the expression comes before that of its flags.
-        return f"missing closing ): `{expression}`"
     return f"{_REGEXP.get(what, what)}: `{where}`"
 
 

@@ -18,6 +18,11 @@ from auditlib.traefik.versions import number
 Shown = dict[str, dict[str, tuple[str | None, tuple[str, ...]]]]
 
 
+def written(dynamic: Mapping[str, Any]) -> str:
+    """A configuration as a file."""
+    return yaml.safe_dump(dict(dynamic), allow_unicode=True, sort_keys=False)
+
+
 def references(tree: Tree, version: str, internal: Mapping[str, str]) -> References:
     """What HTTP routers of a decoded file may refer to."""
     at, http = number(version), tree.get("HTTP") or {}
@@ -41,8 +46,7 @@ def predicted(dynamic: Mapping[str, Any], version: str, points: tuple[str, ...],
     """Status and errors of each HTTP router, service and middleware of a configuration that is one YAML file."""
     running = version_of(version)
     assert running is not None
-    text = yaml.safe_dump(dict(dynamic), allow_unicode=True, sort_keys=False)
-    known = references(decode_file("dynamic.yml", text, running).tree, version, internal)
+    known = references(decode_file("dynamic.yml", written(dynamic), running).tree, version, internal)
     routers = {f"{name}@file": one for name, one in dynamic["http"]["routers"].items()}
     found, judgement = configured_whole(version, [EntryPoint(point) for point in points], routers, known)
     shown: Shown = {"routers": {one.router.name: (one.status, one.errors) for one in found}}
