@@ -134,10 +134,16 @@ class Builder:
         else:
             built = self._steps(name, part.steps, (*stack, entry))
         finding.sure = finding.sure and built.sure
-        if built.fault and (self.protocol == "http" or "type" in built.fault):
-            # Of its services, the API of tcp and udp only says that they have no type, or two.
+        if built.fault and self._keeps(part.steps):
             finding.add(built.fault, critical=True)
         return built
+
+    def _keeps(self, steps: Steps) -> bool:
+        """Whether the API says of a service what is wrong with it, and not of the router only."""
+        if self.protocol == "http" or (steps and steps[0].kind == "fault"):
+            return True
+        # Seen of 3.7.15: services of tcp and udp say what is wrong with those that they are made of.
+        return bool(steps) and steps[0].kind == "service" and self.version >= (3, 7, 10)
 
     def chain(self, names: Collection[str], stack: Stack = ()) -> Built:
         """Build middlewares, by their full names: from the last to the first."""

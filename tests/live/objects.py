@@ -262,6 +262,15 @@ def middlewares(chance: random.Random, version: str, each: int) -> dict[str, Val
         pair = chance.sample([*MIDDLEWARES], 2)
         made[f"two types-{at}"] = {one: MIDDLEWARES[one](chance) for one in pair}
         made[f"retry by status-{at}"] = {"retry": _retry_3_7(chance)}
+        # What only the files of the machine tell: unknown, whatever Traefik finds.
+        made[f"files-{at}"] = chance.choice(
+            [
+                {"basicAuth": {"usersFile": "/none"}},
+                {"digestAuth": {"usersFile": "/none", "users": ["a:b:c"]}},
+                {"forwardAuth": {"address": "http://a", "tls": {"ca": "none"}}},
+                {"forwardAuth": {"address": "http://a", "tls": {"cert": "none", "key": "none"}}},
+            ]
+        )
         made[f"status rewrites-{at}"] = {
             "errors": {"status": ["500"], "service": "s", "statusRewrites": {chance.choice(_STATUSES) or "1": 404}}
         }
@@ -363,6 +372,7 @@ def tls_options(chance: random.Random) -> dict[str, Value]:
         lambda: {"alpnProtocols": ["x"]},
     ]
     made: dict[str, Value] = {"strict": {"minVersion": "VersionTLS12"}}
+    made |= {f"files-{name}": {"clientAuth": {"caFiles": [name]}} for name in ("a", "b")}
     for at in range(25):
         chosen = chance.sample(parts, chance.choice([1, 2]))
         made[f"tls-{at}"] = {key: value for part in chosen for key, value in part().items()}
@@ -404,11 +414,12 @@ def routers(chance: random.Random, at: Version, parts: Mapping[str, Mapping[str,
         add(f"o {name}", tls={"options": name}, entryPoints=["websecure"])
     for name in ("api", "ping", "rest", "noop", "foo", "acme-http"):
         add(f"internal-{name}", service=f"{name}@internal")
+    decided = [name for name in parts["middlewares"] if not name.startswith("files")]
     for one in range(40):
         add(
             f"router-{one}",
             entryPoints=chance.choice([["web"], ["web", "none"], ["none"], ["web", "websecure"]]),
-            middlewares=chance.sample([*parts["middlewares"], "none"], chance.choice([0, 1, 2])),
+            middlewares=chance.sample([*decided, "none"], chance.choice([0, 1, 2])),
             **chance.choice([{}, {"priority": 2**63 - 2}, {"priority": -3}, {"rule": "Host("}, {"rule": "Foo(`a`)"}]),
             **chance.choice([{}, {}, {"tls": {}}, {"tls": {"options": chance.choice(["none", "strict"])}}]),
         )
@@ -450,4 +461,47 @@ def _tree(chance: random.Random) -> dict[str, Value]:
             if chance.random() < 0.05:
                 given["rule"] = "Host("
             made[name] = given
+    return made
+
+
+def streams(chance: random.Random, version: str) -> dict[str, dict[str, dict[str, Value]]]:
+    """Routers, services and middlewares of tcp and udp. What a rule may be is not tried here."""
+    made: dict[str, dict[str, dict[str, Value]]] = {}
+    for protocol in ("tcp", "udp"):
+        server = {"address": "127.0.0.1:1"}
+        found: dict[str, Value] = {"s": {"loadBalancer": {"servers": [server]}}, "no type": {}}
+        found["two types"] = {**found["s"], "weighted": {"services": [{"name": "s", "weight": 1}]}}
+        found["address"] = {"loadBalancer": {"servers": [{"address": "nowhere"}]}}
+        for at in range(8):
+            name = chance.choice(["s", "none", "no type", "two types", *(f"weighted-{one}" for one in range(at))])
+            found[f"weighted-{at}"] = {"weighted": {"services": [{"name": name, "weight": 1}]}}
+        shields: dict[str, Value] = {}
+        if protocol == "tcp" and number(version) >= (3, 0, 0):
+            for at in range(6):
+                transport = {"serversTransport": chance.choice(["none", "t"])}
+                servers = {"servers": [server]} if chance.random() < 0.7 else {}
+                found[f"transport-{at}"] = {"loadBalancer": {**transport, **servers}}
+        if protocol == "tcp":
+            for at in range(15):
+                kinds = chance.sample(["ipAllowList", "ipWhiteList", "inFlightConn"], chance.choice([1, 1, 2]))
+                values: Value = {kind: {"sourceRange": _some(chance, _NETWORKS)} for kind in kinds}
+                shields[f"shield-{at}"] = values | (
+                    {"inFlightConn": {"amount": -1}} if "inFlightConn" in values else {}
+                )
+        routers: dict[str, Value] = {f"s {name}": {"service": name} for name in found}
+        routers |= {f"m {name}": {"service": "s", "middlewares": [name]} for name in shields}
+        routers |= {"none": {"service": "none"}, "no service": {}, "points": {"service": "s", "entryPoints": ["none"]}}
+        rule = {"rule": "HostSNI(`*`)"} if protocol == "tcp" else {}
+        if protocol == "tcp":
+            options = {"none": "none", "strict": "strict", "bad": "bad"}
+            routers |= {f"o {name}": {"service": "s", "tls": {"options": name}} for name in options}
+            routers["o default"] = {"service": "s", "tls": {}}
+        point = "web" if protocol == "tcp" else "datagrams"
+        made[protocol] = {
+            "routers": {name: {"entryPoints": [point], **rule, **given} for name, given in routers.items()},
+            "services": found,
+            **(
+                {"middlewares": shields, "serversTransports": {"t": {"dialTimeout": "1s"}}} if protocol == "tcp" else {}
+            ),
+        }
     return made
