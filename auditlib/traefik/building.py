@@ -142,8 +142,8 @@ class Builder:
         """Whether the API says of a service what is wrong with it, and not of the router only."""
         if self.protocol == "http" or (steps and steps[0].kind == "fault"):
             return True
-        # Seen of 3.7.15: services of tcp and udp say what is wrong with those that they are made of.
-        return bool(steps) and steps[0].kind == "service" and self.version >= (3, 7, 10)
+        # Seen of 3.7.10 and 3.7.12: since then services of tcp and udp tell what is wrong with their parts.
+        return bool(steps) and steps[0].kind == "service" and self.version >= (3, 7, 12)
 
     def chain(self, names: Collection[str], stack: Stack = ()) -> Built:
         """Build middlewares, by their full names: from the last to the first."""

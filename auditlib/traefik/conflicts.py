@@ -4,6 +4,7 @@
 3.6.21 and 3.7.5 a router in conflict on an entry point gets a copy and a name of its own there.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,7 +43,8 @@ class Linked:
         return router.name.removeprefix(f"{router.entrypoints[0]}-conflicted-") if self.conflicted else router.name
 
 
-def domains(rule: str, at: Version) -> list[str] | None:
+@functools.lru_cache(maxsize=4096)
+def domains(rule: str, at: Version) -> tuple[str, ...] | None:
     """The hosts by which Traefik chooses the TLS options of a rule, those of Host; None when it cannot read it."""
     syntaxes: tuple[Syntax, ...] = ("v3", "v2")
     for syntax in syntaxes:
@@ -50,8 +52,8 @@ def domains(rule: str, at: Version) -> list[str] | None:
             tree = form(parse(rule, syntax))
         except RuleError:
             continue
-        # Seen of 3.7.15: what a rule excludes does not count any more.
-        return list(dict.fromkeys(_hosts(tree, negated=at < (3, 7, 10))))
+        # Seen of 3.7.12 and 3.7.13: since then what a rule excludes does not count any more.
+        return tuple(dict.fromkeys(_hosts(tree, negated=at < (3, 7, 13))))
     return None
 
 
@@ -153,7 +155,7 @@ def _of_router(link: Linked, disputed: dict[str, list[Linked]], at: Version) -> 
         if not link.whole:
             return
         inner = f"error while parsing rule {router.rule}: " if at >= (3, 0, 0) else ""
-        yield router.name, f"invalid rule {router.rule}, error: {inner}", True
+        yield router.name, f"invalid rule {router.rule}, error: {inner}{_reason(router.rule)}", True
         return
     tells = at >= (3, 7, 3) or (3, 6, 20) <= at < (3, 7, 0) or (2, 11, 49) <= at < (3, 0, 0)
     if not hosts and router.options != _DEFAULT and tells:
@@ -167,3 +169,12 @@ def _of_router(link: Linked, disputed: dict[str, list[Linked]], at: Version) -> 
     elif _resolves(at) and router.options != _DEFAULT and any(host in disputed for host in hosts):
         words = "found different TLS options for routers on the same host, so using the default TLS options instead"
         yield router.name, words, False
+
+
+def _reason(rule: str) -> str:
+    """Why a rule cannot be read, in French."""
+    try:
+        parse(rule)
+    except RuleError as error:
+        return str(error)
+    return ""

@@ -10,246 +10,8 @@ from typing import Any
 from auditlib.traefik.fields import version as version_of
 from auditlib.traefik.files import FileError, decode_file
 from auditlib.traefik.versions import Version, number
+from tests.live.values import MIDDLEWARES, NETWORKS, STATUSES, URLS, Value, retry_3_7, some
 from tests.traefik.predictions import written
-
-Value = dict[str, Any]
-_REGEXPS = (
-    *(
-        "^a",
-        "",
-        "(a|b)+c?",
-        "[a-z]+",
-        r"\d{2,3}",
-        "(?i)x",
-        "(?P<n>a)",
-        "(?<n>a)",
-        "a{1000}",
-        "[[:alpha:]]",
-        r"\pL",
-        "a|",
-        "é",
-    ),
-    *(
-        "(",
-        "a)",
-        "[a",
-        "*a",
-        "a**",
-        "a{1001}",
-        "(?!a)",
-        "(?<=a)b",
-        r"\q",
-        "a\\",
-        "[z-a]",
-        r"\1",
-        "(?P<n",
-        "((a{99}){99})",
-    ),
-    *("+", "(*)", "[[:foo:]]", r"\pX", "(?z)", "x{3,2}", r"\C", "(?P<>a)", "a??+", "[]a]", "[^]", "(?i", "(?:"),
-)
-_NETWORKS = (
-    *(
-        "10.0.0.0/8",
-        "192.168.1.7",
-        "::1",
-        "fe80::/10",
-        "0.0.0.0/0",
-        "10.0.0.1/32",
-        "::ffff:10.0.0.0/104",
-        "10.0.0.0/08",
-    ),
-    *(
-        "10.0.0.0/33",
-        "foo.fr",
-        "",
-        "10.0.0",
-        "::/129",
-        "010.0.0.1",
-        "10.0.0.0/",
-        "fe80::1%eth0",
-        "1::2::3",
-        "10.0.0.0/-1",
-    ),
-)
-_STATUSES = (
-    "500",
-    "500-599",
-    "404",
-    "5xx",
-    "",
-    "500-",
-    "-500",
-    "400-499-x",
-    "99999999999999999999",
-    "+5",
-    "5 0",
-    "0x1",
-)
-_EXPRESSIONS = (
-    *("NetworkErrorRatio() > 0.5", "LatencyAtQuantileMS(50.0) > 100", "ResponseCodeRatio(500, 600, 0, 600) >= 0.25"),
-    *("NetworkErrorRatio() > 0.1 || LatencyAtQuantileMS(9.0) <= 10", "(NetworkErrorRatio() != 0.1)", ""),
-    *("NetworkErrorRatio( > 0.5", "Nope() > 0.5", "NetworkErrorRatio()", "NetworkErrorRatio() > 1", "0.5 < 0.6"),
-    *("LatencyAtQuantileMS(50) > 100", "ResponseCodeRatio(500) > 0.2", "!(NetworkErrorRatio() > 0.5)", "x", "5"),
-    *(
-        "NetworkErrorRatio() && NetworkErrorRatio() > 0.1",
-        'LatencyAtQuantileMS("a") > 1',
-        "LatencyAtQuantileMS(5.0) > 0.5",
-    ),
-    *(
-        "NetworkErrorRatio() == 1",
-        "Attempts() < 2",
-        "NetworkErrorRatio() > 0.5 NetworkErrorRatio()",
-        "(NetworkErrorRatio() > 0.5",
-    ),
-)
-_RETRIES = (
-    *("IsNetworkError()", "IsNetworkError() && Attempts() < 2", "ResponseCode() == 502 || Attempts() <= 3"),
-    *('RequestMethod() == "GET"', "Attempts()", "Attempts() < 2.5", 'RequestMethod() < "a"', "Foo()", "Attempts() <"),
-    *("IsNetworkError() == 1", "RequestMethod() == 1", "!IsNetworkError()", "IsNetworkError(1)"),
-)
-_TYPES = ("text/html", "a/b; q=1", "a/b; q", "foo bar", "", "a/", "a/b c", "a/b; q=1; q=2", "a", 'a/b; q="x y"', "A/B;")
-_URLS = (
-    *(
-        "http://127.0.0.1:1",
-        "https://a.fr/x?y=1#z",
-        "http://[::1]:80",
-        "web:80",
-        "h2c://a",
-        "http://a_b",
-        "http://a:",
-        "",
-    ),
-    *("http://127.0.0.1:abc", "http://a b", "http://a%zz/", "http://a/%zz", "127.0.0.1:80", "://a", "http://[::1"),
-    *(
-        "http://[::1]x",
-        "http://a[b:c@x",
-        "http://u:p@a",
-        "http://::1:80",
-        "http://[zz]:80",
-        "1http://b",
-        "http://a:80:90",
-    ),
-    *("http://a^b", "/x", "a/b:c", "http://a:-1", "http://é.fr", "http://[]:80", "http://a|b", "//a:b"),
-)
-
-
-def _source(chance: random.Random) -> Value:
-    parts: list[Value] = [{"requestHost": True}, {"requestHeaderName": "X-A"}, {"ipStrategy": _strategy(chance)}]
-    chosen = chance.sample(parts, chance.choice([0, 1, 1, 2, 3]))
-    return {"sourceCriterion": {key: value for part in chosen for key, value in part.items()}} if chosen else {}
-
-
-def _strategy(chance: random.Random) -> Value:
-    return chance.choice(
-        [
-            {"depth": chance.choice([-1, 0, 2])},
-            {"excludedIPs": chance.sample(_NETWORKS, 2)},
-            {"depth": 1, "excludedIPs": ["zz"]},
-            {"ipv6Subnet": chance.choice([-1, 0, 64, 128, 129])},
-        ]
-    )
-
-
-def _some(chance: random.Random, pool: tuple[str, ...], most: int = 2) -> list[str]:
-    return chance.sample(pool, chance.randint(1, most))
-
-
-def _ranges(chance: random.Random) -> Value:
-    strategy = {"ipStrategy": _strategy(chance)} if chance.random() < 0.4 else {}
-    return {"sourceRange": _some(chance, _NETWORKS) if chance.random() < 0.9 else [], **strategy}
-
-
-def _compress(chance: random.Random) -> Value:
-    parts: list[Value] = [
-        {"excludedContentTypes": _some(chance, _TYPES)},
-        {"includedContentTypes": _some(chance, _TYPES)},
-        {"defaultEncoding": chance.choice(["gzip", "br", "deflate", "zstd"])},
-        {"encodings": _some(chance, ("gzip", "br", "zstd", "deflate", ""))},
-        {"minResponseBodyBytes": chance.choice([-3, 0, 5])},
-    ]
-    return {key: value for part in chance.sample(parts, chance.choice([1, 1, 2])) for key, value in part.items()}
-
-
-def _headers(chance: random.Random) -> Value:
-    parts: list[Value] = [
-        {"accessControlAllowOriginListRegex": _some(chance, _REGEXPS)},
-        {"customRequestHeaders": {"X-A": chance.choice(["", "b"])}},
-        {"frameDeny": chance.random() < 0.5},
-        {"stsSeconds": chance.choice([0, 10])},
-        {"accessControlMaxAge": chance.choice([0, 10])},
-        {"contentSecurityPolicy": chance.choice(["", "x"])},
-        {"allowedHosts": chance.choice([[], ["a"]])},
-        {"addVaryHeader": chance.random() < 0.5},
-        {"isDevelopment": chance.random() < 0.5},
-    ]
-    return {key: value for part in chance.sample(parts, chance.choice([1, 1, 2])) for key, value in part.items()}
-
-
-def _users(chance: random.Random, parts: int) -> list[str]:
-    sound = ":".join(f"p{n}" for n in range(parts))
-    return _some(chance, (sound, f"u{sound}", "joe", f"{sound}:x", "", ":" * (parts - 1), "a:b", "a:b:c"))
-
-
-# One of each type: a value, or a part of it. What a version does not know is left out by `known`.
-MIDDLEWARES: Mapping[str, Callable[[random.Random], Value]] = {
-    "addPrefix": lambda chance: {"prefix": chance.choice(["", "/x", "x"])},
-    "basicAuth": lambda chance: {"users": _users(chance, 2), "realm": "r"},
-    "buffering": lambda chance: {
-        **{key: chance.choice([-5, -1, 0, 0, 9]) for key in ("memRequestBodyBytes", "maxResponseBodyBytes")},
-        "maxRequestBodyBytes": chance.choice([1, 2, -3]),
-        "retryExpression": chance.choice(_RETRIES),
-    },
-    "chain": lambda chance: {
-        "middlewares": chance.sample(["addPrefix-0", "none", "retry-1", "chain-0", "ok", "ok@docker"], 2)
-    },
-    "circuitBreaker": lambda chance: {"expression": chance.choice(_EXPRESSIONS)},
-    "compress": _compress,
-    "contentType": lambda _: {},
-    "digestAuth": lambda chance: {"users": _users(chance, 3), "realm": "r"},
-    "errors": lambda chance: {
-        "status": _some(chance, _STATUSES),
-        "service": chance.choice(["s", "s", "none", "loadBalancer-0", "api@internal", "ping@internal", "foo@internal"]),
-        "query": "/",
-    },
-    "forwardAuth": lambda chance: {
-        "address": chance.choice(["", "http://a", "http://a:%zz"]),
-        "authResponseHeadersRegex": chance.choice(_REGEXPS),
-        **({"tls": {chance.choice(["cert", "key"]): "x"}} if chance.random() < 0.3 else {}),
-    },
-    "grpcWeb": lambda _: {"allowOrigins": ["*"]},
-    "headers": _headers,
-    "inFlightReq": lambda chance: {"amount": chance.choice([-2, 1, 5]), **_source(chance)},
-    "ipAllowList": lambda chance: {
-        **_ranges(chance),
-        **({"rejectStatusCode": chance.choice([0, 200, 306, 404, 418, 999])} if chance.random() < 0.3 else {}),
-    },
-    "ipWhiteList": _ranges,
-    "passTLSClientCert": lambda _: {"pem": True},
-    "plugin": lambda chance: {name: {"a": "b"} for name in _some(chance, ("foo", "bar"))},
-    "rateLimit": lambda chance: {
-        "average": chance.choice([-1, 1, 100]),
-        "period": chance.choice(["1s", "0s", "-1s", "-1500ms", "-90m", "-1500ns", "-36h5s", "-7ns", "2h"]),
-        "burst": chance.choice([-3, 0, 5]),
-        **_source(chance),
-    },
-    "redirectRegex": lambda chance: {"regex": chance.choice(_REGEXPS), "replacement": "x"},
-    "redirectScheme": lambda chance: {"scheme": chance.choice(["", "https", "ht tp"]), "port": "443"},
-    "replacePath": lambda _: {"path": ""},
-    "replacePathRegex": lambda chance: {"regex": f" {chance.choice(_REGEXPS)} ", "replacement": "x"},
-    "retry": lambda chance: {"attempts": chance.choice([-2, 0, 2]), "initialInterval": chance.choice(["-1s", "1s"])},
-    "stripPrefix": lambda _: {"prefixes": ["a"]},
-    "stripPrefixRegex": lambda chance: {"regex": [f" {one}" for one in _some(chance, _REGEXPS)]},
-    # Since 3.7.
-    "encodedCharacters": lambda _: {"allowEncodedSlash": True},
-}
-
-
-def _retry_3_7(chance: random.Random) -> Value:
-    return {
-        "attempts": chance.choice([0, 2]),
-        "status": _some(chance, _STATUSES),
-        "disableRetryOnNetworkError": chance.random() < 0.5,
-    }
 
 
 def middlewares(chance: random.Random, version: str, each: int) -> dict[str, Value]:
@@ -261,7 +23,7 @@ def middlewares(chance: random.Random, version: str, each: int) -> dict[str, Val
     for at in range(each):
         pair = chance.sample([*MIDDLEWARES], 2)
         made[f"two types-{at}"] = {one: MIDDLEWARES[one](chance) for one in pair}
-        made[f"retry by status-{at}"] = {"retry": _retry_3_7(chance)}
+        made[f"retry by status-{at}"] = {"retry": retry_3_7(chance)}
         # What only the files of the machine tell: unknown, whatever Traefik finds.
         made[f"files-{at}"] = chance.choice(
             [
@@ -272,7 +34,7 @@ def middlewares(chance: random.Random, version: str, each: int) -> dict[str, Val
             ]
         )
         made[f"status rewrites-{at}"] = {
-            "errors": {"status": ["500"], "service": "s", "statusRewrites": {chance.choice(_STATUSES) or "1": 404}}
+            "errors": {"status": ["500"], "service": "s", "statusRewrites": {chance.choice(STATUSES) or "1": 404}}
         }
     return known(made, "middlewares", version)
 
@@ -306,7 +68,7 @@ def services(chance: random.Random, version: str, each: int) -> dict[str, Value]
         "healthy": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:1"}], "healthCheck": {"path": "/"}}},
     }
     for at in range(3 * each):
-        made[f"loadBalancer-{at}"] = {"loadBalancer": {"servers": [{"url": chance.choice(_URLS)}]}}
+        made[f"loadBalancer-{at}"] = {"loadBalancer": {"servers": [{"url": chance.choice(URLS)}]}}
     for at in range(each):
         balancer = {
             "servers": [{"url": "http://127.0.0.1:1"}],
@@ -335,7 +97,7 @@ def services(chance: random.Random, version: str, each: int) -> dict[str, Value]
         made[f"failover-{at}"] = {
             "failover": {"service": child("failover", at), "fallback": child("failover", at), **health(0.3)}
         }
-        errors = {"errors": {"status": _some(chance, _STATUSES)}}
+        errors = {"errors": {"status": some(chance, STATUSES)}}
         made[f"failover by status-{at}"] = {"failover": {"service": "s", "fallback": "s", **errors}}
         made[f"middlewares of service-{at}"] = {
             **made["s"],
@@ -351,10 +113,10 @@ def tls_options(chance: random.Random) -> dict[str, Value]:
     parts: list[Callable[[], Value]] = [
         lambda: {"minVersion": chance.choice(["VersionTLS12", "x"])},
         lambda: {
-            "cipherSuites": _some(chance, ("TLS_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "FOO"))
+            "cipherSuites": some(chance, ("TLS_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "FOO"))
         },
         lambda: {
-            "curvePreferences": _some(chance, ("X25519", "secp521r1", "x25519mlkem768", "secp256r1mlkem768", "P1"))
+            "curvePreferences": some(chance, ("X25519", "secp521r1", "x25519mlkem768", "secp256r1mlkem768", "P1"))
         },
         lambda: {
             "clientAuth": {
@@ -484,7 +246,7 @@ def streams(chance: random.Random, version: str) -> dict[str, dict[str, dict[str
         if protocol == "tcp":
             for at in range(15):
                 kinds = chance.sample(["ipAllowList", "ipWhiteList", "inFlightConn"], chance.choice([1, 1, 2]))
-                values: Value = {kind: {"sourceRange": _some(chance, _NETWORKS)} for kind in kinds}
+                values: Value = {kind: {"sourceRange": some(chance, NETWORKS)} for kind in kinds}
                 shields[f"shield-{at}"] = values | (
                     {"inFlightConn": {"amount": -1}} if "inFlightConn" in values else {}
                 )
