@@ -263,6 +263,7 @@ def _router(one: Tree) -> Record:
         "service": one.get("Service"),
         "middlewares": one.get("Middlewares") or [],
         "parents": one.get("ParentRefs") or [],
+        "observed": "Observability" in one,
     }
 
 

@@ -116,6 +116,7 @@ class _Loaded:
     services: dict[Key, PredictedService] = field(default_factory=dict)
     servers: list[PredictedServer] = field(default_factory=list)
     middlewares: dict[Key, PredictedMiddleware] = field(default_factory=dict)
+    observed: set[Key] = field(default_factory=set)  # routers that say how they are observed
 
 
 def _add_labels(loaded: _Loaded, merged: Merged) -> None:
@@ -179,6 +180,7 @@ def _add_files(loaded: _Loaded, tables: Files) -> None:
         PredictedMiddleware(**_declared(row, "middleware")) for row in tables.middlewares or () if row.effective
     ]
     loaded.routers |= {(router.protocol, router.router): router for router in routers}
+    loaded.observed = {(row.protocol, f"{row.router}@file") for row in tables.routers or () if row.observed}
     loaded.services |= {(service.protocol, service.service): service for service in services}
     loaded.middlewares |= {(middleware.protocol, middleware.middleware): middleware for middleware in middlewares}
     # Of two files that declare a service, the servers are those of the one that counts.
@@ -190,7 +192,7 @@ def _add_files(loaded: _Loaded, tables: Files) -> None:
 
 
 # Columns of the tables of files that those of what is predicted do not have.
-_OF_FILES = ("path", "effective", "steps", "silent")
+_OF_FILES = ("path", "effective", "steps", "silent", "observed")
 
 
 def _declared(row: FileRouter | FileService | FileMiddleware, kind: str) -> dict[str, Any]:
@@ -209,7 +211,9 @@ def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: Version, known: 
         for routers in split.values()
         for router in routers
     }
-    links = renamed([_linked(router, named=key in named) for key, router in rows.items()], version)
+    observed = loaded.observed
+    links = [_linked(row, named=key in named, observed=key in observed) for key, row in rows.items()]
+    links = renamed(links, version)
     judgement = judge(links, {point.entrypoint for point in points}, known, features(".".join(map(str, version))))
     loaded.routers = {}
     for link, state in zip(links, judgement.states, strict=True):
@@ -316,7 +320,7 @@ def rule_length(rule: str, protocol: str) -> int:
     return len(rule.encode("utf-8", "surrogatepass"))
 
 
-def _linked(row: PredictedRouter, *, named: bool) -> Linked:
+def _linked(row: PredictedRouter, *, named: bool, observed: bool) -> Linked:
     router = Router(
         row.router,
         row.rule or "",
@@ -329,7 +333,7 @@ def _linked(row: PredictedRouter, *, named: bool) -> Linked:
         row.protocol,
     )
     whole = row.rule is not None and HIDDEN not in row.rule
-    return Linked(router, row.service, row.middlewares or (), named=named, whole=whole)
+    return Linked(router, row.service, row.middlewares or (), named=named, whole=whole, observed=observed)
 
 
 def _all(

@@ -127,6 +127,8 @@ http:
     x: {rule: Host(`x.fr`), service: x}
     p: {rule: Host(`p.fr`)}
     c: {rule: Path(`/c`), parentRefs: [p], service: gone}
+    q: {rule: Host(`q.fr`)}
+    d: {rule: Path(`/c`), parentRefs: [q], service: s, observability: {metrics: false}}
   services:
     s: {loadBalancer: {servers: [{url: 'http://10.0.0.3:8000'}]}}
     x: {loadBalancer: {servers: [{url: 'http://10.0.0.3'}], serversTransport: gone}}
@@ -165,6 +167,11 @@ def test_what_a_file_declares() -> None:
             ("building child routers muxer: no child routers could be added to muxer (1 skipped)",),
         ),
         "c@file": ("disabled", ('the service "gone@file" does not exist',)),
+        "q@file": (
+            "disabled",
+            ("building child routers muxer: no child routers could be added to muxer (1 skipped)",),
+        ),
+        "d@file": ("disabled", ("non-root router cannot have Observability configuration",)),
     }
     assert "hunter2" not in str(facts.tables)
     assert broken(auditlib.explain(facts, "http://p.fr/c"))[0] == "router"

@@ -182,6 +182,7 @@ class FileRouter(Row):
     service: str | None = text("Service")
     middlewares: tuple[str, ...] | None = several("Middlewares")
     parents: tuple[str, ...] | None = several("Routeurs parents")
+    observed: bool | None = flag("Observabilité", "Vrai s’il dit la sienne, ce qu’un routeur enfant ne peut pas.")
     effective: bool | None = flag(
         "Retenu", "Faux : un fichier lu avant déclare le même nom, et Traefik garde le premier."
     )
