@@ -11,9 +11,9 @@ from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikRouter
 from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import Declared, RouterOption, api_object
 from auditlib.french import listing, quoted
+from auditlib.traefik.http_building import MAX_USER_PRIORITY
 from auditlib.traefik.migration import outdated
 from auditlib.traefik.shadowing import CATCH_ALL
-from auditlib.traefik.statuses import MAX_USER_PRIORITY
 from auditlib.views.entrypoints import Entrypoint
 from auditlib.views.predicted import PredictedRouter
 from auditlib.views.shadowing import Shadowing

@@ -54,7 +54,7 @@ def _names_secret(variable: str) -> bool:
 
 def _of_labels(service: Map) -> Iterator[Secret]:
     for label, value in (service.get("labels") or {}).items():
-        if value and label_value(str(label), str(value)) == REMOVED and _literal(value):
+        if value and (label_value(str(label), str(value)) or "").startswith(REMOVED) and _literal(value):
             yield Secret("label", label, value)
 
 

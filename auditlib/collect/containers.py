@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from auditlib.addresses import EVERY_ADDRESS
-from auditlib.collect.secrets import REMOVED, redact, redact_rule, secret_name
+from auditlib.collect.secrets import REMOVED, hide_users, redact, redact_rule, secret_name
 from auditlib.collect.source import Reading
 from auditlib.facts.table import Row
 from auditlib.facts.tables.docker import (
@@ -39,8 +39,9 @@ _COMPOSE_KEPT = {"project", "service", "container-number", "oneoff", "version", 
 _COMPOSE_KEPT |= {"project.config_files", "project.working_dir"}
 
 # Traefik labels whose value is a secret, or whose name may be one (a header's name ends the label).
+_TRAEFIK_USERS = re.compile(r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$")
 _TRAEFIK_SECRET = re.compile(
-    r"\.(?:basicauth|digestauth)\.users(?:\[\d+\])?$|\.auth\.(?:basic|digest)"
+    r"\.auth\.(?:basic|digest)"
     r"|^traefik\.[^.]+\.middlewares\.[^.]+\.plugin\."
     r"|\.headers\.custom(?:request|response)headers(?:\.|$)|\.healthcheck\.headers(?:\.|$)"
 )
@@ -309,6 +310,8 @@ def label_value(label: str, value: str) -> str | None:
     if lower.startswith("traefik."):
         if value.lower() in _SWITCH:
             return value
+        if _TRAEFIK_USERS.search(lower):
+            return hide_users(value)
         if _TRAEFIK_SECRET.search(lower) or secret_name(lower.rpartition(".")[2]):
             return REMOVED
         return redact_rule(value) if lower.endswith(".rule") else redact(value)

@@ -134,6 +134,17 @@ def _open_quotation(before: str) -> str | None:
     return max(opened, key=before.rfind, default=None)
 
 
+def hide_users(text: str) -> str:
+    """Take all out of a list of users but its colons and commas: whether each has a password, and nothing else."""
+    return ",".join(_hide_user(user) for user in text.split(","))
+
+
+def _hide_user(user: str) -> str:
+    parts = [part and REMOVED for part in user.split(":")]
+    # A value that is all removed says nothing of its form: this one does.
+    return f"{REMOVED} seul" if parts == [REMOVED] else ":".join(parts)
+
+
 _GAP = r"(?:\s|/\*.*?\*/)*"
 _STRING = (
     r"""(?:\\*`[^`]*(?:`|\Z)|"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"""

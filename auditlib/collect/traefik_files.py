@@ -7,10 +7,11 @@ the container's mounts. A directory wins over a file, and is read with its sub-d
 import contextlib
 import datetime as dt
 import errno
+import functools
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,18 +20,21 @@ import requests
 from docker.errors import DockerException
 
 from auditlib.collect.engine import ReadOnlyClient, address, archive, connect
-from auditlib.collect.secrets import redact, redact_rule
+from auditlib.collect.secrets import hide_users, redact, redact_rule
 from auditlib.collect.source import PATIENCE, Payloads, Reading, Unreadable
 from auditlib.collect.traefik_static import MAX_LINKS, bearer, fault, file_text, joined
 from auditlib.collect.traefik_static import options as static_options
 from auditlib.facts.table import Row
-from auditlib.facts.tables.traefik import FileMiddleware, FileRouter, FileServer, FileService, TraefikFile
+from auditlib.facts.tables.traefik import FileMiddleware, FileOption, FileRouter, FileServer, FileService, TraefikFile
 from auditlib.french import os_error
 from auditlib.parameters import Parameters
 from auditlib.traefik.decoding import Tree, json_name
 from auditlib.traefik.documents import FileError
 from auditlib.traefik.fields import LATEST, Version, version
 from auditlib.traefik.files import decode_file, supported
+from auditlib.traefik.middlewares import middleware_steps
+from auditlib.traefik.services import balancer_kind, service_steps, tls_options_steps
+from auditlib.traefik.steps import Steps
 
 MAX_TREE = 20_000_000  # bytes of a directory of configuration files
 MAX_FILES = 2_000
@@ -152,7 +156,7 @@ def _read(file: Path) -> dict[str, Any]:
 def rows(payload: dict[str, Any]) -> Reading:
     """Rows of the files and of what they declare. Only names, rules, references and addresses are kept."""
     running = version(payload["version"]) or LATEST
-    kinds = (TraefikFile, FileRouter, FileService, FileServer, FileMiddleware)
+    kinds = (TraefikFile, FileRouter, FileService, FileServer, FileMiddleware, FileOption)
     tables: dict[str, list[Row]] = {kind.table.name: [] for kind in kinds}
     seen: set[tuple[str, str, str]] = set()
     for position, path in enumerate(sorted(payload["files"], key=_in_order)):
@@ -165,7 +169,7 @@ def rows(payload: dict[str, Any]) -> Reading:
             modified=dt.datetime.fromtimestamp(one["modified"], dt.UTC) if one.get("modified") else None,
         )
         file, tree = _decoded(file, one, running)
-        for row in (file, *_declared(path, tree, seen)):
+        for row in (file, *_declared(path, tree, seen, running)):
             tables[row.table.name].append(row)
     if not payload["path"]:
         return Reading(tables, note="Traefik n’a pas de fournisseur de fichiers.")
@@ -191,18 +195,38 @@ def _decoded(file: TraefikFile, one: dict[str, Any], running: Version) -> tuple[
     return replace(file, status="templated" if declared.templated else "read"), declared.tree
 
 
-def _declared(path: str, tree: Tree, seen: set[tuple[str, str, str]]) -> Iterator[Row]:
+def _declared(path: str, tree: Tree, seen: set[tuple[str, str, str]], running: Version) -> Iterator[Row]:
     """The rows of what one file declares; `seen` is filled with the names that it takes."""
-    makers = {"Routers": _router, "Services": _service, "Middlewares": _middleware}
+    makers: dict[str, Callable[..., Row]] = {
+        "Routers": _router,
+        "Services": functools.partial(_service, running=running),
+        "Middlewares": functools.partial(_middleware, running=running),
+    }
     for protocol in ("http", "tcp", "udp"):
         part = tree.get(protocol.upper(), {})
         for kind, make in makers.items():
             for own, one in part.get(kind, {}).items():
                 key = (protocol, kind, own)
-                yield make(path, protocol, own, one, effective=key not in seen)
+                yield make(path, protocol, own, one or {}, effective=key not in seen)
                 seen.add(key)
         for own, one in part.get("Services", {}).items():
             yield from (FileServer(path=path, protocol=protocol, service=own, url=url) for url in _urls(one))
+    options: dict[str, Tree] = {
+        "tls": tree.get("TLS", {}).get("Options") or {},
+        "http": tree.get("HTTP", {}).get("ServersTransports") or {},
+        "tcp": tree.get("TCP", {}).get("ServersTransports") or {},
+    }
+    for kind, named in options.items():
+        for own, one in named.items():
+            key = (kind, "options", own)
+            steps = _kept(tls_options_steps(one or {}, running)) if kind == "tls" else ()
+            yield FileOption(path=path, kind=kind, name=own, steps=steps, effective=key not in seen)
+            seen.add(key)
+
+
+def _kept(steps: Steps) -> tuple[str, ...]:
+    """The steps of a building, without the secrets that their texts may quote."""
+    return tuple(redact(str(step)) for step in steps)
 
 
 def _router(path: str, protocol: str, own: str, one: Tree, *, effective: bool) -> FileRouter:
@@ -225,10 +249,11 @@ def _router(path: str, protocol: str, own: str, one: Tree, *, effective: bool) -
         middlewares=one.get("Middlewares") or (),
         parents=one.get("ParentRefs") or (),
         effective=effective,
+        observed="Observability" in one,
     )
 
 
-def _service(path: str, protocol: str, own: str, one: Tree, *, effective: bool) -> FileService:
+def _service(path: str, protocol: str, own: str, one: Tree, *, effective: bool, running: Version) -> FileService:
     kind = next(iter(one), None)
     body = one.get(kind or "") or {}
     members = [*(body.get("Services") or []), *(body.get("Mirrors") or [])]
@@ -242,12 +267,16 @@ def _service(path: str, protocol: str, own: str, one: Tree, *, effective: bool) 
         health_check="HealthCheck" in body,
         children=tuple(children),
         effective=effective,
+        steps=_kept(service_steps(f"{own}@file", one, running, protocol)),
+        silent=balancer_kind(one, running),
     )
 
 
-def _middleware(path: str, protocol: str, own: str, one: Tree, *, effective: bool) -> FileMiddleware:
+def _middleware(path: str, protocol: str, own: str, one: Tree, *, effective: bool, running: Version) -> FileMiddleware:
     kind = next(iter(one), None)
     chain = (one.get("Chain") or {}).get("Middlewares") or ()
+    # Traefik quotes a user that it cannot read, and what it quotes may be the password.
+    shown = {type_: _without_users(body) for type_, body in one.items()}
     return FileMiddleware(
         path=path,
         protocol=protocol,
@@ -255,7 +284,13 @@ def _middleware(path: str, protocol: str, own: str, one: Tree, *, effective: boo
         type=kind and json_name(kind),
         chain=chain,
         effective=effective,
+        steps=_kept(middleware_steps(f"{own}@file", shown, running, protocol)),
     )
+
+
+def _without_users(body: Tree | None) -> Tree:
+    users = (body or {}).get("Users")
+    return {**(body or {}), **({"Users": [hide_users(user) for user in users]} if users else {})}
 
 
 def _urls(one: Tree) -> list[str]:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from auditlib.traefik.building import References, qualified
+from auditlib.traefik.conflicts import Linked, renamed
 from auditlib.traefik.routers import EntryPoint, Router
-from auditlib.traefik.statuses import Linked, References, qualified, states
+from auditlib.traefik.statuses import Judgement, judge
 from auditlib.traefik.versions import Features, features
 
 
@@ -21,7 +23,7 @@ class Configured:
     """
 
     router: Router
-    status: str
+    status: str | None
     errors: tuple[str, ...]
 
 
@@ -34,13 +36,25 @@ def configured(
     default_syntax: str | None = None,
 ) -> list[Configured]:
     """The HTTP routers of a configuration, by full name, each as the keys of the file provider say it."""
+    return configured_whole(version, entrypoints, routers, references, default_syntax=default_syntax)[0]
+
+
+def configured_whole(
+    version: str | None,
+    entrypoints: Sequence[EntryPoint],
+    routers: Mapping[str, Mapping[str, Any]],
+    references: References | None = None,
+    *,
+    default_syntax: str | None = None,
+) -> tuple[list[Configured], Judgement]:
+    """The HTTP routers of a configuration, and what is found of all that they use."""
     what = features(version)
     points = {point.name: point for point in entrypoints}
     defaults = [point.name for point in entrypoints if point.default]
     effective: list[tuple[Router, Mapping[str, Any]]] = []
     copies: dict[str, list[str]] = {}
     for name, given in routers.items():
-        wanted = list(given.get("entryPoints") or defaults)
+        wanted = list(given.get("entryPoints") or ([] if given.get("parentRefs") else defaults))
         for router in _split(_router(name, given, default_syntax), wanted, points, what):
             effective.append((router, given))
             copies.setdefault(name, []).append(router.name)
@@ -51,13 +65,21 @@ def configured(
         service = qualified(given["service"], router.name) if given.get("service") else None
         middlewares = [qualified(middleware, router.name) for middleware in given.get("middlewares") or []]
         links.append(
-            Linked(replace(router, parents=parents), service, middlewares, named=bool(given.get("entryPoints")))
+            Linked(
+                replace(router, parents=parents),
+                service,
+                middlewares,
+                named=bool(given.get("entryPoints")),
+                observed=bool(given.get("observability")),
+            )
         )
-    judged = states(links, {"http": points}, {"http": references or References()}, what)
-    return [
+    links = renamed(links, what.version)
+    judgement = judge(links, {"http": points}, {"http": references or References()}, what)
+    found = [
         Configured(replace(link.router, entrypoints=state.entrypoints, serves=state.serves), state.status, state.errors)
-        for link, state in zip(links, judged, strict=True)
+        for link, state in zip(links, judgement.states, strict=True)
     ]
+    return found, judgement
 
 
 def _router(name: str, given: Mapping[str, Any], default_syntax: str | None) -> Router:
@@ -78,7 +100,7 @@ def _router(name: str, given: Mapping[str, Any], default_syntax: str | None) -> 
 def _split(router: Router, wanted: list[str], points: Mapping[str, EntryPoint], what: Features) -> Iterator[Router]:
     """The routers that one becomes: a copy of its own for each entry point that has a say in its routers."""
     if router.parents:
-        yield router
+        yield replace(router, entrypoints=tuple(wanted))
         return
     modelled = [
         name for name in wanted if name in points and (what.splits or points[name].tls or points[name].handling.refused)

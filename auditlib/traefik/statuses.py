@@ -1,64 +1,45 @@
 """What Traefik says of routers once it tried to build them: their status, and their errors in its own words.
 
-`pkg/config/runtime/runtime_http.go` (entry points) and `pkg/server/router/router.go` (priorities, parents, services,
-middlewares, rules).
+`pkg/config/runtime/runtime_http.go` (entry points), `pkg/server/router/{tcp,udp}` (priorities, services, rules); HTTP
+routers are in `http_building`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from auditlib.traefik.building import Builder, Built, Finding, References
+from auditlib.traefik.conflicts import Linked
 from auditlib.traefik.decoding import quoted
+from auditlib.traefik.http_building import MAX_USER_PRIORITY, HttpRouters
 from auditlib.traefik.matchers import UnbuildableError, compiled, form, reading
-from auditlib.traefik.routers import STILL_SERVES, Router
+from auditlib.traefik.routers import Router
 from auditlib.traefik.rules import RuleError, Syntax, parse
 from auditlib.traefik.versions import Features
-
-MAX_USER_PRIORITY = 2**63 - 1 - 1000
-
-
-@dataclass(frozen=True)
-class References:
-    """The full names that the routers of one protocol may refer to; None: any name is taken to exist.
-
-    `providers`: those of which all is known, None for all of them; what another may have is taken to exist. `faults`:
-    why services cannot be built.
-    """
-
-    services: Collection[str] | None = None
-    middlewares: Collection[str] | None = None
-    tls_options: Collection[str] | None = None
-    providers: Collection[str] | None = None
-    faults: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Linked:
-    """A router and what it refers to, by full names. `whole`: its rule is known to the last character.
-
-    The entry points of `router` are all those that it names or gets by default; `named`: it names them itself.
-    """
-
-    router: Router
-    service: str | None
-    middlewares: Sequence[str] = ()
-    named: bool = False
-    whole: bool = True
 
 
 @dataclass(frozen=True)
 class State:
-    """Status and errors of a router as the API shows them; the entry points it has left; whether it serves."""
+    """Status and errors of a router as the API shows them; the entry points it has left; whether it serves.
 
-    status: str
+    The status is None when it cannot be told from what is known.
+    """
+
+    status: str | None
     errors: tuple[str, ...]
     entrypoints: tuple[str, ...]
     serves: bool
 
 
-def qualified(reference: str, owner: str) -> str:
-    """A reference without provider is to the provider of the one who refers."""
-    # Traefik takes the second part of the owner's name for its provider, even of « a@file@docker ».
-    return reference if "@" in reference else f"{reference}@{owner.split('@')[1]}"
+@dataclass(frozen=True)
+class Judgement:
+    """What Traefik finds of a whole configuration: the state of each router, in the order that they were given in.
+
+    `services` and `middlewares`: what was found of those that routers use, by protocol and full name.
+    """
+
+    states: Sequence[State]
+    services: Mapping[tuple[str, str], Finding]
+    middlewares: Mapping[tuple[str, str], Finding]
 
 
 def states(
@@ -68,75 +49,74 @@ def states(
     what: Features,
 ) -> Iterator[State]:
     """The state of each router, given the entry points that there are and what there is to refer to, by protocol."""
-    routers = [link.router for link in links]
-    parents = {(router.protocol, parent) for router in routers for parent in router.parents}
-    reached = _reached(routers)
+    yield from judge(links, entrypoints, references, what).states
+
+
+def judge(
+    links: Sequence[Linked],
+    entrypoints: Mapping[str, Collection[str]],
+    references: Mapping[str, References],
+    what: Features,
+) -> Judgement:
+    """What Traefik finds when it builds all that routers use."""
+    protocols = dict.fromkeys(("http", "tcp", "udp"))
+    builders = {one: Builder(references.get(one) or References(), what.version, one) for one in protocols}
+    http = [link for link in links if link.router.protocol == "http"]
+    points = entrypoints.get("http", ())
+    nodes = HttpRouters(http, points, builders["http"], what, lambda router: _refused(router, what)).build()
+    found = []
     for link in links:
         router = link.router
-        key = (router.protocol, router.name)
         left = tuple(name for name in router.entrypoints if name in entrypoints.get(router.protocol, ()))
-        warnings = [f"entryPoint {quoted(name)} doesn't exist" for name in router.entrypoints if name not in left]
-        names = references.get(router.protocol) or References()
-        fault = _fault(link, left, names, what, parent=key in parents, reached=key in reached)
-        status = "disabled" if fault else "warning" if warnings else "enabled"
-        serves = not fault or fault == STILL_SERVES
-        yield State(status, (*warnings, *([fault] if fault else [])), left, serves)
+        if router.protocol == "http":
+            node = nodes[router.name]
+            finding, serves = node.finding, node.serves
+        else:
+            finding, serves = _stream(link, left, builders[router.protocol], what)
+        found.append(State(finding.status, tuple(finding.errors), left, serves))
+    services = {(one, name): finding for one, builder in builders.items() for name, finding in builder.services.items()}
+    middlewares = {
+        (one, name): finding for one, builder in builders.items() for name, finding in builder.middlewares.items()
+    }
+    return Judgement(found, services, middlewares)
 
 
-def _reached(routers: Sequence[Router]) -> set[tuple[str, str]]:
-    """The routers that are reached from a root, by protocol and name."""
-    reached = {(router.protocol, router.name) for router in routers if not router.parents}
-    while (
-        more := {
-            (router.protocol, router.name)
-            for router in routers
-            if reached & {(router.protocol, parent) for parent in router.parents}
-        }
-        - reached
-    ):
-        reached |= more
-    return reached
+def _stream(link: Linked, left: tuple[str, ...], builder: Builder, what: Features) -> tuple[Finding, bool]:
+    """What is found of a router of tcp or udp, and whether it serves."""
+    finding = Finding()
+    for name in link.router.entrypoints:
+        if name not in left:
+            finding.add(f"entryPoint {quoted(name)} doesn't exist", critical=False)
+    fault = _fault(link, left, builder, finding, what)
+    if fault:
+        finding.add(fault, critical=True)
+    return finding, not fault
 
 
-def _fault(
-    link: Linked, left: tuple[str, ...], names: References, what: Features, *, parent: bool, reached: bool
-) -> str | None:
-    """What disables a router: the first thing that Traefik stumbles on."""
-    router, service = link.router, link.service
-    if router.parents and (router.tls or link.named):
-        return f"non-root router cannot have {'TLS' if router.tls else 'Entrypoints'} configuration"
-    if not reached:
-        return "router is not reachable"
-    if parent and service:
-        return STILL_SERVES
-    if not router.parents and not left:
+def _fault(link: Linked, left: tuple[str, ...], builder: Builder, finding: Finding, what: Features) -> str | None:
+    """What disables a router of tcp or udp: the first thing that Traefik stumbles on."""
+    router = link.router
+    if not left:
         return "no valid entryPoint for this router"
-    # A child may have any priority.
-    if not router.parents and router.rank > MAX_USER_PRIORITY and router.provider != "internal":
+    if not link.service:
+        return f"the service is missing on the {'udp ' if router.protocol == 'udp' else ''}router"
+    if router.rank > MAX_USER_PRIORITY and router.provider != "internal":
         return f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
-    if router.tls and router.options != "default" and not _exists(router.options, names.tls_options, names):
-        return f"building router handler: unknown TLS options: {router.options}"
-    if not service and router.protocol == "udp":
-        return "the service is missing on the udp router"
-    if not service and not parent:
-        children = what.parents and router.protocol == "http"
-        return (
-            "router must have either a service or child routers" if children else "the service is missing on the router"
-        )
-    if service and not _exists(service, names.services, names):
-        return f"the service {quoted(service)} does not exist"
-    if fault := names.faults.get(service or ""):
-        return fault
-    # The chain is built from its end: the last that is missing is the one that is told.
-    for name in reversed(link.middlewares):
-        if not _exists(name, names.middlewares, names):
-            return f"middleware {quoted(name)} does not exist"
+    sure = True
+    for built in _parts(link, builder):
+        sure = sure and built.sure
+        if built.fault:
+            return built.fault
+    finding.sure = sure and (link.whole or router.protocol == "udp")
     return _refused(router, what) if link.whole and router.protocol != "udp" else None
 
 
-def _exists(name: str, known: Collection[str] | None, names: References) -> bool:
-    elsewhere = names.providers is not None and name.rpartition("@")[2] not in names.providers
-    return known is None or name in known or elsewhere
+def _parts(link: Linked, builder: Builder) -> Iterator[Built]:
+    """What a router uses, built one after the other."""
+    if link.router.tls:
+        yield builder.tls_options(link.router.options)
+    yield builder.service(link.service or "")
+    yield builder.chain(link.middlewares)
 
 
 def _refused(router: Router, what: Features) -> str | None:

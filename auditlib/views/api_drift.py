@@ -10,7 +10,8 @@ from auditlib.facts.table import Row, Rows, prose, several, table, text, view
 from auditlib.facts.tables.docker import ContainerNetwork
 from auditlib.facts.tables.traefik import TraefikFile, TraefikRouter, TraefikServer, TraefikService
 from auditlib.views.entrypoints import Entrypoint
-from auditlib.views.predicted import Key, PredictedRouter, PredictedServer, PredictedService, Server
+from auditlib.views.parts import Key
+from auditlib.views.predicted import PredictedRouter, PredictedServer, PredictedService, Server
 
 SIDES = {"api": "dans Traefik seulement", "predicted": "prévu seulement", "changed": "différent"}
 CAUSES = {

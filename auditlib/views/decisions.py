@@ -1,7 +1,8 @@
 """The decision of Traefik's Docker provider on each container, from the tables of a snapshot."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from auditlib.facts.table import Row, Rows, flag, prose, several, table, text, view
 from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
@@ -26,6 +27,8 @@ class Prediction:
     merged: Merged
     used: bool
     files: bool  # whether Traefik uses the file provider
+    plugins: frozenset[str] = frozenset()  # those that the static configuration declares, in small letters
+    internal: Mapping[str, str] = field(default_factory=dict)  # services of Traefik itself, and why they are not there
 
 
 def predict(
@@ -55,7 +58,31 @@ def predict(
     provided = provided_containers(containers, container_networks, labels, publications) if used else ()
     decisions, merged = load(provided, settings)
     files = any(key == "providers.file" or key.startswith("providers.file.") for key in static)
-    return Prediction(settings, decisions, merged, used, files)
+    return Prediction(settings, decisions, merged, used, files, plugins(static), internal_services(static))
+
+
+def plugins(static: Mapping[str, str]) -> frozenset[str]:
+    """The plugins that static options declare, in small letters."""
+    names = (re.match(r"experimental\.(?:local)?plugins\.([^.]+)\.", key) for key in static)
+    return frozenset(name[1] for name in names if name)
+
+
+def internal_services(static: Mapping[str, str]) -> dict[str, str]:
+    """Services of Traefik itself: why each is not there, "" when it is (`pkg/server/service/internalhandler.go`)."""
+
+    def has(section: str) -> bool:
+        return true(static.get(section)) or any(key.startswith(f"{section}.") for key in static)
+
+    challenge = any(re.match(r"certificatesresolvers\.[^.]+\.acme\.httpchallenge(?:\.|$)", key) for key in static)
+    there = {
+        "api": has("api"),
+        "dashboard": has("api") and static.get("api.dashboard", "true") in TRUE,
+        "ping": has("ping"),
+        "prometheus": has("metrics.prometheus"),
+        "rest": has("providers.rest"),
+    }
+    faults = {f"{name}@internal": "" if enabled else f"{name} is not enabled" for name, enabled in there.items()}
+    return {**faults, "noop@internal": "", "acme-http@internal": "" if challenge else "HTTP challenge is not enabled"}
 
 
 def _host_addresses(

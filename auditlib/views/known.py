@@ -111,7 +111,7 @@ def routers(rows: Iterable[TraefikRouter]) -> Iterator[Router]:
                 row.parents or (),
                 row.tls_options or "default",
                 row.protocol,
-                row.status != "disabled" or row.errors == (STILL_SERVES,),
+                row.status != "disabled" or (row.errors == (STILL_SERVES,) and not row.parents),
             )
 
 

@@ -8,13 +8,14 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditlib.facts.table import Row, Rows, asdict, flag, several, table, text, view
 from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerNetwork, Network, Publication
 from auditlib.facts.tables.traefik import (
     LOADED,
     FileMiddleware,
+    FileOption,
     FileRouter,
     FileServer,
     FileService,
@@ -26,13 +27,16 @@ from auditlib.facts.tables.traefik import (
     TraefikServer,
     TraefikService,
 )
-from auditlib.traefik.decoding import HIDDEN, json_name, quoted, unmarked
+from auditlib.traefik.building import Finding, References, qualified
+from auditlib.traefik.conflicts import Linked, renamed
+from auditlib.traefik.decoding import HIDDEN, json_name, unmarked
 from auditlib.traefik.merge import Merged
 from auditlib.traefik.routers import Router
-from auditlib.traefik.statuses import Linked, References, qualified, states
-from auditlib.traefik.versions import features
+from auditlib.traefik.statuses import Judgement, judge
+from auditlib.traefik.versions import Version, features
 from auditlib.views.decisions import predict
 from auditlib.views.entrypoints import Entrypoint
+from auditlib.views.parts import Files, Key, parts, references
 
 
 @table(
@@ -104,9 +108,6 @@ class PredictedMiddleware(TraefikMiddleware):
     file: str | None = text("Fichier", "Celui qui le déclare.")
 
 
-Key = tuple[str, str]  # protocol and full name
-
-
 @dataclass
 class _Loaded:
     """What Traefik must have, by protocol and full name."""
@@ -115,16 +116,7 @@ class _Loaded:
     services: dict[Key, PredictedService] = field(default_factory=dict)
     servers: list[PredictedServer] = field(default_factory=list)
     middlewares: dict[Key, PredictedMiddleware] = field(default_factory=dict)
-
-
-class _Files(NamedTuple):
-    """The tables of the file provider. None: not read."""
-
-    files: Rows[TraefikFile] | None
-    routers: Rows[FileRouter] | None
-    services: Rows[FileService] | None
-    servers: Rows[FileServer] | None
-    middlewares: Rows[FileMiddleware] | None
+    observed: set[Key] = field(default_factory=set)  # routers that say how they are observed
 
 
 def _add_labels(loaded: _Loaded, merged: Merged) -> None:
@@ -178,9 +170,9 @@ def _add_labels(loaded: _Loaded, merged: Merged) -> None:
         )
 
 
-def _add_files(loaded: _Loaded, tables: _Files) -> None:
+def _add_files(loaded: _Loaded, tables: Files) -> None:
     """Add what the files declare: nothing at all when one of them is broken, since Traefik then takes none."""
-    if tables.files is None or any(file.status == "broken" for file in tables.files):
+    if tables.files is None or tables.broken:
         return
     routers = [PredictedRouter(**_declared(row, "router")) for row in tables.routers or () if row.effective]
     services = [PredictedService(**_declared(row, "service")) for row in tables.services or () if row.effective]
@@ -188,6 +180,7 @@ def _add_files(loaded: _Loaded, tables: _Files) -> None:
         PredictedMiddleware(**_declared(row, "middleware")) for row in tables.middlewares or () if row.effective
     ]
     loaded.routers |= {(router.protocol, router.router): router for router in routers}
+    loaded.observed = {(row.protocol, f"{row.router}@file") for row in tables.routers or () if row.observed}
     loaded.services |= {(service.protocol, service.service): service for service in services}
     loaded.middlewares |= {(middleware.protocol, middleware.middleware): middleware for middleware in middlewares}
     # Of two files that declare a service, the servers are those of the one that counts.
@@ -198,36 +191,40 @@ def _add_files(loaded: _Loaded, tables: _Files) -> None:
             loaded.servers.append(server)
 
 
+# Columns of the tables of files that those of what is predicted do not have.
+_OF_FILES = ("path", "effective", "steps", "silent", "observed")
+
+
 def _declared(row: FileRouter | FileService | FileMiddleware, kind: str) -> dict[str, Any]:
     """The columns of an object of a file, with its full name."""
-    columns = {name: value for name, value in asdict(row).items() if name not in ("path", "effective")}
+    columns = {name: value for name, value in asdict(row).items() if name not in _OF_FILES}
     return {**columns, kind: f"{columns[kind]}@file", "file": row.path}
 
 
-def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: tuple[int, int, int], *, files_known: bool) -> None:
+def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: Version, known: Mapping[str, References]) -> None:
     """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object."""
-    parts = {key: [*_modelled(_on_points(row, points), points)] for key, row in loaded.routers.items()}
-    copies = {key: [router.router for router in routers] for key, routers in parts.items()}
+    split = {key: [*_modelled(_on_points(row, points), points)] for key, row in loaded.routers.items()}
+    copies = {key: [router.router for router in routers] for key, routers in split.items()}
     named = {(key[0], name) for key, names in copies.items() if loaded.routers[key].entrypoints for name in names}
-    loaded.routers = {
+    rows = {
         (router.protocol, router.router): _complete(router, copies, v2=version < (3, 0, 0))
-        for routers in parts.values()
+        for routers in split.values()
         for router in routers
     }
-    faults = _faults(loaded.servers)
-    judged = states(
-        [_linked(router, named=key in named) for key, router in loaded.routers.items()],
-        _named_points(points),
-        _references(loaded, faults, files_known=files_known),
-        features(".".join(map(str, version))),
-    )
-    for (key, router), state in zip(loaded.routers.items(), judged, strict=True):
-        loaded.routers[key] = replace(router, status=state.status, errors=state.errors)
-    _use(loaded, faults)
+    observed = loaded.observed
+    links = [_linked(row, named=key in named, observed=key in observed) for key, row in rows.items()]
+    links = renamed(links, version)
+    judgement = judge(links, _named_points(points), known, features(".".join(map(str, version))))
+    loaded.routers = {}
+    for link, state in zip(links, judgement.states, strict=True):
+        protocol, name = link.router.protocol, link.router.name
+        row = replace(rows[protocol, link.origin], router=name, entrypoints=link.router.entrypoints)
+        loaded.routers[protocol, name] = replace(row, status=state.status, errors=state.errors)
+    _use(loaded, judgement)
 
 
-def _use(loaded: _Loaded, faults: Mapping[str, str]) -> None:
-    """Say which routers use each service and middleware, and which services cannot be built."""
+def _use(loaded: _Loaded, judgement: Judgement) -> None:
+    """Say which routers use each service and middleware, and what Traefik found of those that it built."""
     services: dict[Key, list[str]] = {}
     middlewares: dict[Key, list[str]] = {}
     for router in loaded.routers.values():
@@ -235,25 +232,24 @@ def _use(loaded: _Loaded, faults: Mapping[str, str]) -> None:
         for name in dict.fromkeys(router.middlewares or ()):
             middlewares.setdefault((router.protocol, name), []).append(router.router)
     for key, service in loaded.services.items():
-        users = tuple(services.get(key, ()))
-        # Traefik builds a service for the routers that use it.
-        fault = faults.get(service.service) if users and service.protocol == "http" else None
+        finding = judgement.services.get(key, Finding())
         loaded.services[key] = replace(
             service,
             provider=_provider(service.service),
             children=_qualified(service.children, service.service),
-            used_by=users,
-            status="disabled" if fault else "enabled",
-            errors=(fault,) if fault else (),
+            used_by=tuple(services.get(key, ())),
+            status=finding.status,
+            errors=tuple(finding.errors),
         )
     for key, middleware in loaded.middlewares.items():
+        finding = judgement.middlewares.get(key, Finding())
         loaded.middlewares[key] = replace(
             middleware,
             provider=_provider(middleware.middleware),
             chain=_qualified(middleware.chain, middleware.middleware),
             used_by=tuple(middlewares.get(key, ())),
-            status="enabled",
-            errors=(),
+            status=finding.status,
+            errors=tuple(finding.errors),
         )
 
 
@@ -333,20 +329,7 @@ def rule_length(rule: str, protocol: str) -> int:
     return len(rule.encode("utf-8", "surrogatepass"))
 
 
-def _references(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> dict[str, References]:
-    """What the routers of each protocol may refer to."""
-    return {
-        protocol: References(
-            {name for kind, name in loaded.services if kind == protocol},
-            {name for kind, name in loaded.middlewares if kind == protocol},
-            providers={"docker", "file"} if files_known else {"docker"},
-            faults=faults if protocol == "http" else {},
-        )
-        for protocol in ("http", "tcp", "udp")
-    }
-
-
-def _linked(row: PredictedRouter, *, named: bool) -> Linked:
+def _linked(row: PredictedRouter, *, named: bool, observed: bool) -> Linked:
     router = Router(
         row.router,
         row.rule or "",
@@ -359,19 +342,7 @@ def _linked(row: PredictedRouter, *, named: bool) -> Linked:
         row.protocol,
     )
     whole = row.rule is not None and HIDDEN not in row.rule
-    return Linked(router, row.service, row.middlewares or (), named=named, whole=whole)
-
-
-def _faults(servers: Iterable[PredictedServer]) -> dict[str, str]:
-    """What Go's url.Parse refuses in the addresses of HTTP services, by service."""
-    faults: dict[str, str] = {}
-    for server in servers:
-        url = server.url if server.protocol == "http" else ""
-        place = re.match(r"[\w+.-]+://(?:\[[^\]]*\]|[^/:]*)(:[^/]*)?", url)
-        if place and place[1] and not re.fullmatch(r":\d*", place[1], re.ASCII):
-            error = f"parse {quoted(url)}: invalid port {quoted(place[1])} after host"
-            faults.setdefault(server.service, f"error parsing server URL {url}: {error}")
-    return faults
+    return Linked(router, row.service, row.middlewares or (), named=named, whole=whole, observed=observed)
 
 
 def _all(
@@ -388,17 +359,21 @@ def _all(
     traefik_file_services: Rows[FileService] | None = None,
     traefik_file_servers: Rows[FileServer] | None = None,
     traefik_file_middlewares: Rows[FileMiddleware] | None = None,
+    traefik_file_options: Rows[FileOption] | None = None,
 ) -> _Loaded:
     """All that Traefik must have loaded."""
     prediction = predict(containers, container_networks, labels, publications, traefik_static, networks, traefik)
     loaded = _Loaded()
     _add_labels(loaded, prediction.merged)
-    tables = (traefik_file_routers, traefik_file_services, traefik_file_servers, traefik_file_middlewares)
-    _add_files(loaded, _Files(traefik_files, *tables))
+    declared = (traefik_file_routers, traefik_file_services, traefik_file_servers, traefik_file_middlewares)
+    tables = Files(traefik_files, *declared, traefik_file_options)
+    _add_files(loaded, tables)
     statuses = {"unreadable"} if traefik_files is None else {file.status for file in traefik_files}
     # A broken file leaves nothing of the provider: that is known too.
     known = not prediction.files or "broken" in statuses or statuses <= {"read"}
-    _finish(loaded, entrypoints, prediction.settings.version, files_known=known)
+    version = prediction.settings.version
+    named = references(parts(prediction.merged, version, tables), prediction, files_known=known)
+    _finish(loaded, entrypoints, version, named)
     return loaded
 
 

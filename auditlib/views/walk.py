@@ -29,6 +29,7 @@ Verdict = Literal["ok", "broken", "unrouted", "unknown"]
 
 # What Traefik itself answers when a server does not.
 _GATEWAY_ERRORS = (502, 503, 504)
+_UNDECIDED = "Sans l’API de Traefik, on ne peut pas dire s’il l’a construit."
 # What it answers, other than 404, to a request that no router takes.
 _REFUSALS = {
     400: "Traefik refuse cette requête telle quelle (400).",
@@ -214,6 +215,8 @@ def _router(walk: Trace, known: Known, sent: Request) -> TraefikRouter | None:
     elif decision.layer == "tcp":
         reason = f"Ce routeur TCP prend toute la connexion avant HTTP. {rule}"
         walk.add("router", walk.router, "ok", reason, Fault("ROUTE-017", "router", walk.router))
+    elif not known.live and router.status is None:
+        walk.add("router", walk.router, "unknown", f"{rule} {_UNDECIDED}".strip())
     else:
         walk.add("router", walk.router, "ok", rule.strip())
     return router
@@ -237,8 +240,8 @@ def _middlewares(walk: Trace, known: Known, router: TraefikRouter) -> bool:
     walk.middlewares = router.middlewares or ()
     for name in walk.middlewares:
         row = rows.get((router.protocol, name))
-        if row is None:
-            walk.add("middleware", name, "unknown")
+        if row is None or (not known.live and row.status is None):
+            walk.add("middleware", name, "unknown", _UNDECIDED if row else "")
         elif row.status == "disabled":
             reason = f"Désactivé par Traefik : {listing(row.errors or ('sans motif donné',))}."
             return walk.add("middleware", name, "broken", reason, Fault("ROUTE-001", "middleware", name))
@@ -255,6 +258,8 @@ def _service(walk: Trace, known: Known, router: TraefikRouter) -> bool:
         reason = "Traefik redirige." if name == "noop@internal" else "Traefik répond lui-même."
         return walk.add("service", name, "ok", reason)
     service = next((row for row in known.services or () if (row.protocol, row.service) == (protocol, name)), None)
+    if service is None and not known.live and router.status is None:
+        return walk.add("service", name, "unknown", _UNDECIDED)
     if service is None or service.status == "disabled":
         errors = (service and service.errors) or ("ce service n’existe pas",)
         fault = Fault("ROUTE-001", "router", router.router)

@@ -245,9 +245,14 @@ def test_aliases(end: dict[str, Any], aliases: tuple[str, ...]) -> None:
         ("traefik.http.middlewares.a.basicauth.usersfile", "/users", "/users"),
         ("traefik.http.routers.a.rule", "Header(`X-Token`, `abc`)", f"Header(`X-Token`, `{REMOVED}`)"),
         ("traefik.http.middlewares.a.forwardauth.address", "http://bob:s3cr3t@auth", "http://auth"),
-        ("traefik.http.middlewares.a.basicauth.users", "bob:x", REMOVED),
-        ("traefik.http.middlewares.a.basicauth.users[0]", "bob:x", REMOVED),
-        ("traefik.http.middlewares.a.digestAuth.Users", "bob:realm:x", REMOVED),
+        ("traefik.http.middlewares.a.basicauth.users", "bob:x", f"{REMOVED}:{REMOVED}"),
+        ("traefik.http.middlewares.a.basicauth.users[0]", "bob", f"{REMOVED} seul"),
+        (
+            "traefik.http.middlewares.a.basicauth.users",
+            "bob:x,eve:a:b,:c,",
+            f"{REMOVED}:{REMOVED},{REMOVED}:{REMOVED}:{REMOVED},:{REMOVED},",
+        ),
+        ("traefik.http.middlewares.a.digestAuth.Users", "bob:realm:x", f"{REMOVED}:{REMOVED}:{REMOVED}"),
         ("traefik.http.middlewares.a.headers.customrequestheaders.X-Any", "x", REMOVED),
         ("traefik.http.middlewares.a.headers.customResponseHeaders.X-Any", "x", REMOVED),
         ("traefik.http.middlewares.a.plugin.bouncer.anything", "x", REMOVED),
@@ -280,7 +285,7 @@ def test_values_that_are_removed_are_told_apart_and_nothing_more() -> None:
     ]
     made[2]["Config"]["Labels"] = {users.replace("users", "Users"): "a:1"}
     rows = tables(*made)["labels"]
-    assert [(row.value, row.variant) for row in rows] == [(REMOVED, 1), (REMOVED, 2), (REMOVED, 1)]
+    assert [(row.value, row.variant) for row in rows] == [(f"{REMOVED}:{REMOVED}", n) for n in (1, 2, 1)]
 
 
 @pytest.mark.parametrize(

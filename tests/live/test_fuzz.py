@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from auditlib.traefik.configured import Configured, References, configured
+from auditlib.traefik.building import References, sound
+from auditlib.traefik.configured import Configured, configured
 from auditlib.traefik.muxer import Decision, Muxer
 from auditlib.traefik.requests import Handling
 from auditlib.traefik.routers import EntryPoint, Router
@@ -121,7 +122,7 @@ def compared(version: str, seed: int, folder: Path) -> Outcome:
     """One Traefik of a version, its routers and REQUESTS requests to each of its entry points."""
     chance = random.Random(f"{seed} {version}")
     case = _case(chance, version)
-    known = References(frozenset({"nobody@file"}), None, frozenset({"strict@file"}))
+    known = References(sound({"nobody@file"}), sound(f"to-{name}@file" for name in case.http), sound({"strict@file"}))
     routers = {f"{name}@file": given for name, given in case.http.items()}
     found = configured(version, case.entrypoints, routers, known)
     tcp = [

@@ -2,8 +2,11 @@
 
 import pytest
 
+from auditlib.traefik.building import References, sound
+from auditlib.traefik.conflicts import Linked
+from auditlib.traefik.http_building import MAX_USER_PRIORITY
 from auditlib.traefik.routers import STILL_SERVES, Router
-from auditlib.traefik.statuses import MAX_USER_PRIORITY, Linked, References, State, states
+from auditlib.traefik.statuses import State, states
 from auditlib.traefik.versions import features
 
 
@@ -31,17 +34,22 @@ def one(**facts: object) -> Router:
         (Linked(one(priority=MAX_USER_PRIORITY), "s@docker"), "enabled", None),
         (Linked(one(), None), "disabled", "router must have either a service or child routers"),
         (Linked(one(), "s@docker", ["x@docker", "y@docker"]), "disabled", 'middleware "y@docker" does not exist'),
-        (Linked(one(), "other@consul", ["x@consul"]), "enabled", None),
+        (Linked(one(), "other@consul", ["x@consul"]), None, None),
         (Linked(one(), "gone@docker"), "disabled", 'the service "gone@docker" does not exist'),
         (Linked(one(tls=True, options="x@docker"), "s@docker"), "disabled", "building router handler: unknown TLS"),
         (Linked(one(rule="Host("), "s@docker"), "disabled", "error while parsing rule Host("),
-        (Linked(one(rule="Host("), "s@docker", whole=False), "enabled", None),
+        (Linked(one(rule="Host("), "s@docker", whole=False), None, None),
         (Linked(one(protocol="udp", rule="", entrypoints=("dns",)), "s@docker"), "enabled", None),
         (Linked(one(parents=("none@file",)), "s@docker"), "disabled", "router is not reachable"),
+        (
+            Linked(one(protocol="udp", rule="", entrypoints=("dns",)), "gone@docker"),
+            "disabled",
+            'the UDP service "gone@docker" does not exist',
+        ),
     ],
 )
-def test_the_first_fault_disables(asked: Linked, status: str, error: str | None) -> None:
-    known = References({"s@docker"}, set(), set(), providers={"docker", "file"})
+def test_the_first_fault_disables(asked: Linked, status: str | None, error: str | None) -> None:
+    known = References(sound({"s@docker"}), {}, {}, providers={"docker", "file"})
     (state,) = judged(asked, known=known)
     assert state.status == status
     assert state.errors[-1].startswith(error) if error else state.errors == ()
@@ -55,7 +63,7 @@ def test_before_3_6_a_router_lacks_its_service() -> None:
 def test_a_parent_with_a_service_is_disabled_and_serves_its_children() -> None:
     parent = Linked(one(name="p@file"), "s@file")
     child = Linked(one(name="c@file", entrypoints=(), parents=("p@file",)), "s@file")
-    first, second = judged(parent, child)
+    first, second = judged(parent, child, known=References(sound({"s@file"}), {}, {}))
     assert (first.status, first.errors, first.serves) == ("disabled", (STILL_SERVES,), True)
     assert second.status == "enabled"
 
@@ -78,10 +86,12 @@ def test_a_parent_with_a_service_is_disabled_and_serves_its_children() -> None:
 def test_a_router_of_udp_is_on_entry_points_of_udp(
     entrypoints: tuple[str, ...], service: str | None, status: str, errors: tuple[str, ...]
 ) -> None:
-    (state,) = judged(Linked(one(rule="", entrypoints=entrypoints, protocol="udp"), service))
+    known = References(sound({"s@docker"}), {}, {})
+    (state,) = judged(Linked(one(rule="", entrypoints=entrypoints, protocol="udp"), service), known=known)
     assert (state.status, state.errors) == (status, errors)
 
 
 def test_other_routers_are_not_on_entry_points_of_udp() -> None:
-    (state,) = judged(Linked(one(entrypoints=("web", "dns")), "s@docker"))
+    known = References(sound({"s@docker"}), {}, {})
+    (state,) = judged(Linked(one(entrypoints=("web", "dns")), "s@docker"), known=known)
     assert (state.status, state.entrypoints) == ("warning", ("web",))

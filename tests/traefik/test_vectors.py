@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from auditlib.traefik.building import References, sound
 from auditlib.traefik.configured import Configured, configured
 from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import Request
 from auditlib.traefik.routers import EntryPoint
-from auditlib.traefik.statuses import References
 from tests.conftest import PAYLOADS
 
 CASES = json.loads((PAYLOADS / "http_rules.json").read_text("utf-8"))["cases"]
@@ -25,7 +25,7 @@ CLOSED = "missing_tlsopt"
 
 def _configured(case: dict[str, Any], version: str) -> list[Configured]:
     routers = {f"{name}@file": _router(router) for name, router in case["routers"].items()}
-    known = References(frozenset({f"{name}@file" for name in (*case["routers"], "here")}), frozenset(), frozenset())
+    known = References(sound(f"{name}@file" for name in (*case["routers"], "here")), {}, {})
     return configured(version, ENTRYPOINTS, routers, known)
 
 

@@ -189,6 +189,7 @@ class FileRouter(Row):
     service: str | None = text("Service")
     middlewares: tuple[str, ...] | None = several("Middlewares")
     parents: tuple[str, ...] | None = several("Routeurs parents")
+    observed: bool | None = flag("Observabilité", "Vrai s’il dit la sienne, ce qu’un routeur enfant ne peut pas.")
     effective: bool | None = flag(
         "Retenu", "Faux : un fichier lu avant déclare le même nom, et Traefik garde le premier."
     )
@@ -208,6 +209,14 @@ class FileService(Row):
     type: str | None = text("Type")
     health_check: bool | None = flag("Contrôle de santé")
     children: tuple[str, ...] | None = several("Services composés")
+    steps: tuple[str, ...] | None = several(
+        "Construction",
+        "Ce que Traefik fait pour le construire, dans l’ordre : « fault » et son erreur, une référence, ou « unknown » "
+        "et ce qu’il faudrait savoir.",
+    )
+    silent: str | None = text(
+        "Santé tue", "Comment Traefik nomme un service qui ne dit pas sa santé ; inconnu s’il la dit."
+    )
     effective: bool | None = flag(
         "Retenu", "Faux : un fichier lu avant déclare le même nom, et Traefik garde le premier."
     )
@@ -240,6 +249,35 @@ class FileMiddleware(Row):
     middleware: str = text("Middleware")
     type: str | None = text("Type")
     chain: tuple[str, ...] | None = several("Chaîne")
+    steps: tuple[str, ...] | None = several(
+        "Construction",
+        "Ce que Traefik fait pour le construire, dans l’ordre : « fault » et son erreur, une référence, ou « unknown » "
+        "et ce qu’il faudrait savoir.",
+    )
+    effective: bool | None = flag(
+        "Retenu", "Faux : un fichier lu avant déclare le même nom, et Traefik garde le premier."
+    )
+
+
+@table(
+    "traefik_file_options",
+    "Options TLS et transports déclarés par fichier",
+    "Ce que des routeurs et des services peuvent nommer ; leur contenu n’est pas gardé.",
+    key=("path", "kind", "name"),
+    source="traefik_files",
+)
+class FileOption(Row):
+    path: str = text("Fichier")
+    kind: str = text(
+        "Nature",
+        words={"tls": "options TLS", "http": "transport HTTP", "tcp": "transport TCP"},
+    )
+    name: str = text("Nom", "Sans fournisseur.")
+    steps: tuple[str, ...] | None = several(
+        "Construction",
+        "Ce que Traefik fait pour le construire, dans l’ordre : « fault » et son erreur, une référence, ou « unknown » "
+        "et ce qu’il faudrait savoir.",
+    )
     effective: bool | None = flag(
         "Retenu", "Faux : un fichier lu avant déclare le même nom, et Traefik garde le premier."
     )
