@@ -1,7 +1,7 @@
 """What Traefik says of routers once it tried to build them: their status, and their errors in its own words.
 
 `pkg/config/runtime/runtime_http.go` (entry points) and `pkg/server/router/router.go` (priorities, parents, services,
-middlewares, rules).
+middlewares, rules); `tcp_statuses` for TCP.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 from auditlib.traefik.decoding import quoted
 from auditlib.traefik.matchers import UnbuildableError, compiled, form, reading
-from auditlib.traefik.routers import STILL_SERVES, Router
+from auditlib.traefik.routers import MAX_USER_PRIORITY, STILL_SERVES, Router
 from auditlib.traefik.rules import RuleError, Syntax, parse
+from auditlib.traefik.tcp_statuses import faults as tcp_faults
 from auditlib.traefik.versions import Features
-
-MAX_USER_PRIORITY = 2**63 - 1 - 1000
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,14 @@ def states(
         warnings = [f"entryPoint {quoted(name)} doesn't exist" for name in router.entrypoints if name not in left]
         names = references.get(router.protocol) or References()
         fault = _fault(link, left, names, what, parent=key in parents, reached=key in reached)
-        status = "disabled" if fault else "warning" if warnings else "enabled"
-        serves = not fault or fault == STILL_SERVES
-        yield State(status, (*warnings, *([fault] if fault else [])), left, serves)
+        faults = [fault] if fault else []
+        if router.protocol == "tcp" and left and link.service:
+            options = not _lacks_options(router, names)
+            handler = _handler_fault(link, names)
+            faults = list(tcp_faults(router, what, options=options, handler=handler, whole=link.whole))
+        status = "disabled" if faults else "warning" if warnings else "enabled"
+        serves = not faults or faults == [STILL_SERVES]
+        yield State(status, (*warnings, *faults), left, serves)
 
 
 def _reached(routers: Sequence[Router]) -> set[tuple[str, str]]:
@@ -112,22 +116,33 @@ def _fault(
     # A child may have any priority.
     if not router.parents and router.rank > MAX_USER_PRIORITY and router.provider != "internal":
         return f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
-    if router.tls and router.options != "default" and not _exists(router.options, names.tls_options, names):
+    if _lacks_options(router, names):
         return f"building router handler: unknown TLS options: {router.options}"
     if not service and not parent:
         children = what.parents and router.protocol == "http"
         return (
             "router must have either a service or child routers" if children else "the service is missing on the router"
         )
-    if service and not _exists(service, names.services, names):
-        return f"the service {quoted(service)} does not exist"
-    if fault := names.faults.get(service or ""):
+    if fault := _handler_fault(link, names):
+        return fault
+    return _refused(router, what) if link.whole and router.protocol == "http" else None
+
+
+def _lacks_options(router: Router, names: References) -> bool:
+    return router.tls and router.options != "default" and not _exists(router.options, names.tls_options, names)
+
+
+def _handler_fault(link: Linked, names: References) -> str | None:
+    """Why the service or the middlewares of a router cannot be built."""
+    if link.service and not _exists(link.service, names.services, names):
+        return f"the service {quoted(link.service)} does not exist"
+    if fault := names.faults.get(link.service or ""):
         return fault
     # The chain is built from its end: the last that is missing is the one that is told.
     for name in reversed(link.middlewares):
         if not _exists(name, names.middlewares, names):
             return f"middleware {quoted(name)} does not exist"
-    return _refused(router, what) if link.whole and router.protocol != "udp" else None
+    return None
 
 
 def _exists(name: str, known: Collection[str] | None, names: References) -> bool:
@@ -136,11 +151,9 @@ def _exists(name: str, known: Collection[str] | None, names: References) -> bool
 
 
 def _refused(router: Router, what: Features) -> str | None:
-    syntax: Syntax = "tcp" if router.protocol == "tcp" else "v2" if what.muxer_v2 or router.syntax == "v2" else "v3"
+    syntax: Syntax = "v2" if what.muxer_v2 or router.syntax == "v2" else "v3"
     try:
-        tree = parse(router.rule, syntax)
-        if syntax != "tcp":
-            compiled(form(tree), reading(syntax, what))
+        compiled(form(parse(router.rule, syntax)), reading(syntax, what))
     except (RuleError, UnbuildableError) as error:
         return f"error while parsing rule {router.rule}: {error}"
     return None

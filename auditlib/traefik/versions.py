@@ -19,7 +19,8 @@ class Features:
 
     `muxer_v2`: gorilla's muxer, its rules and its 405. `sanitizes`: «//», «/./» and «/../» are collapsed.
     `normalizes`: useless percent-encoding is undone. `routing_path`: reserved characters stay encoded in the path
-    that rules see. `wildcards`: «*.d» in Host; `star`: «*» in Host. `parents`: routers may have parents.
+    that rules see. `wildcards`: «*.d» in Host; `star`: «*» in Host. `underscores`: they may stand in HostSNI.
+    `parents`: routers may have parents.
     `options_of_router`: 421 is said by the router that a request reaches, not by the host it asks for.
     `strips_connection`: the headers that Connection names, and itself, are gone before rules are tried.
     `splits`: a router on several entry points becomes one router for each, even where nothing asks for it.
@@ -32,6 +33,7 @@ class Features:
     routing_path: bool
     wildcards: bool
     star: bool
+    underscores: bool
     parents: bool
     options_of_router: bool
     strips_connection: bool
@@ -58,6 +60,7 @@ def features(version: str | None) -> Features:
         routing_path=at >= (3, 4, 1),
         wildcards=at >= (3, 7, 0),
         star=at >= (3, 7, 7),
+        underscores=at >= ((2, 11, 22) if v2 else (3, 3, 5)),
         parents=at >= (3, 6, 0),
         options_of_router=at >= (3, 7, 2) or (3, 6, 18) <= at < (3, 7, 0) or (2, 11, 47) <= at < (3, 0, 0),
         strips_connection=at >= (3, 1, 3) or (2, 11, 9) <= at < (3, 0, 0),

@@ -304,7 +304,7 @@ def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: b
         options = qualified(router.tls_options, name)
     # The length of a rule is not known when a secret was taken out of it.
     if not priority and not v2 and router.rule and HIDDEN not in router.rule and protocol != "udp":
-        priority = rule_length(router.rule, protocol)
+        priority = Router(name, router.rule, protocol=protocol).rank
     return replace(
         router,
         provider=_provider(name),
@@ -315,13 +315,6 @@ def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: b
         rule_syntax=router.rule_syntax or ("v2" if v2 else None),
         priority=priority,
     )
-
-
-def rule_length(rule: str, protocol: str) -> int:
-    """The priority of a rule without one: its length in bytes; the TCP rule that takes all is last."""
-    if protocol == "tcp" and re.fullmatch(r"\s*(?i:hostsni)\(\s*[`\"]\*[`\"]\s*\)\s*", rule):
-        return -1
-    return len(rule.encode("utf-8", "surrogatepass"))
 
 
 def _references(loaded: _Loaded, faults: Mapping[str, str], *, files_known: bool) -> dict[str, References]:

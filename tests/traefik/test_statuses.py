@@ -2,8 +2,8 @@
 
 import pytest
 
-from auditlib.traefik.routers import STILL_SERVES, Router
-from auditlib.traefik.statuses import MAX_USER_PRIORITY, Linked, References, State, states
+from auditlib.traefik.routers import MAX_USER_PRIORITY, STILL_SERVES, Router
+from auditlib.traefik.statuses import Linked, References, State, states
 from auditlib.traefik.versions import features
 
 
