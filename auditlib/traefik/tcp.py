@@ -6,14 +6,14 @@ TLS options.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditlib.traefik.matchers import Form, Leaf, Test, UnbuildableError, form
+from auditlib.traefik.matchers import Test, UnbuildableError, form
 from auditlib.traefik.requests import Request, Seen, client_address
 from auditlib.traefik.routers import Router
 from auditlib.traefik.rules import RuleError, Syntax, parse
-from auditlib.traefik.tcp_rules import TcpRuleError, built, is_catch_all, read, server_name, server_names
+from auditlib.traefik.tcp_rules import TcpRuleError, built, is_catch_all, names, read, server_name
 from auditlib.traefik.versions import Features
 
 _DEFAULT = "default"
@@ -37,8 +37,9 @@ class Layer:
         self._tls = list(_routes([router for router in tcp if router.tls], features, precedence))
         self._https = [router for router in every if router.protocol == "http" and router.tls and not router.parents]
         # Since options are the router's, so are disagreements; before, each host has its own.
-        self._resolved = _resolved(self._https) if features.options_of_router else {}
-        self._options = _options(self._https, self._resolved)
+        domains = {router.name: _domains(router, features) for router in self._https}
+        self._resolved = _resolved(self._https, domains) if features.options_of_router else {}
+        self._options = _options(self._https, domains, self._resolved)
         self._hosts = dict(_tests(self._options, features))
         self._features = features
 
@@ -104,36 +105,24 @@ def _routes(routers: Iterable[Router], features: Features, precedence: Sequence[
     """The routes of TCP routers, without those that Traefik refuses."""
     for router in routers:
         with contextlib.suppress(TcpRuleError):
-            names = server_names(read(router.rule))
-            if router.tls or not names or names[0] == "*":
+            hosts = names(read(router.rule), "HostSNI", features)
+            if router.tls or not hosts or hosts[0] == "*":
                 test = built(router.rule, router.syntax, features)
                 yield _Route(router.name, router.order(precedence), test, is_catch_all(router.rule))
 
 
-def _leaves(rule: Form) -> Iterator[Leaf]:
-    if isinstance(rule, Leaf):
-        yield rule
-    else:
-        for part in rule.parts:
-            yield from _leaves(part)
-
-
-def _domains(router: Router) -> list[str]:
-    """The domains that Traefik takes from a rule to choose TLS options: those of Host, the negated ones too."""
+def _domains(router: Router, features: Features) -> list[str]:
+    """The domains that Traefik takes from a rule to choose TLS options."""
     syntaxes: tuple[Syntax, ...] = ("v3", "v2")
     for syntax in syntaxes:
-        try:
-            leaves = _leaves(form(parse(router.rule, syntax)))
-        except RuleError:
-            continue
-        return [arg.lower() for leaf in leaves if leaf.matcher.name == "Host" for arg in leaf.matcher.args]
+        with contextlib.suppress(RuleError):
+            return names(form(parse(router.rule, syntax)), "Host", features)
     return []
 
 
-def _resolved(https: list[Router]) -> dict[str, str]:
+def _resolved(https: list[Router], domains: Mapping[str, list[str]]) -> dict[str, str]:
     """The TLS options that each router ends up with: the default ones if it disagrees with another about any host."""
     options: dict[str, set[str]] = {}
-    domains = {router.name: _domains(router) for router in https}
     for router in https:
         for domain in domains[router.name]:
             options.setdefault(domain, set()).add(router.options)
@@ -144,11 +133,11 @@ def _resolved(https: list[Router]) -> dict[str, str]:
     }
 
 
-def _options(https: list[Router], resolved: dict[str, str]) -> dict[str, str]:
+def _options(https: list[Router], domains: Mapping[str, list[str]], resolved: Mapping[str, str]) -> dict[str, str]:
     """The TLS options of each domain. Routers that disagree about one leave it the default ones."""
     options: dict[str, set[str]] = {}
     for router in https:
-        for domain in _domains(router) or ["*"]:
+        for domain in domains[router.name] or ["*"]:
             resolution = resolved.get(router.name, router.options)
             options.setdefault(domain, set()).add(resolution if domain != "*" else _DEFAULT)
     return {domain: next(iter(several)) if len(several) == 1 else _DEFAULT for domain, several in options.items()}

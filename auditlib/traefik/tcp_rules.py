@@ -6,6 +6,7 @@ an expression; in that of version 2 they take several, and HostSNIRegexp has tem
 
 import functools
 import re
+from collections.abc import Iterator
 
 from auditlib.traefik.decoding import quoted
 from auditlib.traefik.matchers import (
@@ -54,11 +55,19 @@ def built(rule: str, syntax: str | None, features: Features) -> Test:
         raise TcpRuleError(words if features.muxer_v2 else f"error while adding rule {rule}: {words}") from None
 
 
-def server_names(rule: Form) -> list[str]:
-    """The names in the HostSNI matchers of a rule, the negated ones too."""
+def leaves(rule: Form) -> Iterator[Leaf]:
+    """The matchers of a rule, from left to right."""
     if isinstance(rule, Leaf):
-        return [arg.lower() for arg in rule.matcher.args] if rule.matcher.name == "HostSNI" else []
-    return [name for part in rule.parts for name in server_names(part)]
+        yield rule
+    else:
+        for part in rule.parts:
+            yield from leaves(part)
+
+
+def names(rule: Form, matcher: str, features: Features) -> list[str]:
+    """What the Host or HostSNI matchers of a rule name, in lower case: what decides about TLS before any request."""
+    own = (leaf for leaf in leaves(rule) if leaf.matcher.name == matcher)
+    return [arg.lower() for leaf in own if leaf.positive or features.negated_names for arg in leaf.matcher.args]
 
 
 def is_catch_all(rule: str) -> bool:

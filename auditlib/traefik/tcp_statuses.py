@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from auditlib.traefik.decoding import quoted
 from auditlib.traefik.routers import MAX_USER_PRIORITY, Router
-from auditlib.traefik.tcp_rules import TcpRuleError, built, read, server_names
+from auditlib.traefik.tcp_rules import TcpRuleError, built, names, read
 from auditlib.traefik.versions import Features
 
 
@@ -16,26 +16,26 @@ def faults(
     `options`: whether its TLS options exist. `handler`: what is wrong with its service and middlewares. `whole`: its
     rule is known to the last character.
     """
-    names: list[str] = []
+    hosts: list[str] = []
     if whole:
         if not router.rule:
             yield "router has no rule"
             return
         try:
-            names = server_names(read(router.rule))
+            hosts = names(read(router.rule), "HostSNI", features)
         except TcpRuleError as error:
             yield str(error)
             return
-        if names and names[0] != "*" and not router.tls:
+        if hosts and hosts[0] != "*" and not router.tls:
             yield f"invalid rule: {quoted(router.rule)} , has HostSNI matcher, but no TLS on router"
             return
     if router.rank > MAX_USER_PRIORITY and router.provider != "internal":
         yield f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
         return
     if router.tls:
-        for name in dict.fromkeys(names):
-            if not name.isascii():
-                yield f"invalid domain name value {quoted(name)}, non-ASCII characters are not allowed"
+        for host in dict.fromkeys(hosts):
+            if not host.isascii():
+                yield f"invalid domain name value {quoted(host)}, non-ASCII characters are not allowed"
         if not options:
             yield f"unknown TLS options: {router.options}"
     # A router without its TLS options gets a route all the same, which closes connections.
