@@ -135,7 +135,7 @@ def options(traefik_static: Iterable[StaticOption]) -> dict[str, str]:
 
 def precedence(traefik_static: Iterable[StaticOption] | None) -> tuple[str, ...]:
     """The providers in the order of `providers.precedence`; none where it is not given, or not known for certain."""
-    own = re.compile(r"providers\.precedence(?:[.\[](\d+)\]?)?")
+    own = re.compile(r"providers\.precedence(?:\[(\d+)\])?")
     found = [
         (int(match[1] or 0), option.value or "")
         for option in traefik_static or ()

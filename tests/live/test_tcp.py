@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from auditlib.traefik.muxer import Muxer
+from auditlib.traefik.requests import Request
 from auditlib.traefik.routers import EntryPoint, Router
 from auditlib.traefik.statuses import Linked, References, State, states
 from auditlib.traefik.versions import features
 from tests.live import programs, tcp_grammar
+from tests.traefik.test_tcp import CASES, COLUMNS, WORLD, expected
 
 VERSIONS = ("3.0.4", "3.3.6", "3.6.15", "3.7.15")
 SEED = int(os.environ.get("AUDITLIB_FUZZ_SEED") or 20261201)
@@ -158,3 +160,27 @@ def test_tcp_routers_are_what_real_traefiks_make_of_them(version: str, tmp_path:
     assert done.differing == []
     assert done.wrong == []
     assert done.disabled > 50 and done.taken > 300
+
+
+@pytest.mark.parametrize("column", ["3.7", "3.0", "v2"])
+def test_the_recorded_cases_are_what_real_traefiks_do(column: str, tmp_path: Path) -> None:
+    version, syntax, _ = COLUMNS[column]
+    points = [f"e{at}" for at in range(len(CASES))]
+    ports = dict(zip([*points, "traefik"], programs.free_ports(len(points) + 1), strict=True))
+    static = {"entryPoints": {name: {"address": f"127.0.0.1:{port}"} for name, port in ports.items()}}
+    routers = {
+        point: {"rule": case["rule"], "entryPoints": [point], "service": f"s{at}", "ruleSyntax": syntax or "v3"}
+        | ({"tls": {}} if case.get("tls", True) else {})
+        for at, (point, case) in enumerate(zip(points, CASES, strict=True))
+    }
+    with (
+        programs.numbered_backends() as port,
+        programs.traefik(version, static, _dynamic(routers, port), tmp_path) as address,
+    ):
+        shown = programs.api(address, "/api/rawdata")["tcpRouters"]
+        for at, (point, case) in enumerate(zip(points, CASES, strict=True)):
+            errors, names = expected(case, column)
+            takes = [
+                name for name in WORLD if programs.tcp_backend(Request("", tls=True, sni=name), ports[point]) == at
+            ]
+            assert (case["rule"], shown[f"{point}@file"].get("error", []), takes) == (case["rule"], errors, names)

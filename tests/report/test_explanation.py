@@ -400,3 +400,24 @@ def test_all_journeys_of_the_reference_server(faulty: Snapshot) -> None:
     assert rows["https://ai.4lb.ca/api"] == "ok"
     assert "Trajets" in auditlib.follow(Facts(faulty))._repr_html_()
     assert "non évaluable" in auditlib.follow(Facts(snapshot_of())).markdown().replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("precedence", "router", "ties"),
+    [(None, "app@docker", ("app@file",)), ("file,docker", "app@file", ()), ("http", "app@docker", ("app@file",))],
+)
+def test_precedence_decides_between_routers_of_two_providers(
+    precedence: str | None, router: str, ties: tuple[str, ...]
+) -> None:
+    given = [*STATIC, *([("providers.precedence", precedence)] if precedence else [])]
+    static = [
+        {"container": "traefik", "origin": "flags", "key": key, "value": value, "effective": True}
+        for key, value in given
+    ]
+    routers = [
+        {"router": name, "provider": name[4:], "protocol": "http", "rule": "Host(`app.fr`)", "priority": 14}
+        | {"entrypoints": ["web"], "tls": False, "service": name, "status": "enabled"}
+        for name in ("app@docker", "app@file")
+    ]
+    found = auditlib.explain(server(traefik_static=static, traefik_routers=routers), "http://app.fr/")
+    assert (found.router, *found.ties) == (router, *ties)
