@@ -32,7 +32,7 @@ from auditlib.traefik.routers import Router
 from auditlib.traefik.statuses import Linked, References, qualified, states
 from auditlib.traefik.versions import features
 from auditlib.views.decisions import predict
-from auditlib.views.entrypoints import Entrypoint
+from auditlib.views.entrypoints import Entrypoint, options
 
 
 @table(
@@ -204,13 +204,18 @@ def _declared(row: FileRouter | FileService | FileMiddleware, kind: str) -> dict
     return {**columns, kind: f"{columns[kind]}@file", "file": row.path}
 
 
-def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: tuple[int, int, int], *, files_known: bool) -> None:
-    """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object."""
+def _finish(
+    loaded: _Loaded, points: Rows[Entrypoint], version: tuple[int, int, int], syntax: str | None, *, files_known: bool
+) -> None:
+    """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object.
+
+    `syntax` is that of rules whose router names none, None for the one of the version.
+    """
     parts = {key: [*_modelled(_on_points(row, points), points)] for key, row in loaded.routers.items()}
     copies = {key: [router.router for router in routers] for key, routers in parts.items()}
     named = {(key[0], name) for key, names in copies.items() if loaded.routers[key].entrypoints for name in names}
     loaded.routers = {
-        (router.protocol, router.router): _complete(router, copies, v2=version < (3, 0, 0))
+        (router.protocol, router.router): _complete(router, copies, syntax, v2=version < (3, 0, 0))
         for routers in parts.values()
         for router in routers
     }
@@ -294,7 +299,9 @@ def _modelled(router: PredictedRouter, points: Rows[Entrypoint]) -> Iterator[Pre
             )
 
 
-def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: bool) -> PredictedRouter:
+def _complete(
+    router: PredictedRouter, copies: Mapping[Key, list[str]], syntax: str | None, *, v2: bool
+) -> PredictedRouter:
     """The router with full names and what it gets by default. `copies`: the parts that each router was split into."""
     name, protocol, priority = router.router, router.protocol, router.priority
     # A child of a router that was split is a child of all its parts.
@@ -312,7 +319,7 @@ def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: b
         middlewares=_qualified(router.middlewares, name),
         parents=tuple(parents),
         tls_options=options,
-        rule_syntax=router.rule_syntax or ("v2" if v2 else None),
+        rule_syntax=router.rule_syntax or ("v2" if v2 else syntax if protocol != "udp" else None),
         priority=priority,
     )
 
@@ -382,7 +389,8 @@ def _all(
     statuses = {"unreadable"} if traefik_files is None else {file.status for file in traefik_files}
     # A broken file leaves nothing of the provider: that is known too.
     known = not prediction.files or "broken" in statuses or statuses <= {"read"}
-    _finish(loaded, entrypoints, prediction.settings.version, files_known=known)
+    syntax = options(traefik_static).get("core.defaultrulesyntax")
+    _finish(loaded, entrypoints, prediction.settings.version, syntax, files_known=known)
     return loaded
 
 
