@@ -11,9 +11,9 @@ from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikRouter
 from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import Declared, RouterOption, api_object
 from auditlib.french import listing, quoted
-from auditlib.traefik.http_building import MAX_USER_PRIORITY
 from auditlib.traefik.migration import outdated
-from auditlib.traefik.shadowing import CATCH_ALL
+from auditlib.traefik.routers import MAX_USER_PRIORITY
+from auditlib.traefik.tcp_rules import takes_all
 from auditlib.views.entrypoints import Entrypoint
 from auditlib.views.predicted import PredictedRouter
 from auditlib.views.shadowing import Shadowing
@@ -220,22 +220,17 @@ def no_ties(
     shadowing: Rows[Shadowing],
     traefik_routers: Rows[TraefikRouter],
     traefik: Rows[Traefik],
-    traefik_static: Rows[StaticOption] | None = None,
     predicted_routers: Rows[PredictedRouter] | None = None,
     containers: Rows[Container] | None = None,
 ) -> Iterator[Tie]:
-    """Pairs of routers that are tied; `low` when both do the same with the request.
-
-    Since 3.7.0, `providers.precedence` decides between two providers, where it is given.
-    """
+    """Pairs of routers that are tied; `low` when both do the same with the request."""
     declared = Declared.of(predicted_routers, containers)
-    decided = any(option.key.startswith("providers.precedence") for option in traefik_static or ())
     http = _http(traefik_routers)
     for tie in shadowing:
         if tie.verdict != "tie" or tie.other is None or tie.priority is None or tie.router > tie.other:
             continue
         router, other = http.get(tie.router), http.get(tie.other)
-        if router is None or other is None or (decided and router.provider != other.provider):
+        if router is None or other is None:
             continue
         same = (router.service, router.middlewares) == (other.service, other.middlewares)
         option = declared.option("http", tie.router, "priority", tie.priority + 1, router.entrypoints or ())
@@ -328,7 +323,7 @@ def _captures(
     clear = [router for router in routers if router.status != "disabled" and not router.tls]
     http = [router for router in clear if router.protocol == "http"]
     for router in clear:
-        if router.protocol == "tcp" and CATCH_ALL.fullmatch(router.rule or ""):
+        if router.protocol == "tcp" and takes_all(router.rule or ""):
             for entrypoint in router.entrypoints or ():
                 victims = [victim for victim in http if entrypoint in (victim.entrypoints or ())]
                 if points.meant_for_http(entrypoint, victims, router):

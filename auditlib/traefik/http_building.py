@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from auditlib.traefik.building import Builder, Built, Finding
 from auditlib.traefik.conflicts import Linked, warnings
 from auditlib.traefik.decoding import quoted
-from auditlib.traefik.routers import STILL_SERVES, Router
+from auditlib.traefik.routers import MAX_USER_PRIORITY, STILL_SERVES, Router
 from auditlib.traefik.versions import Features
 
-MAX_USER_PRIORITY = 2**63 - 1 - 1000
 # Deeper than any tree that a person wrote.
 _MAX_DEPTH = 100
 

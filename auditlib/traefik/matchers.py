@@ -77,6 +77,14 @@ class UnbuildableError(ValueError):
     """A rule that parses, and that Traefik refuses all the same. The message is a French clause."""
 
 
+class ExpressionError(UnbuildableError):
+    """A regular expression that Go's regexp.Compile refuses, with `words` to say so."""
+
+    def __init__(self, expression: str, words: str) -> None:
+        super().__init__(f"expression régulière mal formée « {expression} »")
+        self.words = f"error parsing regexp: {words}"
+
+
 def compiled(form: Form, leaf: Callable[[Matcher], Test]) -> Test:
     """The test of a form, given the tests of its matchers. Raises UnbuildableError."""
     if isinstance(form, Leaf):
@@ -99,14 +107,16 @@ def reading(syntax: Syntax, features: Features) -> Callable[[Matcher], Test]:
 
 
 def search(expression: str) -> Callable[[str], bool]:
-    """Whether a text holds a match. Raises UnbuildableError for what Go's regexp.Compile refuses."""
+    """Whether a text holds a match. Raises ExpressionError for what Go's regexp.Compile refuses."""
+    # Go takes no expression that is no UTF-8, and knows no \C, a byte of a character.
+    if _LONE.search(expression):
+        raise ExpressionError(expression, f"invalid UTF-8: `{expression}`")
+    if re.search(r"(?<!\\)(?:\\\\)*\\C", expression):
+        raise ExpressionError(expression, r"invalid escape sequence: `\C`")
     try:
-        # Go takes no expression that is no UTF-8, and knows no \C, a byte of a character.
-        if _LONE.search(expression) or re.search(r"(?<!\\)(?:\\\\)*\\C", expression):
-            raise re2.error("bytes")
         pattern = re2.compile(expression, _options())
-    except re2.error:
-        raise UnbuildableError(f"expression régulière mal formée « {expression} »") from None
+    except re2.error as error:
+        raise ExpressionError(expression, _go_words(error)) from None
 
     # The same hosts come again and again.
     @functools.lru_cache(maxsize=256)
@@ -114,6 +124,25 @@ def search(expression: str) -> Callable[[str], bool]:
         return pattern.search(text if text.isascii() else _LONE.sub("\N{REPLACEMENT CHARACTER}", text)) is not None
 
     return matches
+
+
+# What RE2 calls otherwise than Go does.
+_GO_WORDS = {
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
+    "trailing \\": "trailing backslash at end of expression",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "invalid repetition size": "invalid repeat count",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid named capture group": "invalid named capture",
+}
+
+
+def _go_words(error: re2.error) -> str:
+    """Go's words for what RE2 refuses: the kind of error, and the part of the expression that has it."""
+    kind, _, part = error.args[0].decode("utf-8", "replace").partition(": ")
+    return f"{_GO_WORDS.get(kind, kind)}: `{part}`"
 
 
 # A byte that is no UTF-8: Go's expressions take it for the character that stands for it.
@@ -154,7 +183,7 @@ def _leaf_v3(matcher: Matcher, features: Features) -> Test:
             key, matches = header_name(first), search(last)
             return lambda seen: any(map(matches, seen.headers.get(key, ())))
         case "ClientIP":
-            return _client(matcher.args)
+            return clients(matcher.args)
     value = last if len(matcher.args) == 2 else ""
     if name == "QueryRegexp" and value:
         matches = search(value)
@@ -191,17 +220,18 @@ def _host(matcher: Matcher, features: Features) -> Test:
         return _listed(_names(matcher.args))
     names = {pattern, pattern.removesuffix(".")}
     return lambda seen: (
-        bool(seen.host) and (_starred(seen.host) in names or _starred(seen.host.removesuffix(".")) == pattern)
+        bool(seen.host) and (starred(seen.host) in names or starred(seen.host.removesuffix(".")) == pattern)
     )
 
 
-def _starred(host: str) -> str:
+def starred(host: str) -> str:
     """A host with its first label replaced by a star."""
     _, dot, rest = host.partition(".")
     return f"*{dot}{rest}"
 
 
-def _client(args: tuple[str, ...]) -> Test:
+def clients(args: tuple[str, ...]) -> Test:
+    """Whether a request comes from one of some networks."""
     networks = [block for arg in args if (block := network(arg))]
     return lambda seen: (
         seen.client is not None
@@ -233,7 +263,7 @@ def leaf_v2(matcher: Matcher) -> Test:
             tests = {header_name(name): search(value) for name, value in zip(args[::2], args[1::2], strict=True)}
             return lambda seen: all(any(map(matches, seen.headers.get(name, ()))) for name, matches in tests.items())
         case "ClientIP":
-            return _client(args)
+            return clients(args)
     return _query_v2(args)
 
 
@@ -245,7 +275,7 @@ def _query_v2(args: tuple[str, ...]) -> Test:
     tests, variables = [], set[str]()
     for pair in map("=".join, zip(parts[::2], parts[1::2], strict=True)):
         name, _, value = pair.partition("=")
-        own = {pair[start + 1 : stop - 1].partition(":")[0] for start, stop in _braces(pair)}
+        own = {pair[start + 1 : stop - 1].partition(":")[0] for start, stop in braces(pair)}
         if own & variables:
             raise UnbuildableError("une même variable deux fois dans Query")
         variables |= own
@@ -260,18 +290,18 @@ def template(
 ) -> Callable[[str], bool]:
     """A template of gorilla/mux: `{name}` and `{name:expression}` in a text that is else taken literally."""
     expression, at = f"{prefix}^", 0
-    for start, stop in _braces(text):
+    for start, stop in braces(text):
         name, colon, value = text[start + 1 : stop - 1].partition(":")
         value = value if colon else any_value
         if not name or not value:
             raise UnbuildableError(f"nom ou expression manquant dans « {text} »")
         search(f"^{value}$")
-        expression += f"{_quoted(text[at:start])}({value})"
+        expression += f"{quote_meta(text[at:start])}({value})"
         at = stop
-    return search(expression + _quoted(text[at:]) + (any_value if more else "") + end)
+    return search(expression + quote_meta(text[at:]) + (any_value if more else "") + end)
 
 
-def _braces(text: str) -> Iterator[tuple[int, int]]:
+def braces(text: str) -> Iterator[tuple[int, int]]:
     """Where the braces of the first level open and close."""
     level = start = 0
     for at, character in enumerate(text):
@@ -288,7 +318,7 @@ def _braces(text: str) -> Iterator[tuple[int, int]]:
         raise UnbuildableError(f"accolades mal appariées dans « {text} »")
 
 
-def _quoted(text: str) -> str:
+def quote_meta(text: str) -> str:
     """Go's regexp.QuoteMeta."""
     return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text)
 

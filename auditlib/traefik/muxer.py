@@ -67,8 +67,9 @@ class Route:
 class Muxer:
     """The routers of one Traefik, compiled.
 
-    `version` is Traefik's own word for itself; `routers` are all it has. A router whose rule Traefik refuses is in
-    `broken`, with the reason in French. `precedence` is `providers.precedence` (3.7), which decides between providers.
+    `version` is Traefik's own word for itself; `routers` are all it has, of HTTP and TCP. An HTTP router whose rule
+    Traefik refuses is in `broken`, with the reason in French. `precedence` is `providers.precedence` (3.7), which
+    decides between providers.
     """
 
     def __init__(
@@ -80,11 +81,12 @@ class Muxer:
     ) -> None:
         self.features: Features = features(version)
         self.handling = {point.name: point.handling for point in entrypoints}
-        self.routers = {router.name: router for router in routers}
+        every = list(routers)
+        self.routers = {router.name: router for router in every if router.protocol == "http"}
+        self.tcp_routers = {router.name: router for router in every if router.protocol == "tcp"}
         self.broken: dict[str, str] = {}
         self.children: dict[str, _Table] = {}
-        ranks = {provider: -at for at, provider in enumerate(reversed(precedence))}
-        routes = [route for router in self.routers.values() if (route := self._route(router, ranks))]
+        routes = [route for router in self.routers.values() if (route := self._route(router, precedence))]
         roots: dict[tuple[str, bool], list[Route]] = {}
         children: dict[str, list[Route]] = {}
         for route in routes:
@@ -95,10 +97,13 @@ class Muxer:
                 roots.setdefault((name, route.router.tls), []).append(route)
         self._roots = {place: _Table(siblings) for place, siblings in roots.items()}
         self.children = {parent: _Table(siblings) for parent, siblings in children.items()}
-        self._layers = {name: Layer(self._on(name), self.features) for name in {*self.handling, *(n for n, _ in roots)}}
+        self._layers = {
+            name: Layer([router for router in every if name in router.entrypoints], self.features, precedence)
+            for name in {*self.handling, *(name for name, _ in roots)}
+        }
 
-    def _route(self, router: Router, ranks: dict[str, int]) -> Route | None:
-        if router.protocol != "http" or not router.serves:
+    def _route(self, router: Router, precedence: Sequence[str]) -> Route | None:
+        if not router.serves:
             return None
         syntax: Syntax = "v2" if self.features.muxer_v2 or router.syntax == "v2" else "v3"
         try:
@@ -107,11 +112,7 @@ class Muxer:
         except (RuleError, UnbuildableError) as error:
             self.broken[router.name] = str(error)
             return None
-        order = (-router.rank, ranks.get(router.provider, 1))
-        return Route(router, rule, syntax, test, _hosts(rule, syntax, self.features), order)
-
-    def _on(self, entrypoint: str) -> list[Router]:
-        return [router for router in self.routers.values() if entrypoint in router.entrypoints]
+        return Route(router, rule, syntax, test, _hosts(rule, syntax, self.features), router.order(precedence))
 
     def routes(self, entrypoint: str, *, tls: bool) -> Sequence[Route]:
         """The routes that an entry point tries, in Traefik's order; tied ones by name."""

@@ -25,7 +25,8 @@ Headers = tuple[tuple[str, str], ...]
 class Request(NamedTuple):
     """A request as a client sends it. `host` is its Host header, None for none; `target` stands on the request line.
 
-    `sni` is the server name of the TLS handshake, None for none; `client_ip` the address that Traefik sees.
+    `sni` is the server name of the TLS handshake, None for none; `alpn` the protocols that it offers,
+    those of browsers and curl unless told; `client_ip` the address that Traefik sees.
     """
 
     host: str | None = ""
@@ -36,6 +37,7 @@ class Request(NamedTuple):
     tls: bool = False
     sni: str | None = None
     http: str = "1.1"
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
 
 
 def request(url: str, method: str = "GET", headers: Headers = (), client_ip: str = "127.0.0.1") -> Request:
@@ -81,6 +83,8 @@ class Handling:
 class Seen:
     """A request as rules see it. `authority` is the Host header as it came, which v2's HostRegexp reads.
 
+    Of a connection, TCP rules see the server name as `host`, the client, and the `protocols` that it offers.
+
     `refused`: whatever router takes it answers 400, for its path holds what the entry point refuses. Headers and the
     query are read when a rule first asks for them.
     """
@@ -93,6 +97,7 @@ class Seen:
     refused: bool = False
     read_headers: Callable[[], dict[str, list[str]]] = dict
     raw_query: str = ""
+    protocols: frozenset[str] = frozenset()
 
     @functools.cached_property
     def headers(self) -> dict[str, list[str]]:

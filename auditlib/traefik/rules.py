@@ -25,7 +25,8 @@ _ARITIES: dict[Syntax, dict[str, tuple[int, int | None]]] = {
         **dict.fromkeys(("Headers", "HeadersRegexp"), (2, None)),
         "Query": (1, None),
     },
-    "tcp": dict.fromkeys(("HostSNI", "HostSNIRegexp", "ClientIP", "ALPN"), (1, None)),
+    # Both grammars of TCP have these; what each refuses in them is in `tcp_rules`.
+    "tcp": dict.fromkeys(("HostSNI", "HostSNIRegexp", "ClientIP", "ALPN"), (0, None)),
 }
 
 _DOMAINS = {"Host", "HostHeader", "HostSNI"}
@@ -47,6 +48,14 @@ class RuleError(ValueError):
         super().__init__(f"{message} (ligne {line}, colonne {column})")
         self.line = line
         self.column = column
+
+
+class UnknownMatcherError(RuleError):
+    """A rule that calls `name`, which is no matcher of its syntax."""
+
+    def __init__(self, name: str, line: int, column: int) -> None:
+        super().__init__(f"matcher inconnu « {name} »", line, column)
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,10 @@ _ESCAPED = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
 
 
 def parse(rule: str, syntax: Syntax = "v3") -> Node:
-    """The tree of a rule. Raises RuleError where Traefik's parser refuses it."""
+    """The tree of a rule. Raises RuleError where Traefik's parser refuses it.
+
+    The values of an HTTP rule are judged too, except for regular expressions.
+    """
     return _Parser(rule, syntax).whole()
 
 
@@ -113,6 +125,7 @@ class _Parser:
         self.rule = rule
         self.known = {spelling: name for name in _ARITIES[syntax] for spelling in _spellings(name)}
         self.arities = _ARITIES[syntax]
+        self.judges_values = syntax != "tcp"
         self.tokens = _tokens(rule)
         self.current = next(self.tokens)
         self.depth = 0
@@ -167,16 +180,20 @@ class _Parser:
         self.expect(")")
         name = self.known.get(token.text)
         if name is None:
-            raise self.error(f"matcher inconnu « {token.text} »", token)
+            raise UnknownMatcherError(token.text, *self.place(token))
         least, most = self.arities[name]
         if len(args) < least or (most is not None and len(args) > most) or (name in _PAIRS and len(args) % 2):
             raise self.error(f"{name} ne prend pas {len(args)} argument{'s' if len(args) > 1 else ''}", token)
+        if self.judges_values:
+            self.judge(name, args, token)
+        return Matcher(name, tuple(args))
+
+    def judge(self, name: str, args: list[str], token: _Token) -> None:
         if not all(args):
             raise self.error(f"argument vide dans {name}", token)
         for arg in args:
             if fault := _fault(name, arg):
                 raise self.error(f"{fault} dans {name}", token)
-        return Matcher(name, tuple(args))
 
     def accept(self, kind: str) -> bool:
         if self.current.kind != kind:
@@ -202,9 +219,13 @@ class _Parser:
         return self.error(f"{found} au lieu {wanted}", token)
 
     def error(self, message: str, token: _Token) -> RuleError:
+        return RuleError(message, *self.place(token))
+
+    def place(self, token: _Token) -> tuple[int, int]:
+        """Line and column of a token."""
         before = self.rule[: token.start]
-        line = before.count("\n") + 1
-        return RuleError(message, line, len(before.rpartition("\n")[2].encode("utf-8", "surrogatepass")) + 1)
+        column = len(before.rpartition("\n")[2].encode("utf-8", "surrogatepass")) + 1
+        return before.count("\n") + 1, column
 
 
 def _tokens(rule: str) -> Iterator[_Token]:
@@ -235,7 +256,7 @@ def _fault(name: str, arg: str) -> str | None:
     """What Traefik refuses in the value of a matcher (regular expressions aside)."""
     if name in _PATHS and not arg.startswith("/"):
         return "un chemin doit commencer par /"
-    if name in _DOMAINS | {"HostRegexp"} and not arg.isascii():
+    if name in ("Host", "HostHeader", "HostRegexp") and not arg.isascii():
         return "un domaine doit être écrit en ASCII (punycode)"
     if name == "ClientIP" and network(arg) is None:
         return "adresse ou plage d’adresses mal formée"

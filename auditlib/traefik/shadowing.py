@@ -14,7 +14,6 @@ or is covered by others; where neither a request nor a proof is found, the verdi
 """
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -25,13 +24,11 @@ from auditlib.traefik.muxer import Decision, Muxer, Route
 from auditlib.traefik.requests import Request
 from auditlib.traefik.routers import Router
 from auditlib.traefik.rules import Syntax
+from auditlib.traefik.tcp_rules import takes_all
 from auditlib.traefik.versions import Features
 
 Verdict = Literal["wins", "never", "unknown"]
 Relation = Literal["narrower", "wider", "crossing", "same", "internal", "unknown"]
-
-# The rule of a TCP router that takes every connection.
-CATCH_ALL = re.compile(r"""\s*HostSNI\([`"]\*[`"]\)\s*""", re.IGNORECASE)
 
 # Conjunctions tried for one question; beyond, the answer is unknown.
 _PATIENCE = 300
@@ -117,15 +114,15 @@ class _Field:
         elif verdict == "unknown" or (tied and self.exhausted(_FOR_TIES)):
             yield Fate(route.router, "unknown")
         elif not any(fate.verdict == "tie" for fate in losses):
-            other = self.routes.get(taker or "")
+            other = self.routes.get(taker.name) if taker and taker.protocol == "http" else None
             relation = self._relation(other, route) if other else "wider" if taker else None
-            yield Fate(route.router, "never", request, self.muxer.routers.get(taker or ""), relation)
-            losses = [fate for fate in losses if fate.other is None or fate.other.name != taker]
+            yield Fate(route.router, "never", request, taker, relation)
+            losses = [fate for fate in losses if fate.other is None or fate.other != taker]
         yield from losses
 
-    def _wins(self, route: Route) -> tuple[Verdict, Request | None, str | None]:
+    def _wins(self, route: Route) -> tuple[Verdict, Request | None, Router | None]:
         """Whether a route wins some request, with that request; else one that it loses, and who takes it."""
-        lost: tuple[Request | None, str | None] = (None, None)
+        lost: tuple[Request | None, Router | None] = (None, None)
         rule = self._rule(route)
         certain, patience = rule.whole, _PATIENCE
         waiting = list(reversed(rule.met))
@@ -146,11 +143,13 @@ class _Field:
             others = [name for name in firsts if name != route.router.name]
             if not others:
                 # A TCP router takes the connection: all of them only when it asks for nothing.
-                takers = [name for name in decision.winners if CATCH_ALL.fullmatch(self.muxer.routers[name].rule)]
+                takers = [
+                    router for name in decision.winners if takes_all((router := self.muxer.tcp_routers[name]).rule)
+                ]
                 certain = certain and bool(takers) and not solution.tls
                 lost = lost if lost[0] else (solution, takers[0] if takers else None)
                 continue
-            lost = lost if lost[0] else (solution, others[0])
+            lost = lost if lost[0] else (solution, self.routes[others[0]].router)
             denied = self._denied(self.routes[others[0]])
             if denied is None:
                 certain = False

@@ -1,7 +1,7 @@
 """What Traefik says of routers once it tried to build them: their status, and their errors in its own words.
 
 `pkg/config/runtime/runtime_http.go` (entry points), `pkg/server/router/{tcp,udp}` (priorities, services, rules); HTTP
-routers are in `http_building`.
+routers are in `http_building`, the rules of TCP in `tcp_statuses`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from auditlib.traefik.building import Builder, Built, Finding, References
 from auditlib.traefik.conflicts import Linked
 from auditlib.traefik.decoding import quoted
-from auditlib.traefik.http_building import MAX_USER_PRIORITY, HttpRouters
+from auditlib.traefik.http_building import HttpRouters
 from auditlib.traefik.matchers import UnbuildableError, compiled, form, reading
-from auditlib.traefik.routers import Router
+from auditlib.traefik.routers import MAX_USER_PRIORITY, Router
 from auditlib.traefik.rules import RuleError, Syntax, parse
+from auditlib.traefik.tcp_statuses import faults as tcp_faults
 from auditlib.traefik.versions import Features
 
 
@@ -83,48 +84,43 @@ def judge(
 
 def _stream(link: Linked, left: tuple[str, ...], builder: Builder, what: Features) -> tuple[Finding, bool]:
     """What is found of a router of tcp or udp, and whether it serves."""
-    finding = Finding()
-    for name in link.router.entrypoints:
+    finding, router = Finding(), link.router
+    for name in router.entrypoints:
         if name not in left:
             finding.add(f"entryPoint {quoted(name)} doesn't exist", critical=False)
-    fault = _fault(link, left, builder, finding, what)
-    if fault:
-        finding.add(fault, critical=True)
-    return finding, not fault
-
-
-def _fault(link: Linked, left: tuple[str, ...], builder: Builder, finding: Finding, what: Features) -> str | None:
-    """What disables a router of tcp or udp: the first thing that Traefik stumbles on."""
-    router = link.router
     if not left:
-        return "no valid entryPoint for this router"
-    if not link.service:
-        return f"the service is missing on the {'udp ' if router.protocol == 'udp' else ''}router"
+        finding.add("no valid entryPoint for this router", critical=True)
+    elif not link.service:
+        finding.add(f"the service is missing on the {'udp ' if router.protocol == 'udp' else ''}router", critical=True)
+    else:
+        for fault in (_tcp if router.protocol == "tcp" else _udp)(link, builder, finding, what):
+            finding.add(fault, critical=True)
+    return finding, not finding.disabled
+
+
+def _tcp(link: Linked, builder: Builder, finding: Finding, what: Features) -> Iterator[str]:
+    """The errors of a router of TCP that has a service; `finding` is told what could not be decided."""
+    router = link.router
+    options = builder.tls_options(router.options) if router.tls else Built()
+    service, chain = builder.service(link.service or ""), builder.chain(link.middlewares)
+    finding.sure = options.sure and service.sure and chain.sure and link.whole
+    yield from tcp_faults(router, what, options=options.fault, handler=service.fault or chain.fault, whole=link.whole)
+
+
+def _udp(link: Linked, builder: Builder, finding: Finding, what: Features) -> Iterator[str]:
+    """The error of a router of UDP that has a service; `finding` is told what could not be decided."""
+    router, service = link.router, builder.service(link.service or "")
+    finding.sure = service.sure
     if router.rank > MAX_USER_PRIORITY and router.provider != "internal":
-        return f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
-    sure = True
-    for built in _parts(link, builder):
-        sure = sure and built.sure
-        if built.fault:
-            return built.fault
-    finding.sure = sure and (link.whole or router.protocol == "udp")
-    return _refused(router, what) if link.whole and router.protocol != "udp" else None
-
-
-def _parts(link: Linked, builder: Builder) -> Iterator[Built]:
-    """What a router uses, built one after the other."""
-    if link.router.tls:
-        yield builder.tls_options(link.router.options)
-    yield builder.service(link.service or "")
-    yield builder.chain(link.middlewares)
+        yield f"the router priority {router.rank} exceeds the max user-defined priority {MAX_USER_PRIORITY}"
+    elif service.fault:
+        yield service.fault
 
 
 def _refused(router: Router, what: Features) -> str | None:
-    syntax: Syntax = "tcp" if router.protocol == "tcp" else "v2" if what.muxer_v2 or router.syntax == "v2" else "v3"
+    syntax: Syntax = "v2" if what.muxer_v2 or router.syntax == "v2" else "v3"
     try:
-        tree = parse(router.rule, syntax)
-        if syntax != "tcp":
-            compiled(form(tree), reading(syntax, what))
+        compiled(form(parse(router.rule, syntax)), reading(syntax, what))
     except (RuleError, UnbuildableError) as error:
         return f"error while parsing rule {router.rule}: {error}"
     return None

@@ -19,7 +19,9 @@ class Features:
 
     `muxer_v2`: gorilla's muxer, its rules and its 405. `sanitizes`: «//», «/./» and «/../» are collapsed.
     `normalizes`: useless percent-encoding is undone. `routing_path`: reserved characters stay encoded in the path
-    that rules see. `wildcards`: «*.d» in Host; `star`: «*» in Host. `parents`: routers may have parents.
+    that rules see. `wildcards`: «*.d» in Host; `star`: «*» in Host. `underscores`: they may stand in HostSNI.
+    `negated_names`: what a negated Host or HostSNI names counts among the names of a rule. `parents`: routers may have
+    parents.
     `options_of_router`: 421 is said by the router that a request reaches, not by the host it asks for.
     `strips_connection`: the headers that Connection names, and itself, are gone before rules are tried.
     `strips_prefix`: X-Forwarded-Prefix is a header that only trusted addresses may send; `strips_variants`: so are
@@ -35,6 +37,8 @@ class Features:
     routing_path: bool
     wildcards: bool
     star: bool
+    underscores: bool
+    negated_names: bool
     parents: bool
     options_of_router: bool
     strips_connection: bool
@@ -65,6 +69,9 @@ def features(version: str | None) -> Features:
         routing_path=at >= (3, 4, 1),
         wildcards=at >= (3, 7, 0),
         star=at >= (3, 7, 7),
+        underscores=at >= ((2, 11, 22) if v2 else (3, 3, 5)),
+        # Seen on the programs 3.7.12 and 3.7.13, whose sources were not to be read.
+        negated_names=at < (3, 7, 13),
         parents=at >= (3, 6, 0),
         options_of_router=at >= (3, 7, 2) or (3, 6, 18) <= at < (3, 7, 0) or (2, 11, 47) <= at < (3, 0, 0),
         strips_connection=at >= (3, 1, 3) or (2, 11, 9) <= at < (3, 0, 0),

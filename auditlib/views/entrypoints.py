@@ -184,3 +184,14 @@ def options(traefik_static: Iterable[StaticOption]) -> dict[str, str]:
     if any(option.effective is None for option in rows):
         raise AbsentTable("traefik_static", "la configuration statique en vigueur n’est pas connue avec certitude")
     return {option.key: option.value or "" for option in rows if option.effective}
+
+
+def precedence(traefik_static: Iterable[StaticOption] | None) -> tuple[str, ...]:
+    """The providers in the order of `providers.precedence`; none where it is not given, or not known for certain."""
+    own = re.compile(r"providers\.precedence(?:\[(\d+)\])?")
+    found = [
+        (int(match[1] or 0), option.value or "")
+        for option in traefik_static or ()
+        if option.effective and (match := own.fullmatch(option.key))
+    ]
+    return tuple(provider.lower() for _, value in sorted(found) for provider in _list(value))

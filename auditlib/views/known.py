@@ -9,6 +9,7 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Network
 from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.traefik import (
+    StaticOption,
     Traefik,
     TraefikEntrypoint,
     TraefikMiddleware,
@@ -19,7 +20,7 @@ from auditlib.facts.tables.traefik import (
 from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import Handling
 from auditlib.traefik.routers import STILL_SERVES, EntryPoint, Router
-from auditlib.views.entrypoints import Entrypoint
+from auditlib.views.entrypoints import Entrypoint, precedence
 from auditlib.views.predicted import PredictedMiddleware, PredictedRouter, PredictedServer, PredictedService, Server
 from auditlib.views.proxy import Proxy
 from auditlib.views.routes import Machine, machine_of
@@ -80,7 +81,8 @@ class Known:
             return None
         version = next((api.version for api in self.snapshot.known(Traefik) or ()), None)
         made = () if self.live else _redirections(self.entrypoints)
-        return Muxer(version, entry_points(self.entrypoints), (*routers(self.routers), *made))
+        order = precedence(self.snapshot.known(StaticOption))
+        return Muxer(version, entry_points(self.entrypoints), (*routers(self.routers), *made), order)
 
 
 def entry_points(rows: Iterable[TraefikEntrypoint | Entrypoint]) -> Iterator[EntryPoint]:

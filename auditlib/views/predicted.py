@@ -5,7 +5,6 @@ stands where Traefik's API does not answer, and is compared with it where it doe
 """
 
 import functools
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,7 +34,7 @@ from auditlib.traefik.routers import Router
 from auditlib.traefik.statuses import Judgement, judge
 from auditlib.traefik.versions import Version, features
 from auditlib.views.decisions import predict
-from auditlib.views.entrypoints import Entrypoint
+from auditlib.views.entrypoints import Entrypoint, options
 from auditlib.views.parts import Files, Key, parts, references
 
 
@@ -201,13 +200,18 @@ def _declared(row: FileRouter | FileService | FileMiddleware, kind: str) -> dict
     return {**columns, kind: f"{columns[kind]}@file", "file": row.path}
 
 
-def _finish(loaded: _Loaded, points: Rows[Entrypoint], version: Version, known: Mapping[str, References]) -> None:
-    """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object."""
+def _finish(
+    loaded: _Loaded, points: Rows[Entrypoint], version: Version, known: Mapping[str, References], syntax: str | None
+) -> None:
+    """Give routers their entry points, priorities and models, then say what Traefik finds wrong of each object.
+
+    `syntax` is that of rules whose router names none, None for the one of the version.
+    """
     split = {key: [*_modelled(_on_points(row, points), points)] for key, row in loaded.routers.items()}
     copies = {key: [router.router for router in routers] for key, routers in split.items()}
     named = {(key[0], name) for key, names in copies.items() if loaded.routers[key].entrypoints for name in names}
     rows = {
-        (router.protocol, router.router): _complete(router, copies, v2=version < (3, 0, 0))
+        (router.protocol, router.router): _complete(router, copies, syntax, v2=version < (3, 0, 0))
         for routers in split.values()
         for router in routers
     }
@@ -299,7 +303,9 @@ def _modelled(router: PredictedRouter, points: Rows[Entrypoint]) -> Iterator[Pre
             )
 
 
-def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: bool) -> PredictedRouter:
+def _complete(
+    router: PredictedRouter, copies: Mapping[Key, list[str]], syntax: str | None, *, v2: bool
+) -> PredictedRouter:
     """The router with full names and what it gets by default. `copies`: the parts that each router was split into."""
     name, protocol, priority = router.router, router.protocol, router.priority
     # A child of a router that was split is a child of all its parts.
@@ -309,7 +315,7 @@ def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: b
         options = qualified(router.tls_options, name)
     # The length of a rule is not known when a secret was taken out of it.
     if not priority and not v2 and router.rule and HIDDEN not in router.rule and protocol != "udp":
-        priority = rule_length(router.rule, protocol)
+        priority = Router(name, router.rule, protocol=protocol).rank
     return replace(
         router,
         provider=_provider(name),
@@ -317,16 +323,9 @@ def _complete(router: PredictedRouter, copies: Mapping[Key, list[str]], *, v2: b
         middlewares=_qualified(router.middlewares, name),
         parents=tuple(parents),
         tls_options=options,
-        rule_syntax=router.rule_syntax or ("v2" if v2 else None),
+        rule_syntax=router.rule_syntax or ("v2" if v2 else syntax if protocol != "udp" else None),
         priority=priority,
     )
-
-
-def rule_length(rule: str, protocol: str) -> int:
-    """The priority of a rule without one: its length in bytes; the TCP rule that takes all is last."""
-    if protocol == "tcp" and re.fullmatch(r"\s*(?i:hostsni)\(\s*[`\"]\*[`\"]\s*\)\s*", rule):
-        return -1
-    return len(rule.encode("utf-8", "surrogatepass"))
 
 
 def _linked(row: PredictedRouter, *, named: bool, observed: bool) -> Linked:
@@ -373,7 +372,7 @@ def _all(
     known = not prediction.files or "broken" in statuses or statuses <= {"read"}
     version = prediction.settings.version
     named = references(parts(prediction.merged, version, tables), prediction, files_known=known)
-    _finish(loaded, entrypoints, version, named)
+    _finish(loaded, entrypoints, version, named, options(traefik_static).get("core.defaultrulesyntax"))
     return loaded
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
-from auditlib.facts.tables.traefik import Traefik, TraefikEntrypoint, TraefikRouter
+from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikEntrypoint, TraefikRouter
 from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.shadowing import Fate, fates
+from auditlib.views.entrypoints import precedence
 from auditlib.views.known import entry_points, routers
 
 VERDICTS = {
@@ -52,11 +53,15 @@ class Shadowing(Row):
 
 @view(Shadowing)
 def shadowing(
-    traefik: Rows[Traefik], traefik_entrypoints: Rows[TraefikEntrypoint], traefik_routers: Rows[TraefikRouter]
+    traefik: Rows[Traefik],
+    traefik_entrypoints: Rows[TraefikEntrypoint],
+    traefik_routers: Rows[TraefikRouter],
+    traefik_static: Rows[StaticOption] | None = None,
 ) -> Iterator[Shadowing]:
     """What every HTTP router in force wins and loses on each of its entry points."""
     version = next((api.version for api in traefik), None)
-    muxer = Muxer(version, entry_points(traefik_entrypoints), routers(traefik_routers))
+    order = precedence(traefik_static)
+    muxer = Muxer(version, entry_points(traefik_entrypoints), routers(traefik_routers), order)
     for entrypoint in sorted({name for router in muxer.routers.values() for name in router.entrypoints}):
         for tls in (False, True):
             for fate in fates(muxer, entrypoint, tls=tls):

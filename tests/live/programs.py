@@ -83,7 +83,10 @@ def traefik(version: str, static: dict[str, Any], dynamic: dict[str, Any], folde
     static = {
         **static,
         "api": {"insecure": True},
-        "providers": {"file": {"filename": str(folder / "dynamic.yml"), "watch": False}},
+        "providers": {
+            **static.get("providers", {}),
+            "file": {"filename": str(folder / "dynamic.yml"), "watch": False},
+        },
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "ERROR", "filePath": str(folder / "traefik.log")},
     }
@@ -143,3 +146,80 @@ def _tls(plain: socket.socket, request: Request) -> ssl.SSLSocket:
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context.wrap_socket(plain, server_hostname=request.sni)
+
+
+@contextlib.contextmanager
+def numbered_backends() -> Iterator[int]:
+    """A server on every address of the loopback that says which one it was called by: the port it listens on.
+
+    The address 127.1.x.y says « tcp x*256+y ».
+    """
+    server = socket.create_server(("0.0.0.0", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = server.accept()
+                with peer, contextlib.suppress(OSError):
+                    _, _, high, low = map(int, peer.getsockname()[0].split("."))
+                    peer.sendall(f"tcp {high * 256 + low}\n".encode())
+                    peer.shutdown(socket.SHUT_WR)
+                    peer.settimeout(2)
+                    while peer.recv(65536):
+                        pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield server.getsockname()[1]
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+
+
+_NUMBER = re.compile(rb"tcp (\d+)\n")
+
+
+def tcp_backend(request: Request, port: int) -> int | None:
+    """The number of the backend that a connection reaches, in clear or by TLS; None when HTTP has it."""
+    with socket.create_connection(("127.0.0.1", port), 10, (request.client_ip, 0)) as connection:
+        heard = _by_tls(connection, request) if request.tls else _in_clear(connection)
+    found = _NUMBER.fullmatch(heard)
+    return int(found[1]) if found else None
+
+
+_GET = b"GET / HTTP/1.0\r\n\r\n"
+
+
+def _in_clear(connection: socket.socket) -> bytes:
+    connection.sendall(_GET)
+    heard = b""
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(65536):
+            heard += part
+    return heard
+
+
+def _by_tls(connection: socket.socket, request: Request) -> bytes:
+    """What comes back over TLS, or the first bytes in clear when nobody on the way ends the TLS of the client."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if request.alpn:
+        context.set_alpn_protocols(list(request.alpn))
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(received, sent, server_hostname=request.sni)
+    asked = False
+    while True:
+        try:
+            if not asked:
+                tls.do_handshake()
+                tls.write(_GET)
+                asked = True
+            return tls.read(65536)
+        except ssl.SSLWantReadError:
+            connection.sendall(sent.read())
+            part = connection.recv(65536)
+            if _NUMBER.fullmatch(part):
+                return part
+            if part:
+                received.write(part)
+            else:
+                received.write_eof()

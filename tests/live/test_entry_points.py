@@ -23,7 +23,8 @@ from auditlib.collect import traefik_files, traefik_objects, traefik_static
 from auditlib.facts.table import VIEWS, Rows
 from auditlib.facts.tables import TABLES
 from auditlib.facts.tables.traefik import StaticOption, Traefik
-from auditlib.traefik.configured import References, configured
+from auditlib.traefik.building import References, sound
+from auditlib.traefik.configured import configured
 from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import Request, refused
 from auditlib.traefik.versions import features, number
@@ -188,7 +189,7 @@ def test_entry_points_and_headers_as_real_traefiks_have_them(version: str, origi
     with _running(version, static, origin, tmp_path) as payload:
         told = _of_static(payload, version)
         assert _handled(told, version) == _handled(_of_api(api), version)
-        known = References(frozenset({"nobody@file"}), None, frozenset())
+        known = References(sound({"nobody@file"}), None, {})
         declared = {f"{name}@file": router for name, router in routers.items()}
         found = configured(version, list(entry_points(told)), declared, known)
         muxer = Muxer(version, list(entry_points(told)), [one.router for one in found])

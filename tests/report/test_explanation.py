@@ -400,3 +400,43 @@ def test_all_journeys_of_the_reference_server(faulty: Snapshot) -> None:
     assert rows["https://ai.4lb.ca/api"] == "ok"
     assert "Trajets" in auditlib.follow(Facts(faulty))._repr_html_()
     assert "non évaluable" in auditlib.follow(Facts(snapshot_of())).markdown().replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("precedence", "router", "ties"),
+    [(None, "app@docker", ("app@file",)), ("file,docker", "app@file", ()), ("http", "app@docker", ("app@file",))],
+)
+def test_precedence_decides_between_routers_of_two_providers(
+    precedence: str | None, router: str, ties: tuple[str, ...]
+) -> None:
+    given = [*STATIC, *([("providers.precedence", precedence)] if precedence else [])]
+    static = [
+        {"container": "traefik", "origin": "flags", "key": key, "value": value, "effective": True}
+        for key, value in given
+    ]
+    routers = [
+        {"router": name, "provider": name[4:], "protocol": "http", "rule": "Host(`app.fr`)", "priority": 14}
+        | {"entrypoints": ["web"], "tls": False, "service": name, "status": "enabled"}
+        for name in ("app@docker", "app@file")
+    ]
+    found = auditlib.explain(server(traefik_static=static, traefik_routers=routers), "http://app.fr/")
+    assert (found.router, *found.ties) == (router, *ties)
+
+
+@pytest.mark.parametrize(("syntax", "taker"), [(None, "app@docker"), ("v2", "tcp@docker")])
+def test_the_syntax_of_rules_may_be_that_of_version_2_for_all(syntax: str | None, taker: str) -> None:
+    given = [*STATIC, *([("core.defaultrulesyntax", syntax)] if syntax else [])]
+    static = [
+        {"container": "traefik", "origin": "flags", "key": key, "value": value, "effective": True}
+        for key, value in given
+    ]
+    labels = [
+        label("app", "traefik.http.routers.app.rule", "PathPrefix(`/`)"),
+        label("app", "traefik.http.routers.app.tls", "true"),
+        label("app", "traefik.http.services.app.loadbalancer.server.port", "8000"),
+        label("app", "traefik.tcp.routers.tcp.rule", "HostSNIRegexp(`{sub:[a-z]+}.fr`)"),
+        label("app", "traefik.tcp.routers.tcp.tls", "true"),
+        label("app", "traefik.tcp.services.tcp.loadbalancer.server.port", "8000"),
+    ]
+    found = auditlib.explain(server(traefik_static=static, labels=labels), "https://app.fr/")
+    assert found.router is not None and found.router.removeprefix("websecure-") == taker

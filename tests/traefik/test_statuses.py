@@ -4,8 +4,7 @@ import pytest
 
 from auditlib.traefik.building import References, sound
 from auditlib.traefik.conflicts import Linked
-from auditlib.traefik.http_building import MAX_USER_PRIORITY
-from auditlib.traefik.routers import STILL_SERVES, Router
+from auditlib.traefik.routers import MAX_USER_PRIORITY, STILL_SERVES, Router
 from auditlib.traefik.statuses import State, states
 from auditlib.traefik.versions import features
 
