@@ -133,10 +133,11 @@ FAULTS: list[Callable[[random.Random, dict[str, Any]], None] | None] = [
 
 def _text(chance: random.Random, tree: dict[str, Any], suffix: str) -> str:
     """A tree with a router that marks it, in YAML or TOML."""
-    if not isinstance(tree.get("http"), dict) or not isinstance(tree["http"].get("routers"), dict):
-        # What was said of routers cannot be seen beside the mark.
-        tree = {**tree, "http": {"routers": {}}}
-    tree["http"]["routers"][MARKER] = {"rule": "Host(`marker`)", "service": "marker"}
+    # What stands where routers do, and is none, cannot be seen beside the mark.
+    section = tree["http"] if isinstance(tree.get("http"), dict) else {}
+    routers = section["routers"] if isinstance(section.get("routers"), dict) else {}
+    marker = {"rule": "Host(`marker`)", "service": "marker"}
+    tree = {**tree, "http": {**section, "routers": {**routers, MARKER: marker}}}
     if suffix == ".toml":
         return toml(tree)
     text = yaml.safe_dump(tree, allow_unicode=True, default_flow_style=chance.random() < 0.2, width=10_000)
