@@ -144,7 +144,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "Non lu, ou en partie : systemd (La machine n’est pas gérée par systemd).",
     ]
     assert executive(Facts(healthy))[0] == (
-        "Note 98 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité faible."
+        "Note 99 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité faible."
     )
 
 
