@@ -246,6 +246,15 @@ def database_port(port: int) -> str | None:
     return _TELLING_PORTS.get(port)
 
 
+# Protocols in which the server speaks first, before its client has said any name, by the port that is theirs.
+_SERVER_FIRST = {21: "FTP", 22: "SSH", 25: "SMTP", 110: "POP3", 143: "IMAP", 587: "SMTP", 3306: "MySQL"}
+
+
+def first_speaker(image: str | None, port: int | None) -> str | None:
+    """The protocol of a server that speaks before its clients, by its image, else by its port; None for any other."""
+    return "MySQL" if database_image(image) == "MySQL" else _SERVER_FIRST.get(port or 0)
+
+
 def is_tool(words: Iterable[str]) -> bool:
     """Whether an image's words name a companion of a database (exporter, admin interface), not the database."""
     return bool({"exporter", "admin", "commander", "insight", "backup", "proxy", "ui", "express"} & set(words))

@@ -170,10 +170,8 @@ def running(containers: Rows[Container], publications: Rows[Publication]) -> Ite
     """
     publishing = publications.grouped(Publication.container)
     for container in containers:
-        code, kept = container.exit_code, container.restart_policy not in (None, "no")
-        if container.state != "exited" or code is None or code in _STOPPED_BY_HAND or container.oom_killed:
-            continue
-        if kept or container.name in publishing:
+        code, kept = ended_in_error(container), container.restart_policy not in (None, "no")
+        if code is not None and (kept or container.name in publishing):
             yield Failed(
                 container=container.name,
                 exit_code=code,
@@ -184,6 +182,13 @@ def running(containers: Rows[Container], publications: Rows[Publication]) -> Ite
                 when=f", le {instant(container.finished)}" if container.finished else "",
                 cause=f" : {container.start_error.rstrip('.')}" if container.start_error else "",
             )
+
+
+def ended_in_error(container: Container) -> int | None:
+    """The code of a container that ended with an error of its own; None for any other."""
+    code = container.exit_code
+    ended = container.state == "exited" and code not in _STOPPED_BY_HAND and not container.oom_killed
+    return code if ended else None
 
 
 class Unrestarted(Fault):

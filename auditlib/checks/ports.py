@@ -19,7 +19,11 @@ from auditlib.views.declarations import Declaration
 from auditlib.views.ports import Claim, apart, claim, free_port, used_ports, v6only_ports
 
 # What engines from 1.13 to 29 record when a published port is taken.
-_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
+# « Address already in use » alone is a fixed address of a network that another container took (libnetwork).
+_TAKEN = re.compile(
+    r"port is already allocated|ports are not available|(?:bind|listen|proxy|exposing).*address already in use",
+    re.IGNORECASE | re.DOTALL,
+)
 _PORT = re.compile(
     r"(?:bind for|bind host port(?: for)?|listen (?P<listen>tcp|udp)[46]?|exposing port (?P<exposing>tcp|udp)) "
     r"(?:\[[^\]]*\]|[\d.]*|::):(?P<port>\d+)(?:\S*/(?P<suffix>tcp|udp))?",
@@ -162,7 +166,7 @@ def ports_taken(
 
 def _refused(container: Container, publications: Sequence[Publication]) -> list[Claim]:
     """The claims for which a start was refused: those that the engine names, all of them when it names none."""
-    if not _is_refused(container):
+    if not is_refused(container):
         return []
     claims = list({place.name: place for place in map(claim, publications) if place}.values())
     match = _PORT.search(container.start_error or "")
@@ -171,7 +175,7 @@ def _refused(container: Container, publications: Sequence[Publication]) -> list[
     return list({(place.protocol, place.first): place for place in reversed(named or claims)}.values())
 
 
-def _is_refused(container: Container) -> bool:
+def is_refused(container: Container) -> bool:
     """Whether a container is stopped because a port it wants was taken when it started."""
     return not is_up(container.state) and bool(_TAKEN.search(container.start_error or ""))
 
@@ -277,10 +281,10 @@ def _held(
     """The claims of what is at rest that another owner holds, with who does."""
     known = containers.by(Container.name)
     # A start already refused for its port is a collision, not a risk of one: PORT-001 tells it.
-    refused = {_service(container) for container in containers if _is_refused(container)}
+    refused = {_service(container) for container in containers if is_refused(container)}
     for claimant in idle(declarations):
         kind, name = claimant.subject
-        if _is_refused(known[name]) if kind == "container" else claimant.owners & refused:
+        if is_refused(known[name]) if kind == "container" else claimant.owners & refused:
             continue
         # Containers of no project are not of the same service.
         twins = {row.name for row in containers if row.compose_project and _service(row) in claimant.owners}

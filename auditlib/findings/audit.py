@@ -82,6 +82,11 @@ class CheckResult(Row):
     reason: str | None = prose("Motif")
 
 
+# No score where less of the checks could be judged; and what it is at most beside a live finding of a severity.
+LEAST_COVERAGE = 0.8
+_CAPS: Mapping[Severity, float] = {"critical": 49, "high": 79}
+
+
 @dataclass(frozen=True)
 class Audit:
     """What the checks say of one snapshot."""
@@ -98,12 +103,15 @@ class Audit:
 
     @property
     def score(self) -> float | None:
-        """100 × weight of passing checks / weight of judged checks; None when nothing could be judged."""
-        judged = {
-            result.check: WEIGHTS[result.severity] for result in self.results if result.verdict in ("pass", "fail")
-        }
-        passing = sum(judged[result.check] for result in self.results if result.verdict == "pass")
-        return 100 * passing / total if (total := sum(judged.values())) else None
+        """100 × weight of passing checks / weight of judged checks, capped by the worst finding.
+
+        None under 80 % coverage: a score of the little that was judged says nothing of the machine.
+        """
+        judged = [result for result in self.results if result.verdict in ("pass", "fail")]
+        passing = sum(WEIGHTS[result.severity] for result in judged if result.verdict == "pass")
+        total = sum(WEIGHTS[result.severity] for result in judged)
+        cap = _CAPS.get(self.worst, 100) if self.worst else 100
+        return min(100 * passing / total, cap) if total and self.coverage >= LEAST_COVERAGE else None
 
     @property
     def worst(self) -> Severity | None:

@@ -14,7 +14,7 @@ from auditlib.facts.tables.host import Listener, SourceStatus, Unit
 from auditlib.facts.tables.logs import CAUSES, KINDS, AccessStat, LogEvent
 from auditlib.facts.tables.traefik import Traefik
 from auditlib.facts.tables.web import AcmeStorage, Certificate, HttpProbe, TlsProbe
-from auditlib.findings.audit import Audit
+from auditlib.findings.audit import LEAST_COVERAGE, Audit
 from auditlib.findings.check import SEVERITIES_FR
 from auditlib.findings.problems import Problem
 from auditlib.french import day, listing, number, plural, quoted
@@ -366,6 +366,9 @@ def findings(audit: Audit) -> list[str]:
 
 def verdict(audit: Audit) -> str:
     """The score with its coverage and the worst finding, which it never goes without."""
+    if audit.score is None and 0 < audit.coverage < LEAST_COVERAGE:
+        judged, least = number(100 * audit.coverage), number(100 * LEAST_COVERAGE)
+        return f"Pas de note : {judged} % des contrôles ont pu être évalués, et il en faut {least} %."
     if audit.score is None:
         return "Aucun contrôle n’a pu être évalué : l’audit ne donne pas de note."
     worst = f"le plus grave est de gravité {SEVERITIES_FR[audit.worst]}" if audit.worst else "aucun constat"

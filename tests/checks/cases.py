@@ -102,6 +102,7 @@ def _told(finding: Finding, fields: set[str] | None = None) -> dict[str, Any]:
     told = {
         "identity": finding.identity,
         "severity": finding.severity,
+        "confidence": finding.confidence,
         "message": finding.message,
         "fix": finding.fix.text,
         "commands": list(finding.fix.commands),

@@ -119,10 +119,11 @@ def _result(severity: Severity, verdict: Verdict, number: int) -> Result:
             1,
         ),
         ([("critical", "pass"), ("high", "fail")], 100 * 16 / 24, 1),
-        # Unknown lowers the coverage and leaves the score; not applicable counts in neither.
-        ([("high", "pass"), ("critical", "unknown")], 100, 1 / 2),
+        # Unknown lowers the coverage, and a score is not given of too little; not applicable counts in neither.
+        ([("high", "pass"), ("critical", "unknown")], None, 1 / 2),
+        ([*[("high", "pass")] * 4, ("critical", "unknown")], 100, 4 / 5),
         ([("high", "pass"), ("critical", "na")], 100, 1),
-        ([("high", "pass"), ("low", "fail"), ("critical", "unknown"), ("critical", "na")], 80, 2 / 3),
+        ([*[("low", "pass")] * 3, ("low", "fail"), ("critical", "unknown"), ("critical", "na")], 75, 4 / 5),
         # Checks without weight say nothing of a score.
         ([("info", "pass"), ("info", "fail")], None, 1),
     ],
@@ -131,6 +132,14 @@ def test_score_and_coverage(results: list[tuple[Severity, Verdict]], score: floa
     audit = Audit([_result(*result, number) for number, result in enumerate(results)], [])
     assert audit.score == (None if score is None else pytest.approx(score))
     assert audit.coverage == pytest.approx(coverage)
+
+
+@pytest.mark.parametrize(("severity", "most"), [("critical", 49), ("high", 79), ("medium", 100)])
+def test_a_score_is_capped_by_the_worst_live_finding(severity: Severity, most: float) -> None:
+    results = [_result("critical", "pass", number) for number in range(10)]
+    finding = Finding("X", "TEST-001", severity, "certain", (), "Un constat.", {}, Fix(""))
+    assert Audit(results, [finding]).score == most
+    assert Audit(results, [dataclasses.replace(finding, waived={"reason": "voulu"})]).score == 100
 
 
 # Severities

@@ -132,7 +132,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         said["NET-001|container=jsr-dev"],
     ]
     assert executive(derived(faulty, audit)) == [
-        "Note 88 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité critique.",
+        "Note 49 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité critique.",
         "17 conteneurs en marche sur 17, dans 5 ensembles.",
         "10 ports de la machine, dont 9 sur toutes les interfaces.",
         "4 domaines : ai.4lb.ca, files.4lb.ca, jsr.4lb.ca et traefik.4lb.ca.",
@@ -144,7 +144,7 @@ def test_the_summary_of_the_reference_server(faulty: Snapshot, healthy: Snapshot
         "Non lu, ou en partie : systemd (La machine n’est pas gérée par systemd).",
     ]
     assert executive(Facts(healthy))[0] == (
-        "Note 98 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité faible."
+        "Note 99 sur 100, pour 99 % des contrôles évalués ; le plus grave est de gravité faible."
     )
 
 
@@ -234,7 +234,7 @@ def test_sources_that_were_not_read_and_what_would_mend_them() -> None:
         "Aucun Traefik.",
     ]
     summary = executive(Facts(facts))
-    assert summary[0] == "Aucun contrôle n’a pu être évalué : l’audit ne donne pas de note."
+    assert summary[0] == "Pas de note : 1 % des contrôles ont pu être évalués, et il en faut 80 %."
     assert summary[1:-1] == ["Non évaluable : elle n’a pas été lue."]
     assert summary[-1] == "Non lu, ou en partie : listeners (Sans root) et traefik_api (Aucun Traefik)."
 
@@ -432,7 +432,15 @@ def _audit(*results: tuple[Severity, Verdict], found: tuple[Severity, ...] = ())
         ),
         (
             _audit(("high", "pass"), ("low", "fail"), ("critical", "unknown"), found=("low",)),
-            "Note 80 sur 100, pour 67 % des contrôles évalués ; le plus grave est de gravité faible.",
+            "Pas de note : 67 % des contrôles ont pu être évalués, et il en faut 80 %.",
+        ),
+        (
+            _audit(*[("low", "pass")] * 3, ("low", "fail"), ("critical", "unknown"), found=("low",)),
+            "Note 75 sur 100, pour 80 % des contrôles évalués ; le plus grave est de gravité faible.",
+        ),
+        (
+            _audit(*[("critical", "pass")] * 9, ("critical", "fail"), found=("critical",)),
+            "Note 49 sur 100, pour 100 % des contrôles évalués ; le plus grave est de gravité critique.",
         ),
     ],
 )
