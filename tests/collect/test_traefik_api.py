@@ -81,7 +81,7 @@ def test_every_other_answer_is_one_french_sentence(
     traefik.replies[part] = reply
     with traefik.web.over_tcp() as port:
         url = f"http://127.0.0.1:{port}"
-        outcome = read(url, timeout_s=0.5 if reply is HANG else 5)
+        outcome = read(url, timeout_s=1.5 if reply is HANG else 5)
     path = f"/api/{part}" + ("?per_page=10000" if part == "entrypoints" else "")
     expected = reason.format(url=url, path=path)
     assert (outcome.status, outcome.reason, outcome.remedy) == (status, expected, remedy)
