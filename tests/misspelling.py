@@ -54,8 +54,9 @@ def misspellings(source: bytes, columns: set[str]) -> Iterator[Misspelling]:
         for keyword in call.keywords:
             if keyword.arg == "key" and isinstance(keyword.value, ast.Tuple):
                 for item in keyword.value.elts:
-                    assert isinstance(item, ast.Constant) and item.end_col_offset is not None
-                    yield Misspelling("key", item.value, item.lineno, starts[item.lineno - 1] + item.end_col_offset - 1)
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                        place = starts[item.lineno - 1] + (item.end_col_offset or 0) - 1
+                        yield Misspelling("key", item.value, item.lineno, place)
     for text in _declared_texts(tree):
         assert text.end_lineno is not None and text.end_col_offset is not None
         first = starts[text.lineno - 1] + text.col_offset
