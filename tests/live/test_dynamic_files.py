@@ -131,13 +131,20 @@ FAULTS: list[Callable[[random.Random, dict[str, Any]], None] | None] = [
 ]
 
 
+def _section(tree: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
+    """A part of a tree under the name that it has there, whatever its case; empty for what is no part."""
+    spelled = next((key for key in tree if str(key).lower() == name), name)
+    return spelled, tree[spelled] if isinstance(tree.get(spelled), dict) else {}
+
+
 def _text(chance: random.Random, tree: dict[str, Any], suffix: str) -> str:
     """A tree with a router that marks it, in YAML or TOML."""
-    # What stands where routers do, and is none, cannot be seen beside the mark.
-    section = tree["http"] if isinstance(tree.get("http"), dict) else {}
-    routers = section["routers"] if isinstance(section.get("routers"), dict) else {}
+    # What stands where routers do, and is none, cannot be seen beside the mark. Of two spellings of one name in a
+    # file, Traefik takes any.
+    http, section = _section(tree, "http")
+    routers, others = _section(section, "routers")
     marker = {"rule": "Host(`marker`)", "service": "marker"}
-    tree = {**tree, "http": {**section, "routers": {**routers, MARKER: marker}}}
+    tree = {**tree, http: {**section, routers: {**others, MARKER: marker}}}
     if suffix == ".toml":
         return toml(tree)
     text = yaml.safe_dump(tree, allow_unicode=True, default_flow_style=chance.random() < 0.2, width=10_000)
