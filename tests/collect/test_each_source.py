@@ -28,7 +28,7 @@ def _refused(*given: Any) -> Any:
 
 
 def _hung(*given: Any) -> Any:
-    time.sleep(3)
+    time.sleep(7)
 
 
 MISBEHAVIOURS: dict[str, tuple[Fetch, str, str]] = {
@@ -79,7 +79,7 @@ def test_sources_that_misbehave_cost_themselves_alone(misbehaviour: str, half: i
     for name, outcome in gather(sources, Parameters(timeout_s=0.5), lambda outcome: None).items():
         assert outcome.status == (status if name in wrong else RECORDED["unread"].get(name, ["ok"])[0])
         assert outcome.reason.startswith(said) or name not in wrong
-        assert outcome.duration_s < 2.5
+        assert outcome.duration_s < 6
 
 
 def _without(outcomes: dict[str, Outcome], names: Sequence[str]) -> Snapshot:
