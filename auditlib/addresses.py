@@ -13,7 +13,9 @@ _PRIVATE = (
     *("lan", "intranet", "private", "localdomain"),
 )
 
-_USUAL_PORTS = {"http": 80, "https": 443, "h2c": 80}
+# The port of a web address that names none, by its scheme; and that of a server, which Traefik may call in h2c.
+WEB_PORTS = {"http": 80, "https": 443}
+_USUAL_PORTS = {**WEB_PORTS, "h2c": 80}
 
 
 def parsed(host: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -214,6 +214,17 @@ def image_words(image: str | None) -> list[str]:
     return repository.replace("_", "-").split("-")
 
 
+def joined_container(mode: str | None) -> str | None:
+    """The container whose namespace a mode joins (`container:NAME`), by its name or identifier; None for another."""
+    kind, colon, bearer = (mode or "").partition(":")
+    return bearer if (kind, colon) == ("container", ":") else None
+
+
+def borrows(mode: str | None) -> bool:
+    """Whether a network mode takes the network of the machine, or of another container."""
+    return mode == "host" or joined_container(mode) is not None
+
+
 def is_traefik(image: str | None, programs: Iterable[str] = ()) -> bool:
     """Whether a container is Traefik itself: by its image, or by the programs that it starts or that listen in it.
 

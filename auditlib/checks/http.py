@@ -7,12 +7,11 @@ from urllib.parse import urlsplit
 from auditlib.addresses import host_and_port
 from auditlib.checks.route_rules import pairs
 from auditlib.facts.table import Rows
-from auditlib.facts.tables.web import HttpProbe
-from auditlib.findings.check import About, Command, Fault, Fix, check, fact, word
+from auditlib.facts.tables.web import GATEWAY_ERRORS, HttpProbe
+from auditlib.findings.check import About, Command, Fault, Fix, Subject, check, fact, word
 from auditlib.french import duration, listing, quoted
 from auditlib.views.probed import ProbeWalk
 
-_GATEWAY = (502, 503, 504)
 _LATE = "délai dépassé"
 
 # How to ask for a page again: curl tells its status, and where it redirects to.
@@ -29,6 +28,16 @@ class ProbeFault(Fault):
 def domain_of(probe: HttpProbe) -> str:
     """The domain that a probe asked for, which its URL names too."""
     return probe.domain or host_and_port(probe.url)[0]
+
+
+def router_of(probe: HttpProbe, walk: ProbeWalk) -> str:
+    """The router that answered a probe, else the one that must have; "" when neither is known."""
+    return probe.router or next(iter(walk.routers or ()), "")
+
+
+def subjects_of(domain: str, router: str) -> tuple[Subject, ...]:
+    """What a fault of a route is about: its router too, where it is known."""
+    return (("domain", domain), ("router", router)) if router else (("domain", domain),)
 
 
 def target_of(probe: HttpProbe) -> Command:
@@ -101,7 +110,7 @@ def routes_answer(http_probes: Rows[HttpProbe], probe_walks: Rows[ProbeWalk] | N
         probe, walk = probes[0]
         urls, broken = tuple(probe.url for probe, _ in probes), _broken(walk)
         yield DeadRoute(
-            subjects=(("domain", domain), ("router", router)) if router else (("domain", domain),),
+            subjects=subjects_of(domain, router),
             domain=domain,
             router=router or None,
             confidence="certain" if broken or probe.status else "probable",
@@ -129,8 +138,8 @@ def _failed(
     groups: dict[tuple[str, str], list[tuple[HttpProbe, ProbeWalk]]] = {}
     for probe, walk in walked(http_probes, probe_walks):
         late = probe.status is None and probe.error == _LATE
-        if late or probe.status in _GATEWAY:
-            router = probe.router or next(iter(walk.routers or ()), "")
+        if late or probe.status in GATEWAY_ERRORS:
+            router = router_of(probe, walk)
             groups.setdefault((domain_of(probe), router), []).append((probe, walk))
     return groups
 

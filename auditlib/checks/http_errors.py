@@ -4,15 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from auditlib.addresses import host_and_port
-from auditlib.checks.http import ASK, ProbeFault, domain_of, several, target_of, walked
+from auditlib.addresses import WEB_PORTS, host_and_port
+from auditlib.checks.http import ASK, ProbeFault, domain_of, router_of, several, subjects_of, target_of, walked
 from auditlib.checks.routes import AnyMiddleware, http_middlewares, in_front
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Publication
 from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.logs import AccessStat
 from auditlib.facts.tables.traefik import TraefikMiddleware, TraefikRouter
-from auditlib.facts.tables.web import HttpProbe
+from auditlib.facts.tables.web import GATEWAY_ERRORS, HttpProbe
 from auditlib.findings.check import Fix, check, fact, word
 from auditlib.french import listing, plural, quoted
 from auditlib.parameters import Severity
@@ -20,13 +20,10 @@ from auditlib.traefik.protection import ALLOW_LISTS
 from auditlib.views.predicted import PredictedMiddleware, PredictedRouter
 from auditlib.views.probed import ProbeWalk
 
-# Told by HTTP-001.
-_GATEWAY = (502, 503, 504)
 # Of so many logged requests of a router, this share must be errors too for them to be the rule.
 _ENOUGH, _SHARE = 20, 0.95
 # Ports that are those of TLS: a server that is called in clear there answers 400.
 _TLS_PORTS = frozenset({443, 4443, 6443, 8443, 9443})
-_PORTS = {"http": 80, "https": 443}
 
 
 class ErrorRoute(ProbeFault):
@@ -81,8 +78,8 @@ def no_lasting_error(
     )
     groups: dict[tuple[str, str, int], list[tuple[HttpProbe, ProbeWalk]]] = {}
     for probe, walk in walked(http_probes, probe_walks):
-        router = probe.router or next(iter(walk.routers or ()), "")
-        if probe.status and probe.status not in _GATEWAY:
+        router = router_of(probe, walk)
+        if probe.status and probe.status not in GATEWAY_ERRORS:
             groups.setdefault((domain_of(probe), router, probe.status), []).append((probe, walk))
     for (domain, router, status), probes in groups.items():
         probe, walk = probes[0]
@@ -92,7 +89,7 @@ def no_lasting_error(
             continue
         urls = tuple(one.url for one, _ in probes)
         yield ErrorRoute(
-            subjects=(("domain", domain), ("router", router)) if router else (("domain", domain),),
+            subjects=subjects_of(domain, router),
             severity=cause.severity,
             confidence="certain" if stat and (stat.requests or 0) >= _ENOUGH else "probable",
             domain=domain,
@@ -226,6 +223,6 @@ def _port(location: str) -> int | None:
     """The port that an address asks for; None for what is no web address."""
     try:
         parts = urlsplit(location)
-        return parts.port or _PORTS.get(parts.scheme)
+        return parts.port or WEB_PORTS.get(parts.scheme)
     except ValueError:
         return None

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from auditlib.checks.routes import is_contained
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, ContainerNetwork
 from auditlib.findings.about import given_up
 from auditlib.findings.check import About, Fault, Fix, NotApplicable, check, fact, word
 from auditlib.french import listing, quoted
-from auditlib.software import is_attached
+from auditlib.software import borrows, is_attached
 from auditlib.views.proxy import Proxy, RoutedContainer
 
 
@@ -16,12 +15,6 @@ def _networks(container_networks: Rows[ContainerNetwork], container: str) -> tup
     """The networks that a container is on."""
     attachments = container_networks.grouped(ContainerNetwork.container)
     return tuple(attachment.network for attachment in attachments.get(container, ()))
-
-
-def _borrows(container: Container) -> bool:
-    """Whether a container uses the network of the machine, or of another container."""
-    mode = container.network_mode or ""
-    return mode == "host" or mode.startswith("container:")
 
 
 def _designated(route: RoutedContainer, proxy: Proxy) -> str | None:
@@ -83,7 +76,7 @@ def designated_network(
     for route in labelled:
         container = containers.by(Container.name)[route.container]
         network, networks = _designated(route, proxy[0]), _networks(container_networks, container.name)
-        if not network or network in networks or container.network_mode == "none" or _borrows(container):
+        if not network or network in networks or container.network_mode == "none" or borrows(container.network_mode):
             continue
         yield Detached(
             container=container.name,
@@ -149,13 +142,13 @@ def shared_network(
 ) -> Iterator[Unreached]:
     """Routed containers on none of Traefik's networks. On the host's network, Traefik reaches every bridge."""
     traefik = proxy[0]
-    if traefik.container is None or not is_contained(traefik):
+    if traefik.container is None or not traefik.apart:
         raise NotApplicable("Traefik utilise le réseau de la machine, d’où tous les réseaux Docker sont joignables")
     own = tuple(sorted(traefik.networks or ()))
     for route in routed:
         container = containers.by(Container.name)[route.container]
         networks = _networks(container_networks, container.name)
-        if set(networks) & set(own) or _borrows(container):
+        if set(networks) & set(own) or borrows(container.network_mode):
             continue
         yield Unreached(
             container=container.name,
@@ -210,8 +203,8 @@ def network_chosen(
     """
     for route in routed:
         networks = _networks(container_networks, route.container)
-        borrows = _borrows(containers.by(Container.name)[route.container])
-        if not route.docker or _designated(route, proxy[0]) or len(networks) < 2 or borrows:
+        joins = borrows(containers.by(Container.name)[route.container].network_mode)
+        if not route.docker or _designated(route, proxy[0]) or len(networks) < 2 or joins:
             continue
         shared = _reached(networks, proxy[0])
         # On none of Traefik's networks, which one it takes changes nothing: NET-002 tells it.
@@ -232,7 +225,7 @@ def network_chosen(
 
 def _reached(networks: tuple[str, ...], traefik: Proxy) -> tuple[str, ...]:
     """Those of some networks that Traefik reaches: its own, or any from the machine's network."""
-    if not is_contained(traefik):
+    if not traefik.apart:
         return networks
     return tuple(network for network in networks if network in (traefik.networks or ()))
 

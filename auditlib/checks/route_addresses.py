@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
 from auditlib.addresses import host_and_port, is_address, is_loopback
-from auditlib.checks.routes import is_contained
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import ContainerNetwork, Network
 from auditlib.facts.tables.traefik import Traefik, TraefikServer
@@ -98,7 +97,7 @@ def _apart(server: TraefikServer, traefik: Proxy, container_networks: Rows[Conta
     own, network = traefik.networks or (), server.network
     attachments = container_networks.grouped(ContainerNetwork.container).get(server.container or "", ())
     shared = [attachment.network for attachment in attachments if attachment.network in own]
-    if not is_contained(traefik) or not network or network in own or not shared:
+    if not traefik.apart or not network or network in own or not shared:
         return None
     other = f"désigner à Traefik un réseau qu’il partage ({listing(map(quoted, shared), 'ou')})"
     remedy = f"Attacher Traefik au réseau {quoted(network)}, ou {other} par l’étiquette « traefik.docker.network »."
@@ -126,7 +125,7 @@ def _changed(server: TraefikServer, traefik: Proxy, networks: Iterable[Network],
     if not network or host in held:
         return None
     why = f"une adresse du réseau {quoted(network)} qu’aucun conteneur n’a"
-    return _DeadEnd(why, _BY_NAME if is_contained(traefik) else _BY_PORT, network)
+    return _DeadEnd(why, _BY_NAME if traefik.apart else _BY_PORT, network)
 
 
 _BY_NAME = "Appeler le conteneur par son nom, sur un réseau qu’il partage avec Traefik, plutôt que par une adresse."

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from auditlib.addresses import host_and_port, is_everywhere, is_loopback, joined, parsed
-from auditlib.checks.routes import is_contained
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, ContainerListener, Network, Publication
@@ -13,7 +12,7 @@ from auditlib.facts.tables.traefik import Traefik, TraefikRouter, TraefikServer,
 from auditlib.findings.check import About, Fault, Fix, check, fact, word
 from auditlib.findings.commands import api_object
 from auditlib.french import listing, plural, quoted
-from auditlib.software import is_running
+from auditlib.software import is_running, joined_container
 from auditlib.views.entrypoints import Entrypoint
 from auditlib.views.predicted import PredictedRouter, PredictedServer, PredictedService
 from auditlib.views.proxy import Proxy
@@ -318,7 +317,7 @@ def _answers_itself(
         own = [listener for listener in container_listeners if traefik.container in _shares(listener)]
         return any((listener.protocol, listener.port) == (transport, port) for listener in own)
     # A container that joined Traefik's network may listen there.
-    return any((container.network_mode or "").startswith("container:") for container in containers)
+    return any(joined_container(container.network_mode) is not None for container in containers)
 
 
 _ITSELF = "vue du conteneur de Traefik, cette adresse est Traefik lui-même, pas la machine"
@@ -353,7 +352,7 @@ def _silence(host: str, port: int, bound: Sequence[str], traefik: Proxy) -> _Sil
     if not bound:
         start = f"Démarrer le programme qui doit écouter sur le port {port}, ou corriger l’adresse du service."
         return _Silence(f"rien n’écoute sur le port {port} de la machine", start)
-    if is_contained(traefik) and all(map(is_loopback, bound)):
+    if traefik.apart and all(map(is_loopback, bound)):
         why = "le programme n’écoute que sur la boucle locale de la machine, que le conteneur n’atteint pas"
         widen = f"Le faire écouter sur l’adresse que Traefik appelle ({host}), plutôt que sur la boucle locale."
         return _Silence(why, widen)

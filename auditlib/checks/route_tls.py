@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from auditlib.addresses import host_and_port
+from auditlib.checks.routes import published
 from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, Publication
@@ -109,13 +110,12 @@ def _https(
     for router in routers:
         for name in router.entrypoints or () if router.tls else ():
             secured.setdefault(name, []).append(router.router)
-    published = _published(proxy[0], publications)
     redirected = {point.redirect_to: point.entrypoint for point in entrypoints if point.redirect_to}
     shown = {}
     for point in entrypoints:
         if point.tls or point.protocol != "tcp":
             continue
-        if HTTPS in (published.get(point.port, ()) if published is not None else (point.port,)):
+        if HTTPS in _ports(point, proxy[0], publications):
             shown[point.entrypoint] = f"joint par le port {HTTPS}"
         elif point.entrypoint in redirected:
             shown[point.entrypoint] = f"où « {redirected[point.entrypoint]} » redirige en HTTPS"
@@ -127,15 +127,11 @@ def _https(
 _HAVE = ("a", "ont")
 
 
-def _published(traefik: Proxy, publications: Rows[Publication]) -> Mapping[int | None, set[int | None]] | None:
-    """The ports of the machine that lead to each TCP port of Traefik; None when its ports are the machine's own."""
-    if not traefik.apart:
-        return None
-    ports: dict[int | None, set[int | None]] = {}
-    for publication in publications.grouped(Publication.container).get(traefik.network_container or "", ()):
-        if publication.live and publication.protocol == "tcp":
-            ports.setdefault(publication.container_port, set()).add(publication.host_port)
-    return ports
+def _ports(point: Entrypoint, traefik: Proxy, publications: Rows[Publication]) -> set[int | None]:
+    """The ports of the machine that lead to an entry point: its own where Traefik is on the machine's network."""
+    if not traefik.apart or point.port is None:
+        return {point.port}
+    return {held.first for held in published(point.port, traefik, publications)}
 
 
 def _tls(router: TraefikRouter, declared: Declared) -> RouterOption:

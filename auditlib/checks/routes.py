@@ -60,11 +60,6 @@ def reads_docker(options: Mapping[str, str]) -> bool:
     return any(key == "providers.docker" or key.startswith("providers.docker.") for key in options)
 
 
-def is_contained(traefik: Proxy) -> bool:
-    """Whether Traefik is in a container that does not use the machine's network."""
-    return bool(traefik.container) and traefik.network_mode != "host"
-
-
 class Refused(Fault):
     """A router, service or middleware that Traefik does not serve, or not as it was asked."""
 
@@ -292,8 +287,8 @@ def beyond_loopback(address: str, traefik: Proxy, publications: Rows[Publication
     # In a container too, an entry point bound to the loopback is out of reach, published or not.
     if port is None or is_loopback(host):
         return []
-    if is_contained(traefik):
-        claims = _published(port, publications.grouped(Publication.container).get(traefik.network_container or "", ()))
+    if traefik.apart:
+        claims = published(port, traefik, publications)
     else:
         claims = [Claim("tcp", host or EVERY_ADDRESS[0], port, port)]
     return [
@@ -303,7 +298,8 @@ def beyond_loopback(address: str, traefik: Proxy, publications: Rows[Publication
     ]
 
 
-def _published(port: int, publications: Iterable[Publication]) -> list[Claim]:
-    """What the publications of a container hold on the machine for one of its TCP ports."""
-    live = [publication for publication in publications if publication.live and publication.container_port == port]
+def published(port: int, traefik: Proxy, publications: Rows[Publication]) -> list[Claim]:
+    """What holds a TCP port of a Traefik apart on the machine, by the publications in force of whose network it has."""
+    own = publications.grouped(Publication.container).get(traefik.network_container or "", ())
+    live = [publication for publication in own if publication.live and publication.container_port == port]
     return [held for publication in live if (held := claim(publication)) and held.protocol == "tcp"]

@@ -1,7 +1,7 @@
 """CONT: containers that could not start, and containers whose namespace belongs to one that is gone."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from auditlib.checks.containers import ended_in_error
@@ -10,7 +10,7 @@ from auditlib.facts.table import Rows
 from auditlib.facts.tables.docker import Container, Publication
 from auditlib.findings.check import Fault, Fix, check, fact, word
 from auditlib.french import quoted
-from auditlib.software import is_up
+from auditlib.software import is_up, joined_container
 from auditlib.views.proxy import RoutedContainer
 
 
@@ -46,8 +46,7 @@ def namespaces_live(containers: Rows[Container], routed: Rows[RoutedContainer] |
     known = {name for container in containers for name in (container.id, container.name)}
     through = {route.container for route in routed or ()}
     for container in containers:
-        modes = {"réseau": container.network_mode, "PID": container.pid_mode, "IPC": container.ipc_mode}
-        gone = {noun: bearer for noun, mode in modes.items() if (bearer := _bearer(mode)) and bearer not in known}
+        gone = _gone(container, known)
         if not gone:
             continue
         up = is_up(container.state)
@@ -68,10 +67,10 @@ def namespaces_live(containers: Rows[Container], routed: Rows[RoutedContainer] |
 _EFFECTS = {True: "ce qu’il en prenait n’est plus là, bien qu’il tourne", False: "il ne peut pas démarrer"}
 
 
-def _bearer(mode: str | None) -> str | None:
-    """The container whose namespace a mode joins."""
-    kind, _, bearer = (mode or "").partition(":")
-    return bearer if kind == "container" else None
+def _gone(container: Container, known: Collection[str | None]) -> Mapping[str, str]:
+    """The containers, none of those that are `known`, whose namespaces a container joined, by what it shares."""
+    modes = {"réseau": container.network_mode, "PID": container.pid_mode, "IPC": container.ipc_mode}
+    return {noun: bearer for noun, mode in modes.items() if (bearer := joined_container(mode)) and bearer not in known}
 
 
 class _Cause(NamedTuple):
@@ -193,7 +192,7 @@ def started(
         kept = container.restart_policy not in (None, "no") or container.name in wanted
         if not error or is_up(container.state) or not kept or ended_in_error(container) is not None:
             continue
-        if is_refused(container) or _is_severed(container, known):
+        if is_refused(container) or _gone(container, known):
             continue
         cause = _cause(error)
         yield Unstarted(
@@ -206,12 +205,6 @@ def started(
             reason=cause.reason if cause else f"le moteur dit {quoted(error.rstrip('.'))}",
             remedy=cause.remedy if cause else "Corriger ce que dit le moteur, puis recréer le conteneur.",
         )
-
-
-def _is_severed(container: Container, known: Collection[str | None]) -> bool:
-    """Whether a namespace of a container is told by CONT-010."""
-    modes = (container.network_mode, container.pid_mode, container.ipc_mode)
-    return any((bearer := _bearer(mode)) and bearer not in known for mode in modes)
 
 
 def _cause(error: str) -> _Cause | None:

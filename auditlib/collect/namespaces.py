@@ -18,7 +18,7 @@ from auditlib.collect.network import ephemeral_ports, interface_addresses
 from auditlib.collect.source import Payloads, Reading, Unreadable
 from auditlib.facts.tables.docker import Container, ContainerNetwork, Network, Publication
 from auditlib.parameters import Parameters
-from auditlib.software import PORT_HOLDERS
+from auditlib.software import PORT_HOLDERS, joined_container
 
 # Over all namespaces; a server of a hundred containers has some thousands.
 MAX_SOCKETS = 100_000
@@ -101,10 +101,10 @@ def _identity(process: Path) -> int | None:
 
 def _owner_by_mode(container: Container, running: Iterable[Container]) -> str:
     """Whose namespace a container is in, as its network mode says: an id, or "host"."""
-    kind, _, asked = (container.network_mode or "").partition(":")
-    if kind == "host":
-        return kind
-    if kind != "container":
+    if container.network_mode == "host":
+        return "host"
+    asked = joined_container(container.network_mode)
+    if asked is None:
         return str(container.id)
     others = [one for one in running if one is not container]
     owners = (one for one in others if (one.id or "").startswith(asked) or one.name == asked)

@@ -11,7 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from auditlib.addresses import joined
+from auditlib.addresses import WEB_PORTS, joined
 from auditlib.collect import proxy
 from auditlib.collect.dial import dial, fault, unverified
 from auditlib.collect.proxy import Proxy, Target
@@ -27,7 +27,6 @@ MAX_HOPS = 10  # redirections; browsers stop at 20
 LONGEST = 10.0  # seconds for one probe, its redirections included
 MAX_HEADER = 300  # characters kept of one
 
-_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 # The headers that are read at all.
 _HEADERS = (
@@ -98,8 +97,8 @@ class _Visitor:
     def _onward(self, location: str) -> tuple[Target, str] | None:
         """What a redirection asks of this very proxy, or None when it leads elsewhere."""
         parts = urlsplit(location)
-        domain, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
-        if parts.scheme not in _PORTS or domain not in self.domains:
+        domain, port = (parts.hostname or "").lower(), parts.port or WEB_PORTS.get(parts.scheme)
+        if parts.scheme not in WEB_PORTS or domain not in self.domains:
             return None
         for gate in self.found.gates.values():
             if port in {number for _, number in gate.addresses}:

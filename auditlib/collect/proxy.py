@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from auditlib.addresses import host_and_port, is_loopback
+from auditlib.addresses import WEB_PORTS, host_and_port, is_loopback
 from auditlib.collect.declared import declared
 from auditlib.collect.dial import Address, each
 from auditlib.collect.secrets import REMOVED
@@ -16,6 +16,7 @@ from auditlib.collect.traefik_api import rows as api_rows
 from auditlib.facts.table import Row
 from auditlib.facts.tables.traefik import TraefikEntrypoint, TraefikRouter
 from auditlib.french import listing, number
+from auditlib.software import joined_container
 from auditlib.traefik.rules import Place, RuleError, Syntax, parse, places
 
 # A name that can be asked for: no wildcard, no pattern, nothing that a header or a handshake could not carry.
@@ -23,7 +24,6 @@ _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-
 _LABEL = 63
 # What may stand in a path as it is; the rest is escaped. A % that a rule writes is already an escape.
 _SAFE = "/%:@!$&'()*+,;=-._~"
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Target:
     def url(self, port: int) -> str:
         """The address that a browser would be given to ask this of a port."""
         scheme = "https" if self.tls else "http"
-        shown = "" if port == _PORTS[scheme] else f":{port}"
+        shown = "" if port == WEB_PORTS[scheme] else f":{port}"
         return f"{scheme}://{self.domain}{shown}{self.path}"
 
 
@@ -176,10 +176,10 @@ def _note(payload: dict[str, Any]) -> str:
 def _bearer(name: str | None, containers: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The container whose addresses the proxy has: itself, or the one whose network it joined."""
     container = next((one for one in containers if one["Name"] == f"/{name}"), None)
-    mode, _, joined = str(((container or {}).get("HostConfig") or {}).get("NetworkMode") or "").partition(":")
-    if mode != "container":
+    bearer = joined_container(((container or {}).get("HostConfig") or {}).get("NetworkMode"))
+    if bearer is None:
         return container
-    return next((one for one in containers if joined in (one["Id"], one["Name"][1:])), container)
+    return next((one for one in containers if bearer in (one["Id"], one["Name"][1:])), container)
 
 
 def _addresses(bearer: dict[str, Any] | None, entrypoint: TraefikEntrypoint) -> Iterator[Address]:

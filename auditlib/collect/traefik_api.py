@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from auditlib.addresses import host_and_port, is_loopback, joined, reachable
+from auditlib.addresses import WEB_PORTS, host_and_port, is_loopback, joined, reachable
 from auditlib.collect import traefik_objects
 from auditlib.collect.certificates import of_api
 from auditlib.collect.containers import label_value, name
@@ -31,7 +31,6 @@ from auditlib.traefik.rules import RuleError, domains, parse
 from auditlib.version import __version__
 
 MAX_BODY = 64_000_000  # bytes; 10 000 routers are about 5 MB
-_PORTS = {"http": 80, "https": 443}
 GIVE = "donner traefik_api (et traefik_auth_env si l’API demande un mot de passe)"
 
 
@@ -47,7 +46,7 @@ class Door:
     def shown(self) -> str:
         """The address as a browser would be given it."""
         parts = urlsplit(self.url)
-        port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+        port = "" if parts.port in (None, WEB_PORTS[parts.scheme]) else f":{parts.port}"
         return f"{parts.scheme}://{self.host}{port}{parts.path}" if self.host else self.url
 
 
@@ -91,7 +90,7 @@ def _given(address: str, engine: dict[str, Any] | None) -> tuple[dict[str, Any] 
     """
     try:
         parts = urlsplit(address)
-        host, port = (parts.hostname or "").encode("idna").decode(), parts.port or _PORTS[parts.scheme]
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port or WEB_PORTS[parts.scheme]
     except ValueError:
         raise Unreadable("failed", f"l’adresse traefik_api est mal formée : {address}", GIVE) from None
     # What a browser shows may be given: http://traefik:8080/dashboard/#/http/routers.

@@ -18,6 +18,7 @@ from auditlib.facts.tables.compose import ComposeLine
 from auditlib.facts.tables.docker import ContainerNetwork, Publication
 from auditlib.plan.acts.act import Act, Commands, Edit
 from auditlib.plan.stacks import Stack, container
+from auditlib.software import borrows
 
 FOLDER = "correctifs"
 Disk = dict[tuple[str, str], list[Line]]
@@ -112,12 +113,12 @@ def _override(snapshot: Snapshot, over: Sequence[Edit], done: Sequence[Act]) -> 
 def _now(snapshot: Snapshot, name: str | None) -> Now:
     """What a service is before any act, as its container shows."""
     known = container(snapshot, name)
-    mode = (known and known.network_mode) or ""
+    mode = known.network_mode if known else None
     attached = {place.network for place in snapshot.known(ContainerNetwork) or () if place.container == name}
     return Now(
         ports=tuple(dict.fromkeys(_ports(snapshot, name))),
         default=known is not None and f"{known.compose_project}_default" in attached,
-        network_mode=mode if mode == "host" or mode.startswith("container:") else None,
+        network_mode=mode if borrows(mode) else None,
     )
 
 

@@ -22,7 +22,7 @@ from auditlib.facts.tables.docker import Container, DockerEngine
 from auditlib.facts.tables.host import Host
 from auditlib.facts.tables.web import AcmeStorage, HttpProbe
 from auditlib.french import day, instant, typography, visible
-from auditlib.software import database_of, is_up
+from auditlib.software import borrows, database_of, is_up
 from auditlib.version import __version__
 from auditlib.views.databases import trial_commands
 from auditlib.views.ports import HostPort, ephemeral
@@ -135,8 +135,8 @@ def _usable_networks(routed: RoutedContainer, proxy: Proxy) -> list[str]:
 
 def _on_networks(container: Container | None) -> bool:
     """Whether a container may be on Docker's networks: not when it shares a network, or has none."""
-    mode = (container.network_mode if container else None) or ""
-    return mode not in ("host", "none") and not mode.startswith("container:")
+    mode = container.network_mode if container else None
+    return mode != "none" and not borrows(mode)
 
 
 def _ports(snapshot: Snapshot) -> Iterator[str]:

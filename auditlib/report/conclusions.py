@@ -13,7 +13,7 @@ from auditlib.facts.tables.docker import ContainerNetwork, Publication
 from auditlib.facts.tables.host import Listener, SourceStatus, Unit
 from auditlib.facts.tables.logs import CAUSES, KINDS, AccessStat, LogEvent
 from auditlib.facts.tables.traefik import Traefik
-from auditlib.facts.tables.web import AcmeStorage, Certificate, HttpProbe, TlsProbe
+from auditlib.facts.tables.web import GATEWAY_ERRORS, AcmeStorage, Certificate, HttpProbe, TlsProbe
 from auditlib.findings.audit import LEAST_COVERAGE, Audit
 from auditlib.findings.check import SEVERITIES_FR
 from auditlib.findings.problems import Problem
@@ -283,7 +283,7 @@ def probes(http_probes: Rows[HttpProbe]) -> Iterator[str]:
 
 
 def _is_down(probe: HttpProbe) -> bool:
-    return probe.status in (None, 502, 503, 504) or probe.error is not None
+    return probe.status in (None, *GATEWAY_ERRORS) or probe.error is not None
 
 
 def databases(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from auditlib.addresses import is_everywhere, joined
 from auditlib.french import plural
-from auditlib.software import is_running, is_up
+from auditlib.software import is_running, is_up, joined_container
 from auditlib.traefik.decoding import DecodingError, DockerOptions, Tree, decode_labels, docker_options, quoted
 from auditlib.traefik.fields import LATEST, Version, structures
 from auditlib.traefik.label_constraints import ConstraintError, matches
@@ -332,7 +332,7 @@ def _addresses(
         return ([(address, network)] if address else []), None
     if container.network_mode == "host":
         return [(address, None) for address in place.settings.host_addresses], None
-    if container.network_mode.startswith("container:"):
+    if joined_container(container.network_mode) is not None:
         return _joined(container, network, place, seen)
     others: list[tuple[str, str | None]] = [(end, name) for name, end in sorted(container.networks.items()) if end]
     return others, _fallback(container, network, others, place.settings.version)
@@ -352,7 +352,7 @@ def _joined(
     container: Container, network: str, place: _Place, seen: frozenset[str]
 ) -> tuple[list[tuple[str, str | None]], Why | None]:
     """The addresses of the container whose network this one joined."""
-    identifier = container.network_mode.removeprefix("container:")
+    identifier = joined_container(container.network_mode) or ""
     target = place.others.get(identifier)
     message = f"Unable to get IP address for container /{container.name}: failed to inspect container ID {identifier}"
     if target is None or target.name in seen:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, urlsplit
 
+from auditlib.addresses import WEB_PORTS
 from auditlib.traefik.versions import Features
 
 ENCODED = frozenset({"%2F", "%5C", "%00", "%3B", "%25", "%3F", "%23"})  # what EncodedCharacters can refuse
@@ -46,7 +47,7 @@ def request(url: str, method: str = "GET", headers: Headers = (), client_ip: str
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"not the URL of a web page: {url}")
     host = parts.hostname.encode("idna").decode() if not parts.hostname.isascii() else parts.hostname
-    default = {"http": 80, "https": 443}[parts.scheme]
+    default = WEB_PORTS[parts.scheme]
     shown = f"[{host}]" if ":" in host else host
     port = parts.port if parts.port is not None and parts.port != default else None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

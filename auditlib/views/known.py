@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditlib.facts.snapshot import Snapshot
 from auditlib.facts.table import Rows
@@ -21,7 +21,14 @@ from auditlib.traefik.muxer import Muxer
 from auditlib.traefik.requests import Handling
 from auditlib.traefik.routers import STILL_SERVES, EntryPoint, Router
 from auditlib.views.entrypoints import Entrypoint, precedence
-from auditlib.views.predicted import PredictedMiddleware, PredictedRouter, PredictedServer, PredictedService, Server
+from auditlib.views.predicted import (
+    PredictedMiddleware,
+    PredictedRouter,
+    PredictedServer,
+    PredictedService,
+    Server,
+    router_of,
+)
 from auditlib.views.proxy import Proxy
 from auditlib.views.routes import Machine, machine_of
 
@@ -103,18 +110,8 @@ def routers(rows: Iterable[TraefikRouter]) -> Iterator[Router]:
     """The HTTP and TCP routers of a snapshot, as the muxer takes them."""
     for row in rows:
         if row.protocol in ("http", "tcp"):
-            yield Router(
-                row.router,
-                row.rule or "",
-                row.entrypoints or (),
-                bool(row.tls),
-                row.priority,
-                row.rule_syntax,
-                row.parents or (),
-                row.tls_options or "default",
-                row.protocol,
-                row.status != "disabled" or (row.errors == (STILL_SERVES,) and not row.parents),
-            )
+            serves = row.status != "disabled" or (row.errors == (STILL_SERVES,) and not row.parents)
+            yield replace(router_of(row), serves=serves)
 
 
 def _redirections(points: Iterable[Entrypoint]) -> Iterator[Router]:

@@ -9,7 +9,7 @@ from auditlib.facts.snapshot import AbsentTable
 from auditlib.facts.table import Row, Rows, flag, integer, several, table, text, view
 from auditlib.facts.tables.docker import Container, ContainerListener, ContainerNetwork, Publication
 from auditlib.facts.tables.host import Host, Listener
-from auditlib.software import PORT_HOLDERS, is_running
+from auditlib.software import PORT_HOLDERS, borrows, is_running
 
 EVERYWHERE = "toutes les interfaces"
 LOOPBACK = "cette machine seulement"
@@ -345,8 +345,7 @@ def _published_inside(publications: Iterable[Publication]) -> Mapping[_Place, se
 
 def _has_own_network(container: Container) -> bool:
     """Whether a container runs, on networks that are neither the machine's nor another container's."""
-    mode = container.network_mode or ""
-    return is_running(container.state) and mode != "host" and not mode.startswith("container:")
+    return is_running(container.state) and not borrows(container.network_mode)
 
 
 def _reach(listeners: Sequence[ContainerListener]) -> str | None:

@@ -328,8 +328,9 @@ def _complete(
     )
 
 
-def _linked(row: PredictedRouter, *, named: bool, observed: bool) -> Linked:
-    router = Router(
+def router_of(row: TraefikRouter) -> Router:
+    """A router of a table, as Traefik's language takes it."""
+    return Router(
         row.router,
         row.rule or "",
         row.entrypoints or (),
@@ -340,8 +341,11 @@ def _linked(row: PredictedRouter, *, named: bool, observed: bool) -> Linked:
         row.tls_options or "default",
         row.protocol,
     )
+
+
+def _linked(row: PredictedRouter, *, named: bool, observed: bool) -> Linked:
     whole = row.rule is not None and HIDDEN not in row.rule
-    return Linked(router, row.service, row.middlewares or (), named=named, whole=whole, observed=observed)
+    return Linked(router_of(row), row.service, row.middlewares or (), named=named, whole=whole, observed=observed)
 
 
 def _all(

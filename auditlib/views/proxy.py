@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from auditlib.facts.table import Row, Rows, flag, several, table, text, view
 from auditlib.facts.tables.docker import Container, ContainerLabel, ContainerListener, ContainerNetwork
 from auditlib.facts.tables.traefik import StaticOption, Traefik, TraefikServer
-from auditlib.software import is_traefik, is_up
+from auditlib.software import is_traefik, is_up, joined_container
 from auditlib.traefik.decoding import TRUE
 from auditlib.views.entrypoints import options
 
@@ -72,10 +72,10 @@ def traefiks(
 def _network_bearer(name: str | None, containers: Rows[Container]) -> Container | None:
     """The container whose networks and publications `name` uses: itself, or the one whose network it joined."""
     container = containers.by(Container.name).get(name or "")
-    mode, _, joined = ((container and container.network_mode) or "").partition(":")
-    if mode != "container":
+    bearer = joined_container(container.network_mode) if container else None
+    if bearer is None:
         return container
-    return next((other for other in containers if joined in (other.id, other.name)), None)
+    return next((other for other in containers if bearer in (other.id, other.name)), None)
 
 
 @table(

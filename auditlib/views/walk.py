@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from auditlib.addresses import host_and_port, is_loopback
+from auditlib.addresses import WEB_PORTS, host_and_port, is_loopback
 from auditlib.facts.tables.docker import Container, ContainerListener, ContainerNetwork, Network, Publication
 from auditlib.facts.tables.host import Listener
 from auditlib.facts.tables.traefik import TraefikRouter
-from auditlib.facts.tables.web import HttpProbe
+from auditlib.facts.tables.web import GATEWAY_ERRORS, HttpProbe
 from auditlib.french import listing, plural, quoted
 from auditlib.software import is_running
 from auditlib.traefik.muxer import Candidate, Decision
@@ -27,8 +27,6 @@ from auditlib.views.why_not import Fault, reasons
 State = Literal["ok", "broken", "unknown"]
 Verdict = Literal["ok", "broken", "unrouted", "unknown"]
 
-# What Traefik itself answers when a server does not.
-_GATEWAY_ERRORS = (502, 503, 504)
 _UNDECIDED = "Sans l’API de Traefik, on ne peut pas dire s’il l’a construit."
 # What it answers, other than 404, to a request that no router takes.
 _REFUSALS = {
@@ -89,7 +87,7 @@ def trace(
     shown = url if "://" in url else f"http://{url}"
     try:
         sent = request(shown, method, tuple((headers or {}).items()), client_ip)
-        port = urlsplit(shown).port or {"http": 80, "https": 443}[urlsplit(shown).scheme]
+        port = urlsplit(shown).port or WEB_PORTS[urlsplit(shown).scheme]
     except (ValueError, KeyError, UnicodeError) as error:
         raise RequestError(
             f"« {url} » n’est pas une adresse web : donnez par exemple https://exemple.fr/chemin"
@@ -403,5 +401,5 @@ def _probe(walk: Trace) -> None:
         error = f" : {probe.error}" if probe.error else ""
         walk.add("probe", "", "broken", f"La sonde n’a pas eu de réponse{error}.")
     elif probe:
-        state: State = "broken" if probe.status in _GATEWAY_ERRORS else "ok"
+        state: State = "broken" if probe.status in GATEWAY_ERRORS else "ok"
         walk.add("probe", str(probe.status), state, f"La sonde a reçu {probe.status} en {probe.latency_ms} ms.")

@@ -21,6 +21,7 @@ from auditlib.software import (
     database_port,
     image_words,
     is_tool,
+    joined_container,
 )
 from auditlib.software import Database as Server
 
@@ -282,8 +283,7 @@ def _doors(owner: Container, port: int, bindings: list[tuple[str, Door]]) -> Ite
 def namespace(container: Container, known: dict[str, Container]) -> Container:
     """The container whose network this one uses: itself, but for `network_mode: container:…`."""
     for _ in range(8):
-        mode = str(container["HostConfig"].get("NetworkMode") or "")
-        other = known.get(mode.removeprefix("container:")) if mode.startswith("container:") else None
+        other = known.get(joined_container(container["HostConfig"].get("NetworkMode")) or "")
         if other is None:
             break
         container = other

@@ -84,6 +84,10 @@ class TlsProbe(Row):
     untrusted: str | None = text("Motif", "Pourquoi il n’est pas reconnu.")
 
 
+# What Traefik itself answers when a server does not.
+GATEWAY_ERRORS = (502, 503, 504)
+
+
 @table(
     "http_probes",
     "Sondes HTTP",
